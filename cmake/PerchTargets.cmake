@@ -1,0 +1,31 @@
+# What every target of Perch has in common.
+find_program(PERCH_CCACHE ccache)
+if(PERCH_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${PERCH_CCACHE})
+endif()
+
+set(PERCH_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize takes them")
+
+add_library(perch_options INTERFACE)
+target_include_directories(perch_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(perch_options INTERFACE -Wall -Wextra -Wshadow -Werror -fno-omit-frame-pointer)
+if(PERCH_SANITIZE)
+  target_compile_options(perch_options INTERFACE -fsanitize=${PERCH_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(perch_options INTERFACE -fsanitize=${PERCH_SANITIZE})
+endif()
+
+# perch_library(NAME sources…): a folder's static library. No exceptions and no RTTI on the data path.
+function(perch_library name)
+  add_library(${name} STATIC ${ARGN})
+  target_link_libraries(${name} PUBLIC perch_options)
+  target_compile_options(${name} PRIVATE -fno-exceptions -fno-rtti)
+endfunction()
+
+# perch_test(NAME SOURCES … LIBRARIES …): one GoogleTest binary, each of its tests known to ctest.
+function(perch_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE perch_options ${ARG_LIBRARIES} GTest::gmock GTest::gtest GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  gtest_discover_tests(${name} PROPERTIES TIMEOUT 300)
+endfunction()

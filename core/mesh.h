@@ -1,0 +1,103 @@
+// Mesh carries hops between endpoints: reactors and store threads. One bounded queue per ordered pair,
+// allocated when first used; no locks.
+//
+// ON: each thread owns one MeshEndpoint; post(), publish() and drain() are called on it alone.
+// ORDER: hops between one pair arrive in post order. Nothing is promised across pairs.
+// PRESSURE: post() always takes the hop. What the queue of limits.mesh_slots has no room for waits at the
+//     poster, in order, and is published when there is room. How much can wait is bounded by the flights that
+//     exist (limits.flights_max, each owing a fixed number of answers), so answers never block and two cores
+//     never wait for each other (delivery.md H25).
+// WAKE: publish() wakes a target only if it has announced that it sleeps.
+// NEVER: blocks, or calls back into the poster.
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <vector>
+
+#include "core/check.h"
+#include "core/ring.h"
+#include "core/spsc_queue.h"
+#include "core/types.h"
+
+namespace perch {
+
+// One cache line. The payload is a trivially copyable struct of the domain, named by `kind`.
+struct Hop {
+  uint16_t kind = 0;
+  CoreId source = 0;
+  alignas(8) std::array<std::byte, 56> payload{};
+
+  template <typename T>
+  static Hop make(uint16_t kind, const T& value) {
+    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 56);
+    Hop hop;
+    hop.kind = kind;
+    std::memcpy(hop.payload.data(), &value, sizeof(T));
+    return hop;
+  }
+  template <typename T>
+  T as() const {
+    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 56);
+    T value;
+    std::memcpy(&value, payload.data(), sizeof(T));
+    return value;
+  }
+};
+static_assert(sizeof(Hop) == 64);
+
+class Mesh;
+
+class MeshEndpoint {
+ public:
+  MeshEndpoint(Mesh& mesh, CoreId id);
+  CoreId id() const { return id_; }
+
+  // The ring whose wait() this endpoint's thread sleeps in; set once, on that thread, before the first post.
+  void bind(Ring& ring);
+  void post(CoreId target, Hop hop);  // target == id() is allowed: the hop is drained like any other
+  // Makes posted hops visible and wakes targets that sleep. Once per loop turn. True if nothing is left over.
+  bool publish();
+  // Hands over at most `most` hops; returns how many. Bounded, so that no source starves the turn.
+  size_t drain(const std::function<void(const Hop&)>& handle, size_t most = 1024);
+  // Announces sleep. False: a hop or a stop came in between, do not sleep. Call awake() after the wait.
+  bool may_sleep();
+  void awake();
+  size_t num_waiting_to_publish() const;
+
+ private:
+  friend class Mesh;
+  Mesh& mesh_;
+  CoreId id_;
+  Ring* ring_ = nullptr;
+  std::vector<std::deque<Hop>> outbox_;  // per target: not yet in the queue
+  std::deque<Hop> self_;
+  uint64_t num_outbox_ = 0;
+};
+
+class Mesh {
+ public:
+  Mesh(uint16_t num_endpoints, uint32_t slots);
+  ~Mesh();
+  uint16_t num_endpoints() const { return num_; }
+  MeshEndpoint& endpoint(CoreId id) { return *endpoints_[id]; }
+
+ private:
+  friend class MeshEndpoint;
+  struct Shared;  // per endpoint: the wake word, the doorbell, the ring's id
+  SpscQueue<Hop>* queue(CoreId from, CoreId to) const;      // null: never used
+  SpscQueue<Hop>& queue_for_post(CoreId from, CoreId to);   // allocates
+  uint16_t num_;
+  uint32_t slots_;
+  std::vector<std::unique_ptr<MeshEndpoint>> endpoints_;
+  std::unique_ptr<Shared[]> shared_;
+  std::unique_ptr<std::atomic<SpscQueue<Hop>*>[]> queues_;
+};
+
+}  // namespace perch

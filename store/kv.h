@@ -1,0 +1,49 @@
+// Kv is the seam to the disk: one LMDB environment. store_lmdb.cc alone includes lmdb.h;
+// tests/sim/store_sim.cc keeps what is flushed apart from what is not and loses the rest at a crash.
+//
+// ON: one thread writes. Any thread reads, through its own Snapshot.
+// DURABILITY: when commit() returns ok, everything in it is on the disk (no NOSYNC, NOMETASYNC, WRITEMAP,
+//     NOMEMINIT). Any other answer of commit() but kFull is final: the caller must write no more.
+// LIMITS: keys up to 511 bytes, values up to limits.chunk_bytes_max + a small header, so that no value
+//     needs an overflow page (facts.md 4).
+#pragma once
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "core/result.h"
+#include "core/types.h"
+
+namespace perch::store {
+
+using Table = uint8_t;  // index into the names given at open
+
+class Snapshot {
+ public:
+  virtual ~Snapshot() = default;
+  // LIFETIME: bytes returned are valid until the snapshot is renewed or destroyed.
+  virtual Result<Bytes> get(Table table, Bytes key) = 0;  // ERRORS: kNotFound, kSystem, kCorrupt
+  // Visits pairs with key >= from in key order until `visit` returns false.
+  virtual Result<void> scan(Table table, Bytes from, const std::function<bool(Bytes key, Bytes value)>& visit) = 0;
+  // Lets go of the pages it pins; the next get or scan sees the newest commit. Call once a loop turn.
+  virtual void release() = 0;
+};
+
+class Kv {
+ public:
+  virtual ~Kv() = default;
+  virtual Result<void> begin() = 0;
+  // ERRORS: kFull: the map or the disk; the transaction must be aborted and may be repeated smaller.
+  virtual Result<void> put(Table table, Bytes key, Bytes value) = 0;
+  virtual Result<void> append(Table table, Bytes key, Bytes value) = 0;  // REQUIRES: key above all others
+  virtual Result<void> erase(Table table, Bytes key) = 0;                // absent: ok
+  virtual Result<Bytes> get(Table table, Bytes key) = 0;                 // inside the transaction
+  virtual Result<void> scan(Table table, Bytes from, const std::function<bool(Bytes key, Bytes value)>& visit) = 0;
+  virtual Result<void> commit() = 0;
+  virtual void abort() = 0;
+  virtual std::unique_ptr<Snapshot> snapshot() = 0;
+  // Share of the map that is used and cannot be reused, 0 … 1; the disk's own fill level where that is worse.
+  virtual double fill() = 0;
+};
+
+}  // namespace perch::store
