@@ -1,0 +1,33 @@
+// Frames as bytes: verified once where they enter, stamped in place, then only moved or referenced.
+// Every function here is pure and may run on any thread.
+#pragma once
+#include "core/result.h"
+#include "core/types.h"
+#include "perch_generated.h"  // generated at build from schema/perch.fbs
+
+namespace perch::codec {
+
+inline constexpr uint32_t kPrefixBytes = 4;  // little-endian length of what follows
+
+// Checks bytes from a peer: exact size-prefixed length, identifier, FlatBuffers verifier with depth 8 and 64
+// tables, required fields, known union member, Route present with Message and Read and not overlapping the prefix,
+// the vtable, another field or any object (so that stamping cannot rewrite a length), strings within limits.
+// `frame` must be 8-aligned or is treated as such by FlatBuffers' unaligned-safe accessors (x86, arm64).
+// Returns the root. LIFETIME: as `frame`.
+// ERRORS: kInvalid (detail: 1 size, 2 identifier, 3 verifier, 4 semantics, 5 overlap), kUnsupported (unknown
+// payload member; the envelope itself is fine).
+Result<const wire::Frame*> verify(Bytes frame);
+
+// The root of bytes that verify() or an encoder of ours has passed.
+const wire::Frame* trusted(Bytes frame);
+
+struct Stamp {
+  UserId from = 0;
+  DeviceNo device = 0;
+  Number number = 0;
+  uint64_t time_ms = 0;
+};
+// Writes the server's fields into the Route. REQUIRES: verify(frame) passed, it has a Route.
+void stamp(MutableBytes frame, const Stamp& stamp);
+
+}  // namespace perch::codec

@@ -1,0 +1,87 @@
+// Net: the connections of one core as byte streams cut into frames. Knows nothing of chat.
+//
+// ON: one reactor. Handler calls come from turn(), never from inside send(), close() or move().
+// STATES of a connection (fields of net/connection.h):
+//     accepted ── poll armed ──> readable ── receive ──> … ──> closing ── nothing in flight ──> free
+//   Close is a state: shutdown makes the armed poll complete; the slot goes back once the last completion is in.
+//   No cancel anywhere (facts.md 2.4). ConnId carries a generation, so a stale one fails to resolve, quietly.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "core/clock.h"
+#include "core/frame.h"
+#include "core/limits.h"
+#include "core/ring.h"
+#include "core/timer_wheel.h"
+#include "core/types.h"
+
+namespace perch::net {
+
+struct ConnId {
+  uint32_t index = UINT32_MAX;
+  uint32_t generation = 0;
+  bool valid() const { return index != UINT32_MAX; }
+  friend auto operator<=>(const ConnId&, const ConnId&) = default;
+};
+
+enum class CloseReason : uint8_t {
+  kPeer,          // end of stream or reset
+  kBadFrame,      // declared length out of bounds: 0 or over the limit
+  kLoginTimeout, kFrameTimeout, kSilence, kSendStall,
+  kLocal,         // close() was called
+};
+
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  // One whole frame, unverified, prefix included. May be written to. LIFETIME: the call.
+  virtual void on_frame(ConnId id, MutableBytes frame) = 0;
+  // The peer broke a rule of the byte stream; the handler may send() an ERROR frame, then the connection closes.
+  virtual void on_violation(ConnId id, CloseReason reason) = 0;
+  // Told once per connection that was accepted or adopted, except after a successful move.
+  virtual void on_closed(ConnId id, CloseReason reason) = 0;
+  // move() ended. ok: `slot` is the socket's place in the target ring's table; the ConnId here is gone.
+  // Not ok: the connection is still here, silent; the handler answers it and closes it.
+  virtual void on_moved(ConnId id, bool ok, Socket slot, uint64_t cookie) = 0;
+};
+
+class Net {
+ public:
+  Net(Ring& ring, Clock& clock, FramePool& frames, const Limits& limits, Handler& handler);
+  ~Net();
+  Net(const Net&) = delete;
+  Net& operator=(const Net&) = delete;
+
+  void listen(int listening_socket);  // starts accepting; the descriptor stays the caller's
+  void stop_listening();              // no further accept is armed
+  // Takes a connection that another core moved here: login deadline off, first receive armed.
+  ConnId adopt(Socket slot);
+  // Marks the connection logged in: frame limit frame_bytes_max, silence limit instead of login deadline.
+  void logged_in(ConnId id);
+  // Queues a frame. False: stale id, closing, or send queue at its limit (send_queue_frames_max).
+  bool send(ConnId id, FrameRef frame);
+  // Sends what is queued, then closes; discards what arrives. Stale: nothing.
+  void close(ConnId id);
+  // Hands the connection to another ring once it has nothing in flight; on_moved follows. No frame is handed to the
+  // handler in between; bytes received before are a violation.
+  void move(ConnId id, int target_ring, uint64_t cookie);
+  // True while frames can be queued without reaching half of the limit.
+  bool writable(ConnId id) const;
+  void pause_reading(ConnId id);
+  void resume_reading(ConnId id);
+
+  // One completion of this ring that belongs to net (user_data made by net). Called by the reactor.
+  void complete(const Completion& completion);
+  // Fires deadlines. Called by the reactor after all completions of the turn.
+  void tick(uint64_t now_ms);
+  uint64_t ms_to_next(uint64_t now_ms) const;
+  size_t num_connections() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace perch::net
