@@ -1,0 +1,83 @@
+# What tools/run and tools/test share: saying what happens, installing, building. Sourced, never run.
+# Every function says what failed and what to do about it, and is safe to call twice.
+
+perch_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+perch_preset=release
+perch_build=$perch_root/build/$perch_preset
+perch_bin=$perch_build/bin
+
+say() { printf '== %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# packages_missing: prints the names from packages.txt that dpkg does not have installed.
+packages_missing() {
+  local name
+  while read -r name; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || printf '%s\n' "$name"
+  done < <(sed 's/#.*//; s/[[:space:]]//g; /^$/d' "$perch_root/tools/packages.txt")
+}
+
+# install_packages: asks apt only when something is missing, so a complete machine needs no network.
+install_packages() {
+  command -v dpkg-query >/dev/null ||
+    die "this is no Debian or Ubuntu; install by hand what tools/packages.txt names, then build with cmake"
+  local missing sudo=() log
+  missing=$(packages_missing | tr '\n' ' ')
+  if [ -z "$missing" ]; then say "packages: all there"; return; fi
+  say "packages: installing $missing"
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null ||
+      die "not root and no sudo; as root, run: apt-get install --no-install-recommends $missing"
+    sudo=(sudo)
+  fi
+  log=$(mktemp)
+  # Errors of a single repository are warnings to apt: what counts is whether the install then works.
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q >"$log" 2>&1 ||
+    { tail -n 5 "$log" >&2; printf 'warning: apt-get update failed; trying with the lists there are\n' >&2; }
+  # shellcheck disable=SC2086  # the names are separate words
+  if ! "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+      apt-get install -y -q --no-install-recommends $missing >"$log" 2>&1; then
+    tail -n 15 "$log" >&2
+    rm -f "$log"
+    die "apt could not install: ${missing}- is there a network, and on Ubuntu is 'universe' enabled?"
+  fi
+  rm -f "$log"
+}
+
+# check_io_uring: says early what would otherwise be an error of the server at its start.
+check_io_uring() {
+  local disabled=/proc/sys/kernel/io_uring_disabled release major minor
+  release=$(uname -r)
+  major=${release%%.*}; minor=${release#*.}; minor=${minor%%[!0-9]*}
+  if [ "$major" -lt 6 ] || { [ "$major" -eq 6 ] && [ "$minor" -lt 1 ]; }; then
+    die "kernel $release is too old: Perch needs 6.1 or newer"
+  fi
+  [ -r $disabled ] || return 0
+  case $(cat $disabled) in
+    2) die "io_uring is disabled; as root, run: sysctl -w kernel.io_uring_disabled=0" ;;
+    1) [ "$(id -u)" = 0 ] ||
+         die "io_uring is disabled for ordinary users; as root, run: sysctl -w kernel.io_uring_disabled=0" ;;
+  esac
+}
+
+# build [TARGET…]: configures and builds the release preset; the whole log is kept beside it.
+build() {
+  local log=$perch_build/build.log targets=()
+  [ $# -eq 0 ] || targets=(--target "$@")
+  mkdir -p "$perch_build"
+  say "configure: preset $perch_preset"
+  (cd "$perch_root" && cmake --preset "$perch_preset") >"$log" 2>&1 ||
+    { tail -n 30 "$log" >&2; die "configure failed; everything it said is in ${log#"$perch_root"/}"; }
+  say "build: $(nproc) at a time"
+  # Ninja's progress goes to a terminal as it is; elsewhere only every fiftieth step is shown.
+  if [ -t 1 ]; then
+    cmake --build "$perch_build" -j"$(nproc)" "${targets[@]}" 2>&1 | tee -a "$log"
+  else
+    cmake --build "$perch_build" -j"$(nproc)" "${targets[@]}" 2>&1 | tee -a "$log" |
+      awk '/^\[[0-9]+\/[0-9]+\]/ { if (++n % 50 == 0) { print; fflush() } }'
+  fi
+  if [ "${PIPESTATUS[0]}" -ne 0 ]; then
+    grep -nE -A8 'error:|FAILED:' "$log" | head -n 60 >&2
+    die "the build failed; everything it said is in ${log#"$perch_root"/}"
+  fi
+}
