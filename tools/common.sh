@@ -70,13 +70,10 @@ build() {
     { tail -n 30 "$log" >&2; die "configure failed; everything it said is in ${log#"$perch_root"/}"; }
   say "build: $(nproc) at a time"
   # Ninja's progress goes to a terminal as it is; elsewhere only every fiftieth step is shown.
-  if [ -t 1 ]; then
-    cmake --build "$perch_build" -j"$(nproc)" "${targets[@]}" 2>&1 | tee -a "$log"
-  else
-    cmake --build "$perch_build" -j"$(nproc)" "${targets[@]}" 2>&1 | tee -a "$log" |
-      awk '/^\[[0-9]+\/[0-9]+\]/ { if (++n % 50 == 0) { print; fflush() } }'
-  fi
-  if [ "${PIPESTATUS[0]}" -ne 0 ]; then
+  local show=(cat)
+  [ -t 1 ] || show=(awk '/^\[[0-9]+\/[0-9]+\]/ && ++n % 50 == 0 { print; fflush() }')
+  if ! (set -o pipefail
+        cmake --build "$perch_build" -j"$(nproc)" "${targets[@]}" 2>&1 | tee -a "$log" | "${show[@]}"); then
     grep -nE -A8 'error:|FAILED:' "$log" | head -n 60 >&2
     die "the build failed; everything it said is in ${log#"$perch_root"/}"
   fi
