@@ -11,10 +11,10 @@ namespace perch::codec {
 using FrameBytes = std::vector<uint8_t>;
 
 struct HelloFields {
-  std::string_view token;
+  std::string_view token{};
   Origin origin = 0, previous_origin = 0;
   uint64_t attempt = 0, incarnation = 0;
-  std::string_view agent;
+  std::string_view agent{};
   uint16_t version_min = 1, version_max = 1;
 };
 struct WelcomeFields {
@@ -25,7 +25,7 @@ struct WelcomeFields {
   uint32_t body_bytes_max = 0, frame_bytes_max = 0, ping_ms = 0;
   uint64_t time_ms = 0, session_expires_ms = 0;
   bool continuity_broken = false, overflowed = false;
-  std::string_view handle;
+  std::string_view handle{};
 };
 struct RouteFields {  // what a client sets of a Route
   UserId to = 0;
