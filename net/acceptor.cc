@@ -1,0 +1,73 @@
+#include "net/acceptor.h"
+
+#include <cerrno>
+
+#include "core/check.h"
+#include "net/operation.h"
+
+namespace perch::net {
+
+void Acceptor::add(int listener) {
+  for (uint32_t i = 0; i < kAcceptsPerListener; ++i) accepts_.push_back({.listener = listener, .peer = {}});
+}
+
+void Acceptor::stop() {
+  for (Accept& accept : accepts_) accept.active = false;
+}
+
+void Acceptor::arm(uint32_t room, uint64_t now_ms) {
+  if (now_ms < rest_until_ms_) return;
+  rest_until_ms_ = 0;
+  for (uint32_t i = 0; i < accepts_.size() && num_in_flight_ < room; ++i) {
+    Accept& accept = accepts_[i];
+    if (accept.in_flight || !accept.active) continue;
+    accept.in_flight = true;
+    accept.peer.length = sizeof(sockaddr_storage);
+    ++num_in_flight_;
+    ring_.accept(accept.listener, &accept.peer, Operation{OperationKind::kAccept, 0, i}.user_data());
+  }
+}
+
+Socket Acceptor::completed(uint32_t index, int32_t result, uint64_t now_ms) {
+  PERCH_CHECK(index < accepts_.size() && accepts_[index].in_flight);
+  Accept& accept = accepts_[index];
+  accept.in_flight = false;
+  --num_in_flight_;
+  if (result >= 0) {
+    const Socket socket = static_cast<Socket>(result);
+    if (accept.active) return socket;
+    ring_.close(socket, Operation{OperationKind::kClose, 0, kNobody}.user_data());
+    return kNoSocket;
+  }
+  switch (-result) {
+    case EBADF:
+    case EINVAL:  // the listener was shut down or closed
+    case ENOTSOCK:
+    case EOPNOTSUPP:
+    case ECANCELED:
+      accept.active = false;
+      break;
+    case ECONNABORTED:  // the peer went before it was accepted, or the network told of its trouble (accept(2))
+    case EAGAIN:
+    case EINTR:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EPERM:
+      break;
+    default:  // EMFILE, ENFILE, ENOBUFS, ENOMEM and what a kernel may invent: at once again would be a busy loop
+      rest_until_ms_ = now_ms + kAcceptRestMs;
+  }
+  return kNoSocket;
+}
+
+uint64_t Acceptor::ms_to_next(uint64_t now_ms) const {
+  if (rest_until_ms_ == 0) return UINT64_MAX;
+  return rest_until_ms_ > now_ms ? rest_until_ms_ - now_ms : 0;
+}
+
+}  // namespace perch::net

@@ -1,0 +1,44 @@
+// Acceptor keeps a few accepts outstanding on each listening socket, as many as there is room for connections.
+//
+// At no room nothing is armed and peers wait in the backlog. When the process or the ring's table is out of
+// descriptors it rests until a connection has closed or kAcceptRestMs have passed.
+// ON: one core.
+#pragma once
+#include <cstdint>
+#include <deque>
+
+#include "core/ring.h"
+
+namespace perch::net {
+
+// One-shot accepts, because each needs its own address to fill in and a multishot one cannot be stopped without a
+// cancel. So many per listener and turn are accepted.
+inline constexpr uint32_t kAcceptsPerListener = 8;
+inline constexpr uint64_t kAcceptRestMs = 100;
+
+class Acceptor {
+ public:
+  explicit Acceptor(Ring& ring) : ring_(ring) {}
+  void add(int listener);
+  void stop();  // what is outstanding completes some time and is closed at once
+  // Arms accepts; `room`: connections the table can still take.
+  void arm(uint32_t room, uint64_t now_ms);
+  // An accept completed. Returns the new connection's socket, or kNoSocket.
+  Socket completed(uint32_t index, int32_t result, uint64_t now_ms);
+  void connection_closed() { rest_until_ms_ = 0; }
+  uint64_t ms_to_next(uint64_t now_ms) const;
+
+ private:
+  struct Accept {
+    int listener;
+    bool in_flight = false;
+    bool active = true;  // false: never armed again
+    PeerAddress peer;    // the kernel's while in flight
+  };
+  Ring& ring_;
+  std::deque<Accept> accepts_;  // addresses stay
+  uint32_t num_in_flight_ = 0;
+  uint64_t rest_until_ms_ = 0;  // 0: not resting
+};
+
+}  // namespace perch::net
