@@ -1,0 +1,167 @@
+// Core: everything one reactor owns, and the rules of delivery (delivery.md, part 1) on it.
+//
+// ON: one reactor thread; turn() is called in a loop. Nothing here waits: what needs the disk or another core is
+//     posted and goes on when the answer hop arrives.
+// FILES: core.cc loop, hops and frames · login.cc · sender.cc taking and results · mailbox.cc lists and hand-over ·
+//        receipts.cc.
+#pragma once
+#include <memory>
+#include <unordered_map>
+
+#include "chat/flight.h"
+#include "chat/login.h"
+#include "chat/user.h"
+#include "codec/encode.h"
+#include "core/random.h"
+#include "tls/token.h"
+
+namespace perch::chat {
+
+struct CoreCounters {  // written by the owner, read by anybody at rest
+  uint64_t taken = 0, forwarded_live = 0, handed_to_store = 0, handed_over = 0, results = 0, held = 0, rejected = 0;
+  uint64_t logins = 0, replaced = 0, protocol_errors = 0, receipts = 0;
+};
+
+struct CoreOptions {
+  CoreId id = 0;
+  uint16_t num_cores = 1;
+  CoreId store = 1;             // endpoint of the store thread
+  std::vector<int> ring_ids;    // of every core, by CoreId
+  bool accounts_auto = false;
+  uint64_t boot = 0;
+  uint64_t incarnation = 0;
+  uint64_t counter = 0;         // where numbers start
+  uint64_t ceiling = 0;         // … and must stop until it is raised
+};
+
+inline CoreId home_of(UserId user, uint16_t num_cores) {
+  uint64_t z = user * 0x9e3779b97f4a7c15u;
+  z ^= z >> 32;
+  z *= 0xbf58476d1ce4e5b9u;
+  return static_cast<CoreId>((z >> 33) % num_cores);
+}
+
+class Core final : public net::Handler, public store::RecoveryVisitor {
+ public:
+  Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Random& random, const Limits& limits,
+       const TokenKeys& keys, std::unique_ptr<store::Reader> reader);
+  ~Core() override;
+
+  net::Net& net() { return net_; }
+  const CoreCounters& counters() const { return counters_; }
+
+  // One turn of the loop: completions before hops before timers, so that a confirmation that has arrived is seen
+  // before its deadline (delivery.md H27). Sleeps at most `sleep_ns_max` and only if there is nothing to do.
+  void turn(uint64_t sleep_ns_max);
+  // SIGTERM. After it drained() becomes true once everything in memory is safe and said.
+  void drain();
+  bool draining() const { return draining_; }
+  bool drained() const;
+  bool store_failed() const { return store_poisoned_; }
+
+  // Before the first turn, on any thread: what waited when the node stopped. Only users of this core.
+  void item(const store::RecoveredItem& item) override;
+  void mark(const store::RecoveredMark& mark) override;
+  void receipt(const store::RecoveredReceipt& receipt) override;
+  void expired(const store::RecoveredExpired& expired) override;
+  void recovered();  // sorts the lists
+
+ private:
+  // ---- core.cc
+  void on_frame(net::ConnId id, MutableBytes frame) override;
+  void on_violation(net::ConnId id, net::CloseReason reason) override;
+  void on_closed(net::ConnId id, net::CloseReason reason) override;
+  void on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) override;
+  void on_hop(const Hop& hop);
+  void on_store_done(store::StoreOp* op);
+  void on_store_failed(const store::StoreOp& op);
+  template <typename T>
+  void post(CoreId target, HopKind kind, const T& payload) { mesh_.post(target, Hop::make(kind, payload)); }
+  void submit(std::unique_ptr<store::StoreOp> op);
+  bool send(Session& session, const codec::FrameBytes& bytes);
+  void fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin = 0);
+  struct Bound { User* user = nullptr; Device* device = nullptr; uint32_t generation = 0; };
+  Bound* bound(net::ConnId id);
+  CoreId home(UserId user) const { return home_of(user, options_.num_cores); }
+  User* find_user(UserId id);
+  User& put_user(const store::UserRow& row);
+  store::UserRow row_of(const User& user) const;
+  void return_leases();
+
+  // ---- login.cc
+  void on_hello(net::ConnId id, const wire::Frame& frame);
+  void send_home(std::unique_ptr<LoginRequest> login);
+  void login_here(std::unique_ptr<LoginRequest> login);
+  void welcome(std::unique_ptr<LoginRequest> login);
+  void end_session(User& user, Device& device);
+  void on_refresh(Bound& at, std::string_view token);
+
+  // ---- sender.cc
+  void on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame);
+  void hold(Session& session, const wire::Route& route, wire::HoldReason reason, uint32_t wait_ms);
+  void closed_up_to(Device& device, Seq closed);
+  void on_admitted(const DevicesHop& hop);
+  void on_rejected(const AnswerHop& hop);
+  void on_needs_store(const DevicesHop& hop);
+  void on_done(const AnswerHop& hop);
+  void on_settled(const AnswerHop& hop);
+  void hand_over(Device& device, Flight& flight);
+  void on_accept_flushed(store::StoreOp& op);
+  void resolve_if_known(Flight& flight);
+  void release_results(Device& device);
+  void give_result(Device& device, Flight& flight);
+  void repeat_results(Device& device);
+  void forget_if_over(Flight& flight);
+  void confirm_record(const Flight& flight, const store::Waiting& who);
+  Device* sender_of(const Flight& flight);
+
+  // ---- mailbox.cc
+  void on_message(const MessageHop& hop, CoreId source);
+  void on_stored(const StoredHop& hop, CoreId source);
+  void pump(User& user, int slot);
+  bool deliver(User& user, int slot, uint64_t position, Item& item);
+  void need_store(User& user, Item& item);
+  void on_confirm(Bound& at, uint64_t count, Seq closed);
+  void item_confirmed(User& user, uint64_t position, int slot);
+  void write_confirm(User& user, uint64_t position, SlotMask slots);
+  void drop_if_over(User& user, uint64_t position);
+  void clear_bit(User& user, Item& item, int slot);
+  void arm_confirm_timer(User& user);
+  void on_confirm_timer(User& user);
+  store::Waiting numbers_of(const User& user, SlotMask mask) const;
+
+  // ---- receipts.cc
+  void on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who, CoreId source);
+  void send_receipt(Device& device, const store::ReceiptKey& key, Seq up_to);
+  void store_receipt(const store::ReceiptKey& key, Seq up_to);
+  void receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq up_to);
+  void receipt_safe(PendingReceipt& pending, Seq up_to);
+  void on_safe(const SafeHop& hop);
+
+  CoreOptions options_;
+  Ring& ring_;
+  MeshEndpoint& mesh_;
+  Clock& clock_;
+  Random& random_;
+  const Limits& limits_;
+  const TokenKeys& keys_;
+  std::unique_ptr<store::Reader> reader_;
+  FramePool frames_;
+  net::Net net_;
+  TimerWheel timers_;
+  FlightTable flights_;
+  std::unordered_map<UserId, std::unique_ptr<User>> users_;
+  std::vector<Bound> bound_;  // by connection index
+  std::vector<Completion> completions_;
+  uint64_t counter_;
+  uint64_t ceiling_;
+  bool ceiling_asked_ = false;
+  uint64_t num_sessions_ = 0;
+  uint64_t num_store_ops_ = 0;
+  bool store_full_ = false;
+  bool store_poisoned_ = false;
+  bool draining_ = false;
+  CoreCounters counters_;
+};
+
+}  // namespace perch::chat

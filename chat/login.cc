@@ -1,0 +1,176 @@
+// Login: HELLO on the core that accepted, then the connection moves to the user's home core, is bound to a device
+// there and gets WELCOME. The device's first login is flushed before (delivery.md H29).
+#include "chat/core.h"
+
+#include <charconv>
+
+namespace perch::chat {
+
+using store::OpKind;
+using store::StoreOp;
+
+void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
+  const wire::Hello& hello = *frame.payload_as_Hello();
+  if (draining_ || store_poisoned_) return fail(id, wire::ErrorCode::Busy, "the server is stopping");
+  if (hello.version_min() > 1 || hello.version_max() < 1)
+    return fail(id, wire::ErrorCode::Version, "this server speaks version 1");
+  const Result<Claims> claims = keys_.check(hello.token()->string_view(), clock_.wall_ms());
+  if (!claims) {
+    return claims.error().code == Errc::kExpired ? fail(id, wire::ErrorCode::TokenExpired, "the token has expired")
+                                                 : fail(id, wire::ErrorCode::TokenInvalid, "the token is not valid");
+  }
+  auto login = std::make_unique<LoginRequest>();
+  login->conn = id;
+  login->handle = claims->handle;
+  login->device = claims->dev;
+  login->origin = hello.origin();
+  login->previous_origin = hello.previous_origin();
+  login->attempt = hello.attempt();
+  login->expires_ms = claims->exp_ms;
+
+  const std::string& sub = claims->sub;
+  UserId user = 0;
+  const auto parsed = std::from_chars(sub.data(), sub.data() + sub.size(), user);
+  if (parsed.ec == std::errc{} && parsed.ptr == sub.data() + sub.size() && user > 0 && user < (uint64_t{1} << 63)) {
+    login->user = user;
+    if (reader_->user(user)) return send_home(std::move(login));
+  } else {
+    login->handle = sub;
+    const Result<UserId> known = reader_->handle(sub);
+    if (known) {
+      login->user = *known;
+      return send_home(std::move(login));
+    }
+  }
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kAccount;
+  op->user_row.id = login->user;
+  op->handle = login->handle;
+  op->create = options_.accounts_auto;
+  op->context = login.release();
+  submit(std::move(op));
+}
+
+void Core::send_home(std::unique_ptr<LoginRequest> login) {
+  const CoreId target = home(login->user);
+  if (target == options_.id) return login_here(std::move(login));
+  const net::ConnId conn = login->conn;
+  const auto cookie = reinterpret_cast<uint64_t>(login.release());
+  net_.move(conn, options_.ring_ids[target], cookie);
+}
+
+void Core::on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) {
+  std::unique_ptr<LoginRequest> login(reinterpret_cast<LoginRequest*>(cookie));
+  if (!ok) return fail(id, wire::ErrorCode::Busy, "the user's core takes no more connections");
+  const CoreId target = home(login->user);
+  post(target, kHopLogin, LoginHop{login.release(), slot});
+}
+
+void Core::login_here(std::unique_ptr<LoginRequest> login) {
+  User* user = find_user(login->user);
+  if (user == nullptr) return fail(login->conn, wire::ErrorCode::NoAccount, "there is no such account");
+  for (auto& device : user->devices) {
+    if (device && device->row.name == login->device) {
+      login->number = device->row.number;
+      login->continuity_broken = device->row.origin != 0 && device->row.origin != login->previous_origin &&
+                                 device->row.origin != login->origin;
+      device->row.origin = login->origin;
+      return welcome(std::move(login));
+    }
+  }
+  size_t slot = 0;
+  while (slot < kSlots && slot < limits_.devices_max && user->devices[slot]) ++slot;
+  if (slot == kSlots || slot == limits_.devices_max)
+    return fail(login->conn, wire::ErrorCode::DeviceLimit, "this user has as many devices as are allowed");
+  auto device = std::make_unique<Device>();
+  device->row.number = user->next_device++;
+  device->row.name = login->device;
+  device->row.seen_ms = clock_.wall_ms();
+  device->row.origin = login->origin;
+  login->number = device->row.number;
+  user->devices[slot] = std::move(device);
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kUser;
+  op->user_row = row_of(*user);
+  op->context = login.release();
+  submit(std::move(op));
+}
+
+void Core::welcome(std::unique_ptr<LoginRequest> login) {
+  User* user = find_user(login->user);
+  PERCH_CHECK(user != nullptr);
+  const int slot = user->slot_of(login->number);
+  PERCH_CHECK(slot >= 0);
+  Device& device = *user->devices[static_cast<size_t>(slot)];
+  if (device.session) {
+    Session& old = *device.session;
+    if (old.origin == login->origin && login->attempt < old.attempt)
+      return fail(login->conn, wire::ErrorCode::StaleAttempt, "a newer login of this device is here");
+    const net::ConnId conn = old.conn;
+    ++counters_.replaced;
+    if (Bound* at = bound(conn)) *at = Bound{};
+    end_session(*user, device);
+    net_.send(conn, frames_.make(codec::error(wire::ErrorCode::Replaced, "another login took over", login->origin)));
+    net_.close(conn);
+  }
+  device.session = std::make_unique<Session>();
+  Session& session = *device.session;
+  session.conn = login->conn;
+  session.id = ++num_sessions_;
+  session.origin = login->origin;
+  session.attempt = login->attempt;
+  session.expires_ms = login->expires_ms;
+  session.rate_tokens = limits_.rate_burst;
+  session.rate_ms = clock_.mono_ms();
+  if (bound_.size() <= session.conn.index) bound_.resize(session.conn.index + 1);
+  bound_[session.conn.index] = {user, &device, session.conn.generation};
+  net_.logged_in(session.conn);
+  ++counters_.logins;
+
+  codec::WelcomeFields fields;
+  fields.boot = options_.boot;
+  fields.session = session.id;
+  fields.incarnation = options_.incarnation;
+  fields.user = user->id;
+  fields.device = device.row.number;
+  fields.window = static_cast<uint16_t>(limits_.window);
+  fields.body_bytes_max = limits_.body_bytes_max;
+  fields.frame_bytes_max = limits_.frame_bytes_max;
+  fields.ping_ms = limits_.ping_ms;
+  fields.time_ms = clock_.wall_ms();
+  fields.session_expires_ms = login->expires_ms;
+  fields.continuity_broken = login->continuity_broken;
+  fields.overflowed = device.row.overflowed;
+  fields.handle = user->handle;
+  if (!send(session, codec::welcome(fields))) return;
+  device.row.overflowed = false;
+  repeat_results(device);
+  for (auto& [key, pending] : device.receipts) send_receipt(device, key, pending.up_to);
+  pump(*user, slot);
+}
+
+// The device's session is over: what it had not confirmed is made safe at once (delivery.md, Forwarding).
+void Core::end_session(User& user, Device& device) {
+  const int slot = user.slot_of(device.row.number);
+  device.session.reset();
+  device.slow = false;
+  const auto bit = static_cast<SlotMask>(1u << slot);
+  for (auto& [position, item] : user.items) {
+    item.sent &= static_cast<SlotMask>(~bit);
+    if (item.mask & bit) need_store(user, item);
+  }
+  for (auto& [key, pending] : device.receipts)
+    if (!pending.stored) store_receipt(key, pending.up_to);
+}
+
+void Core::on_refresh(Bound& at, std::string_view token) {
+  Session& session = *at.device->session;
+  const Result<Claims> claims = keys_.check(token, clock_.wall_ms());
+  if (!claims || claims->dev != at.device->row.name ||
+      (claims->sub != std::to_string(at.user->id) && claims->sub != at.user->handle))
+    return fail(session.conn, wire::ErrorCode::TokenInvalid, "the token is not valid for this session");
+  session.expires_ms = claims->exp_ms;
+  send(session, codec::refreshed(session.expires_ms));
+}
+
+}  // namespace perch::chat

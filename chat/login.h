@@ -1,0 +1,24 @@
+// LoginRequest: a verified HELLO on its way from the core that accepted it to the user's home core.
+// OWNER: one holder at a time; it travels by pointer in a hop or as the context of a store op.
+#pragma once
+#include <string>
+
+#include "core/types.h"
+#include "net/net.h"
+
+namespace perch::chat {
+
+struct LoginRequest {
+  net::ConnId conn;
+  UserId user = 0;
+  std::string handle;       // to create the account with, or empty
+  std::string device;
+  Origin origin = 0;
+  Origin previous_origin = 0;
+  uint64_t attempt = 0;
+  uint64_t expires_ms = 0;
+  DeviceNo number = 0;      // once known
+  bool continuity_broken = false;
+};
+
+}  // namespace perch::chat

@@ -1,0 +1,268 @@
+// The recipient's home core: one list per user, handed to each device in order (delivery.md, Forwarding).
+#include <bit>
+
+#include "chat/core.h"
+
+namespace perch::chat {
+
+using store::OpKind;
+using store::StoreOp;
+
+store::Waiting Core::numbers_of(const User& user, SlotMask mask) const {
+  store::Waiting waiting;
+  waiting.user = user.id;
+  for (size_t slot = 0; slot < kSlots; ++slot)
+    if ((mask >> slot) & 1) waiting.add(user.devices[slot]->row.number);
+  return waiting;
+}
+
+void Core::on_message(const MessageHop& hop, CoreId source) {
+  FrameRef frame = frames_.take(hop.frame);
+  const wire::Route& route = *codec::trusted(frame.bytes())->route();
+  counter_ = std::max(counter_, route.number() >> 10);  // a reply is larger than what it answers (H13)
+  const bool own = route.from() == hop.user;
+  const bool is_message = codec::trusted(frame.bytes())->payload_type() == wire::Payload::Message;
+  const auto reject = [&](wire::RejectReason reason) {
+    post(source, kHopRejected, AnswerHop{hop.flight, hop.user, static_cast<uint8_t>(reason)});
+  };
+  User* user = find_user(hop.user);
+  if (user == nullptr) return reject(wire::RejectReason::NotFound);
+
+  SlotMask mask = 0;
+  if (own) {  // as registered when the message was taken, on this very core
+    const Flight* flight = flights_.find(hop.flight);
+    PERCH_CHECK(flight != nullptr);
+    const Party& party = flight->num_parties == 1 ? flight->parties[0] : flight->parties[1];
+    for (uint8_t i = 0; i < party.waiting.num; ++i) {
+      const int slot = user->slot_of(party.waiting.devices[i]);
+      if (slot >= 0) mask |= static_cast<SlotMask>(1u << slot);
+    }
+  } else {
+    bool any = false;
+    for (size_t slot = 0; slot < kSlots; ++slot) {
+      Device* device = user->devices[slot].get();
+      if (device == nullptr) continue;
+      any = true;
+      if (device->row.overflowed) continue;
+      if (device->num_waiting >= limits_.mailbox_items_max ||
+          device->bytes_waiting + frame.size() > limits_.mailbox_bytes_max)
+        continue;
+      mask |= static_cast<SlotMask>(1u << slot);
+    }
+    if (!any) return reject(wire::RejectReason::NotFound);
+    if (mask == 0) return reject(wire::RejectReason::MailboxFull);
+    for (size_t slot = 0; slot < kSlots; ++slot) {  // others can take it: a full device shows a gap from here (H12)
+      Device* device = user->devices[slot].get();
+      if (device == nullptr || (mask >> slot) & 1 || device->row.overflowed) continue;
+      device->row.overflowed = true;
+      auto op = std::make_unique<StoreOp>();
+      op->kind = OpKind::kUser;
+      op->user_row = row_of(*user);
+      submit(std::move(op));
+    }
+  }
+  PERCH_CHECK(mask != 0);
+
+  Item item;
+  item.id = {route.from(), route.device(), route.origin(), route.seq()};
+  item.to = route.to();
+  item.number = route.number();
+  item.arrived_ms = clock_.mono_ms();
+  item.frame_bytes = frame.size();
+  item.frame = std::move(frame);
+  item.flight = hop.flight;
+  item.report = !own && is_message ? Item::Report::kOwed : Item::Report::kNotOwed;
+  item.mask = mask;
+  for (size_t slot = 0; slot < kSlots; ++slot) {
+    if (((mask >> slot) & 1) == 0) continue;
+    ++user->devices[slot]->num_waiting;
+    user->devices[slot]->bytes_waiting += item.frame_bytes;
+  }
+  const store::Waiting addressed = numbers_of(*user, mask);
+  post(source, kHopAdmitted, DevicesHop{hop.flight, hop.user, addressed.devices, addressed.num, false});
+
+  const uint64_t position = user->next_position++;
+  user->items.emplace(position, std::move(item));
+  bool wait = true;
+  for (size_t slot = 0; slot < kSlots; ++slot) {
+    if (((mask >> slot) & 1) == 0) continue;
+    pump(*user, static_cast<int>(slot));
+    const auto at = user->items.find(position);
+    PERCH_CHECK(at != user->items.end());
+    wait &= ((at->second.sent >> slot) & 1) && !user->devices[slot]->slow;
+  }
+  Item& here = user->items.find(position)->second;
+  if (!wait || draining_) {
+    need_store(*user, here);
+  } else {
+    ++counters_.forwarded_live;
+    arm_confirm_timer(*user);
+  }
+}
+
+// Sends a device what is next for it while its window is open.
+void Core::pump(User& user, int slot) {
+  Device& device = *user.devices[static_cast<size_t>(slot)];
+  if (!device.session) return;
+  Session& session = *device.session;
+  const auto bit = static_cast<SlotMask>(1u << slot);
+  for (auto at = user.items.lower_bound(session.next_position); at != user.items.end(); ++at) {
+    if (session.sent.size() >= limits_.unconfirmed_frames_max) return;
+    if (session.sent_bytes > 0 && session.sent_bytes + at->second.frame_bytes > limits_.unconfirmed_bytes_max) return;
+    if ((at->second.mask & bit) != 0 && (at->second.sent & bit) == 0) {
+      if (!net_.writable(session.conn) || !deliver(user, slot, at->first, at->second)) return;
+    }
+    session.next_position = at->first + 1;
+  }
+}
+
+bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {
+  Session& session = *user.devices[static_cast<size_t>(slot)]->session;
+  FrameRef frame = item.frame;
+  if (!frame) {
+    std::vector<uint8_t> bytes;
+    const Result<void> read = reader_->frame(user.id, item.number, item.place, bytes);
+    PERCH_CHECK(read.ok());  // a record that was flushed and is not confirmed is there; a bad checksum stops the node
+    frame = frames_.make(bytes);
+    ++counters_.handed_over;
+  }
+  if (!net_.send(session.conn, frame)) return false;
+  item.sent |= static_cast<SlotMask>(1u << slot);
+  Sent sent;
+  sent.what = Sent::What::kItem;
+  sent.bytes = item.frame_bytes;
+  sent.position = position;
+  session.sent.push_back(sent);
+  session.sent_bytes += item.frame_bytes;
+  return true;
+}
+
+// The item's record is asked for; its sender gets the tick once it is flushed.
+void Core::need_store(User& user, Item& item) {
+  if (item.state != Item::State::kMemory) return;
+  item.state = Item::State::kStoring;
+  const store::Waiting waiting = numbers_of(user, item.mask);
+  const bool delivered = item.confirmed != 0 && user.id == item.to;
+  post(home(item.id.user), kHopNeedsStore, DevicesHop{item.flight, user.id, waiting.devices, waiting.num, delivered});
+}
+
+void Core::on_stored(const StoredHop& hop, CoreId source) {
+  User* user = find_user(hop.user);
+  PERCH_CHECK(user != nullptr);
+  for (auto at = user->items.rbegin(); at != user->items.rend(); ++at) {
+    Item& item = at->second;
+    if (item.number != hop.number || item.state == Item::State::kStored) continue;
+    const uint64_t position = at->first;
+    item.state = Item::State::kStored;
+    item.place = hop.place;
+    item.frame.reset();
+    if (hop.told_delivered) item.report = Item::Report::kNotOwed;
+    if (item.confirmed != 0) write_confirm(*user, position, item.confirmed);
+    break;
+  }
+  post(source, kHopSettled, AnswerHop{hop.flight, hop.user, 0});
+}
+
+void Core::on_confirm(Bound& at, uint64_t count, Seq closed) {
+  User& user = *at.user;
+  Device& device = *at.device;
+  Session& session = *device.session;
+  if (count > session.num_confirmed + session.sent.size())
+    return fail(session.conn, wire::ErrorCode::Confirm, "a confirmation of more than was sent");
+  const int slot = user.slot_of(device.row.number);
+  while (session.num_confirmed < count) {
+    const Sent sent = session.sent.front();
+    session.sent.pop_front();
+    session.sent_bytes -= sent.bytes;
+    ++session.num_confirmed;
+    if (sent.what == Sent::What::kItem) {
+      item_confirmed(user, sent.position, slot);
+    } else {
+      receipt_confirmed(device, sent.key, sent.up_to);
+    }
+  }
+  if (session.sent.empty()) device.slow = false;
+  closed_up_to(device, closed);
+  pump(user, slot);
+}
+
+void Core::clear_bit(User& user, Item& item, int slot) {
+  item.mask &= static_cast<SlotMask>(~(1u << slot));
+  Device& device = *user.devices[static_cast<size_t>(slot)];
+  --device.num_waiting;
+  device.bytes_waiting -= item.frame_bytes;
+}
+
+void Core::item_confirmed(User& user, uint64_t position, int slot) {
+  const auto found = user.items.find(position);
+  PERCH_CHECK(found != user.items.end());
+  Item& item = found->second;
+  const auto bit = static_cast<SlotMask>(1u << slot);
+  if ((item.mask & bit) == 0) return;
+  clear_bit(user, item, slot);
+  switch (item.state) {
+    case Item::State::kMemory:
+      item.confirmed |= bit;
+      if (item.mask != 0) return;
+      post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});
+      user.items.erase(found);
+      return;
+    case Item::State::kStoring:  // CONFIRM is written only after STORED (H21)
+      item.confirmed |= bit;
+      return;
+    case Item::State::kStored:
+      return write_confirm(user, position, bit);
+  }
+}
+
+// CONFIRM is written only once the receipt it implies is safe (delivery.md H18).
+void Core::write_confirm(User& user, uint64_t position, SlotMask slots) {
+  Item& item = user.items.find(position)->second;
+  item.confirmed = 0;
+  if (item.report == Item::Report::kOwed) {
+    item.report = Item::Report::kPending;
+    post(home(item.id.user), kHopReceipt,
+         ReceiptHop{item.id.user, item.id.device, user.id, item.id.origin, item.id.seq, position});
+  }
+  if (item.report == Item::Report::kPending) {
+    item.unwritten |= slots;
+    return;
+  }
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kConfirm;
+  op->place = item.place;
+  op->number = item.number;
+  op->who = numbers_of(user, slots);
+  submit(std::move(op));
+  drop_if_over(user, position);
+}
+
+void Core::drop_if_over(User& user, uint64_t position) {
+  const auto found = user.items.find(position);
+  const Item& item = found->second;
+  if (item.mask == 0 && item.unwritten == 0 && item.report != Item::Report::kPending) user.items.erase(found);
+}
+
+// One deadline per list: its oldest in-memory item (delivery.md H27).
+void Core::arm_confirm_timer(User& user) {
+  if (!user.confirm_timer.armed()) timers_.arm(user.confirm_timer, clock_.mono_ms() + limits_.confirm_ms_max);
+}
+
+void Core::on_confirm_timer(User& user) {
+  const uint64_t now = clock_.mono_ms();
+  const Item* oldest = nullptr;
+  for (const auto& [position, item] : user.items) {
+    if (item.state == Item::State::kMemory) {
+      oldest = &item;
+      break;
+    }
+  }
+  if (oldest == nullptr) return;
+  if (oldest->arrived_ms + limits_.confirm_ms_max > now)
+    return timers_.arm(user.confirm_timer, oldest->arrived_ms + limits_.confirm_ms_max);
+  for (size_t slot = 0; slot < kSlots; ++slot)
+    if ((oldest->mask >> slot) & 1) user.devices[slot]->slow = true;
+  for (auto& [position, item] : user.items) need_store(user, item);
+}
+
+}  // namespace perch::chat

@@ -1,0 +1,42 @@
+// Node: one perchd. Makes the store, the mesh, a thread per core and the store thread, and stops them in the right
+// order. Everything that can be refused is refused here, before the first connection.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/limits.h"
+#include "core/result.h"
+#include "tls/token.h"
+
+namespace perch::chat {
+
+struct NodeOptions {
+  std::string data_dir;
+  std::vector<std::string> listen;  // "127.0.0.1:7110", "[::1]:7110"; port 0: the kernel chooses
+  uint16_t reactors = 1;
+  bool accounts_auto = false;
+  Limits limits;
+};
+
+class Node {
+ public:
+  Node(NodeOptions options, const TokenKeys& keys);
+  ~Node();
+  // Empty: running. Else one line for the operator: what is wrong and what to do.
+  std::string start();
+  // "127.0.0.1:7110" for each listener, with the real port.
+  const std::vector<std::string>& addresses() const;
+  void drain();               // from any thread; then wait()
+  // Returns once the node has drained, or the store failed. The exit status.
+  int wait();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace perch::chat

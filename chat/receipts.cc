@@ -1,0 +1,96 @@
+// Receipts: "delivered up to seq" for messages whose tick could not say it (delivery.md H17 to H19).
+#include <algorithm>
+
+#include "chat/core.h"
+
+namespace perch::chat {
+
+using store::OpKind;
+using store::StoreOp;
+
+void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who, CoreId source) {
+  ++counters_.receipts;
+  User* user = find_user(key.user);
+  Device* device = user ? user->device(key.to_device) : nullptr;
+  if (device == nullptr) return post(source, kHopSafe, who);  // nobody is left to be told
+  PendingReceipt& pending = device->receipts[key];
+  if (seq > pending.up_to) {
+    pending.up_to = seq;
+    pending.stored = false;
+  }
+  pending.waiters.push_back({seq, who, source});
+  if (device->session) {
+    send_receipt(*device, key, pending.up_to);
+  } else {
+    store_receipt(key, pending.up_to);
+  }
+}
+
+void Core::send_receipt(Device& device, const store::ReceiptKey& key, Seq up_to) {
+  Session& session = *device.session;
+  if (!send(session, codec::receipt(key.peer, key.device, key.origin, up_to))) return;
+  Sent sent;
+  sent.what = Sent::What::kReceipt;
+  sent.key = key;
+  sent.up_to = up_to;
+  session.sent.push_back(sent);
+}
+
+void Core::store_receipt(const store::ReceiptKey& key, Seq up_to) {
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kReceipt;
+  op->receipt_key = key;
+  op->up_to = up_to;
+  submit(std::move(op));
+}
+
+void Core::receipt_safe(PendingReceipt& pending, Seq up_to) {
+  auto keep = pending.waiters.begin();
+  for (const PendingReceipt::Waiter& waiter : pending.waiters) {
+    if (waiter.seq <= up_to) {
+      post(waiter.core, kHopSafe, waiter.who);
+    } else {
+      *keep++ = waiter;
+    }
+  }
+  pending.waiters.erase(keep, pending.waiters.end());
+}
+
+void Core::receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq up_to) {
+  const auto found = device.receipts.find(key);
+  if (found == device.receipts.end()) return;
+  receipt_safe(found->second, up_to);
+  if (found->second.up_to > up_to) return;
+  device.receipts.erase(found);
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kReceiptAck;
+  op->receipt_key = key;
+  op->up_to = up_to;
+  submit(std::move(op));
+}
+
+void Core::on_safe(const SafeHop& hop) {
+  if (hop.user == 0) {  // a late DONE of this core's flight: its CONFIRM may follow now
+    Flight* flight = flights_.find(hop.flight);
+    if (flight == nullptr) return;
+    Party* party = flight->party(flight->to);
+    if (flight->stored && party->listed) confirm_record(*flight, party->waiting);
+    party->settled = true;
+    return forget_if_over(*flight);
+  }
+  User* user = find_user(hop.user);
+  if (user == nullptr) return;
+  const auto found = user->items.find(hop.position);
+  if (found == user->items.end()) return;
+  Item& item = found->second;
+  item.report = Item::Report::kNotOwed;
+  const SlotMask slots = item.unwritten;
+  item.unwritten = 0;
+  if (slots != 0) {
+    write_confirm(*user, hop.position, slots);
+  } else {
+    drop_if_over(*user, hop.position);
+  }
+}
+
+}  // namespace perch::chat

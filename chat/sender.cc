@@ -1,0 +1,316 @@
+// The sender's home core: taking messages, and the one result each of them gets (delivery.md, Taking and Result).
+#include <algorithm>
+
+#include "chat/core.h"
+
+namespace perch::chat {
+
+using store::OpKind;
+using store::Status;
+using store::StoreOp;
+
+void Core::hold(Session& session, const wire::Route& route, wire::HoldReason reason, uint32_t wait_ms) {
+  ++counters_.held;
+  session.held = route.seq();
+  send(session, codec::hold(route.origin(), route.seq(), reason, wait_ms));
+}
+
+void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
+  Device& device = *at.device;
+  Session& session = *device.session;
+  const wire::Route& route = *frame.route();
+  const net::ConnId conn = session.conn;
+  closed_up_to(device, route.closed());
+  if (session.held) {
+    if (route.seq() > *session.held) return;
+    session.held.reset();
+  }
+  // 1. A flight with this id: its result, if there is one. Never two flights for one id.
+  for (Flight* flight : device.flights) {
+    if (flight->id.origin != route.origin() || flight->id.seq != route.seq()) continue;
+    session.given = std::max(session.given, flight->number);
+    if (flight->released) give_result(device, *flight);
+    return;
+  }
+  // 2. A record found at start answers once, if its number is above all this device was ever told.
+  const auto mark = device.marks.find({route.origin(), route.seq()});
+  if (mark != device.marks.end() && mark->second.number > std::max(session.given, route.after())) {
+    Flight& flight = flights_.make();
+    flight.id = {at.user->id, device.row.number, route.origin(), route.seq()};
+    flight.to = route.to();
+    flight.number = session.given = mark->second.number;
+    flight.time_ms = clock_.wall_ms();
+    flight.delivered = mark->second.delivered;
+    flight.outcome = flight.delivered ? Flight::Outcome::kDelivered : Flight::Outcome::kAccepted;
+    flight.handed = flight.stored = true;
+    device.flights.push_back(&flight);
+    return release_results(device);
+  }
+  // 3. Not now.
+  if (draining_) return hold(session, route, wire::HoldReason::Draining, 2000);
+  if (store_full_) return hold(session, route, wire::HoldReason::StoreFull, 1000);
+  if (flights_.size() >= limits_.flights_max || frames_.bytes_held() >= limits_.flight_bytes_max ||
+      counter_ + 1 >= ceiling_)
+    return hold(session, route, wire::HoldReason::Busy, 100);
+  const uint64_t now = clock_.mono_ms();
+  session.rate_tokens = std::min<double>(
+      limits_.rate_burst, session.rate_tokens + static_cast<double>(now - session.rate_ms) * limits_.rate_per_second / 1000.0);
+  session.rate_ms = now;
+  if (session.rate_tokens < 1) {
+    return hold(session, route, wire::HoldReason::Rate, 1000 / std::max(1u, limits_.rate_per_second) + 1);
+  }
+  session.rate_tokens -= 1;
+  size_t open = 0;
+  for (const Flight* flight : device.flights) open += flight->released ? 0 : 1;
+  if (open >= limits_.window) return fail(conn, wire::ErrorCode::Window, "more messages without result than allowed");
+
+  // 4. Stamp it, and send it home.
+  Flight& flight = flights_.make();
+  flight.id = {at.user->id, device.row.number, route.origin(), route.seq()};
+  flight.to = route.to();
+  flight.number = session.given = (++counter_ << 10) | options_.id;
+  flight.time_ms = clock_.wall_ms();
+  flight.wants_receipt = frame.payload_type() == wire::Payload::Message;
+  device.flights.push_back(&flight);
+  ++counters_.taken;
+  const wire::Message* message = frame.payload_as_Message();
+  const bool too_large = message != nullptr && message->body()->size() > limits_.body_bytes_max;
+  if (too_large || route.scope() != wire::Scope::User || route.to() == 0) {
+    flight.outcome = Flight::Outcome::kRejected;
+    flight.reason = too_large ? wire::RejectReason::TooLarge
+                    : route.scope() != wire::Scope::User ? wire::RejectReason::NotMember
+                                                         : wire::RejectReason::NotFound;
+    return release_results(device);
+  }
+  flight.frame = frames_.make(bytes);
+  codec::stamp(flight.frame.bytes(), {at.user->id, device.row.number, flight.number, flight.time_ms});
+
+  const auto add_party = [&flight](UserId user) -> Party& {
+    Party& party = flight.parties[flight.num_parties++];
+    party.user = user;
+    party.waiting.user = user;
+    return party;
+  };
+  if (flight.to != at.user->id) add_party(flight.to);
+  // The sender's other devices, as registered now.
+  store::Waiting own{at.user->id, 0, {}};
+  for (const auto& other : at.user->devices)
+    if (other && other.get() != &device && !other->row.overflowed) own.add(other->row.number);
+  if (own.num > 0) add_party(at.user->id).waiting = own;
+  if (flight.num_parties == 0) {  // a note to oneself, and there is no other device
+    resolve_if_known(flight);
+    return;
+  }
+  // The sender's own copies go out only once the recipient's core has admitted the message (delivery.md H11).
+  const UserId first = flight.parties[0].user;
+  post(home(first), kHopMessage, MessageHop{flight.ref, frames_.lend(flight.frame), first});
+}
+
+void Core::closed_up_to(Device& device, Seq closed) {
+  for (auto it = device.flights.begin(); it != device.flights.end();) {
+    Flight& flight = **it;
+    if (flight.id.seq < closed && flight.released) {
+      it = device.flights.erase(it);
+      flight.closed = true;
+      forget_if_over(flight);
+    } else {
+      ++it;
+    }
+  }
+  for (auto it = device.marks.begin(); it != device.marks.end();)
+    it = it->first.second < closed ? device.marks.erase(it) : std::next(it);
+}
+
+void Core::forget_if_over(Flight& flight) {
+  if (!flight.closed) return;
+  if (flight.handed && !flight.stored) return;  // the store thread still has its bytes
+  for (uint8_t i = 0; i < flight.num_parties; ++i)
+    if (!flight.parties[i].settled && flight.outcome != Flight::Outcome::kRejected) return;
+  flights_.drop(flight);
+}
+
+Device* Core::sender_of(const Flight& flight) {
+  User* user = find_user(flight.id.user);
+  return user ? user->device(flight.id.device) : nullptr;
+}
+
+void Core::on_admitted(const DevicesHop& hop) {
+  Flight* flight = flights_.find(hop.flight);
+  if (flight == nullptr) return;
+  Party* party = flight->party(hop.user);
+  PERCH_CHECK(party != nullptr);
+  if (party->state == Party::State::kNoAnswer) {
+    party->state = Party::State::kAdmitted;
+    party->waiting = waiting_of(hop);
+  }
+  if (flight->num_parties == 2 && party == &flight->parties[0]) {
+    const UserId own = flight->parties[1].user;
+    post(options_.id, kHopMessage, MessageHop{flight->ref, frames_.lend(flight->frame), own});
+  }
+}
+
+void Core::on_rejected(const AnswerHop& hop) {
+  Flight* flight = flights_.find(hop.flight);
+  if (flight == nullptr) return;
+  ++counters_.rejected;
+  flight->outcome = Flight::Outcome::kRejected;
+  flight->reason = static_cast<wire::RejectReason>(hop.reason);
+  if (Device* device = sender_of(*flight)) release_results(*device);
+}
+
+void Core::on_needs_store(const DevicesHop& hop) {
+  Flight* flight = flights_.find(hop.flight);
+  PERCH_CHECK(flight != nullptr);
+  Party* party = flight->party(hop.user);
+  PERCH_CHECK(party != nullptr && party->state != Party::State::kDone);
+  party->state = Party::State::kNeedsStore;
+  if (!flight->handed) party->waiting = waiting_of(hop);
+  flight->delivered |= hop.delivered;
+  if (Device* device = sender_of(*flight)) hand_over(*device, *flight);
+}
+
+void Core::hand_over(Device& device, Flight& flight) {
+  if (flight.handed || flight.outcome == Flight::Outcome::kRejected) return;
+  // Every earlier unresolved message of this device in this conversation first (delivery.md H8).
+  for (Flight* earlier : device.flights) {
+    if (earlier == &flight) break;
+    if (earlier->to == flight.to && !earlier->resolved()) hand_over(device, *earlier);
+  }
+  flight.handed = true;
+  ++counters_.handed_to_store;
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kAccept;
+  op->reserved = true;  // admission stops long before the map is full
+  op->id = flight.id;
+  op->to = flight.to;
+  op->number = flight.number;
+  op->time_ms = flight.time_ms;
+  op->delivered = flight.delivered;
+  op->frame = flight.frame.bytes();
+  for (uint8_t i = 0; i < flight.num_parties; ++i) {
+    Party& party = flight.parties[i];
+    if (party.state == Party::State::kDone) continue;
+    // The answer of an earlier message's recipient is here: hops of one pair arrive in order. Own devices are
+    // known since the message was taken.
+    PERCH_CHECK(party.waiting.num > 0);
+    party.listed = true;
+    op->waiting[op->num_waiting++] = party.waiting;
+  }
+  PERCH_CHECK(op->num_waiting > 0);
+  static_assert(sizeof(FlightRef) == sizeof(void*));
+  std::memcpy(&op->context, &flight.ref, sizeof(FlightRef));
+  submit(std::move(op));
+}
+
+void Core::on_accept_flushed(StoreOp& op) {
+  FlightRef ref;
+  std::memcpy(static_cast<void*>(&ref), &op.context, sizeof(FlightRef));
+  Flight* flight = flights_.find(ref);
+  PERCH_CHECK(flight != nullptr && flight->handed);
+  if (op.status != Status::kDone) {
+    // No tick. The store is poisoned or has refused what was reserved: the node stops, senders send again.
+    store_poisoned_ = true;
+    return;
+  }
+  flight->stored = true;
+  flight->place = op.place;
+  for (uint8_t i = 0; i < flight->num_parties; ++i) {
+    Party& party = flight->parties[i];
+    if (!party.listed) continue;
+    if (party.state == Party::State::kDone) {
+      confirm_record(*flight, party.waiting);
+      party.settled = true;
+    } else {
+      post(home(party.user), kHopStored, StoredHop{flight->ref, party.user, flight->number, flight->place, flight->delivered});
+    }
+  }
+  resolve_if_known(*flight);
+}
+
+void Core::confirm_record(const Flight& flight, const store::Waiting& who) {
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kConfirm;
+  op->place = flight.place;
+  op->number = flight.number;
+  op->who = who;
+  submit(std::move(op));
+}
+
+void Core::on_done(const AnswerHop& hop) {
+  Flight* flight = flights_.find(hop.flight);
+  PERCH_CHECK(flight != nullptr);
+  Party* party = flight->party(hop.user);
+  PERCH_CHECK(party != nullptr);
+  party->state = Party::State::kDone;
+  const bool recipient = hop.user == flight->to;
+  // The tick said accepted only: the second one travels as a receipt, and CONFIRM follows it (delivery.md H17).
+  const bool late = recipient && flight->released && !flight->delivered && flight->wants_receipt;
+  if (recipient) flight->delivered = true;
+  if (!flight->handed || flight->stored) party->settled = true;
+  if (late) {
+    const store::ReceiptKey key{flight->id.user, flight->id.device, flight->to, flight->id.device, flight->id.origin};
+    party->settled = false;  // until on_safe
+    on_receipt(key, flight->id.seq, SafeHop{0, 0, flight->ref}, options_.id);
+  } else if (flight->stored && party->listed) {
+    confirm_record(*flight, party->waiting);
+  }
+  resolve_if_known(*flight);
+}
+
+void Core::on_settled(const AnswerHop& hop) {
+  Flight* flight = flights_.find(hop.flight);
+  PERCH_CHECK(flight != nullptr);
+  Party* party = flight->party(hop.user);
+  // A DONE that crossed STORED has arrived before this; if it waits for its receipt, on_safe settles it.
+  if (party->state == Party::State::kDone) return;
+  party->settled = true;
+  forget_if_over(*flight);
+}
+
+void Core::resolve_if_known(Flight& flight) {
+  if (!flight.resolved()) {
+    bool all_done = true;
+    for (uint8_t i = 0; i < flight.num_parties; ++i) all_done &= flight.parties[i].state == Party::State::kDone;
+    if (all_done && !flight.handed) flight.delivered = true;
+    if (!all_done && !flight.stored) return;
+    if (flight.handed && !flight.stored) return;  // its bytes are at the store thread; the flush is near
+    flight.outcome = flight.delivered ? Flight::Outcome::kDelivered : Flight::Outcome::kAccepted;
+    if (Device* device = sender_of(flight)) release_results(*device);
+    return;
+  }
+  forget_if_over(flight);
+}
+
+// Results of one device in one conversation are given in the order of seq (delivery.md H6).
+void Core::release_results(Device& device) {
+  for (size_t i = 0; i < device.flights.size(); ++i) {
+    Flight& flight = *device.flights[i];
+    if (flight.released || !flight.resolved()) continue;
+    bool blocked = false;
+    for (size_t j = 0; j < i && !blocked; ++j)
+      blocked = device.flights[j]->to == flight.to && !device.flights[j]->resolved();
+    if (blocked) continue;
+    flight.released = true;
+    if (flight.outcome != Flight::Outcome::kRejected && flight.delivered) flight.outcome = Flight::Outcome::kDelivered;
+    give_result(device, flight);
+  }
+}
+
+void Core::give_result(Device& device, Flight& flight) {
+  if (!device.session) return;
+  ++counters_.results;
+  Session& session = *device.session;
+  if (flight.outcome == Flight::Outcome::kRejected) {
+    send(session, codec::rejected(flight.id.origin, flight.id.seq, flight.number, flight.reason));
+  } else {
+    const auto tick = flight.outcome == Flight::Outcome::kDelivered ? wire::Tick::Delivered : wire::Tick::Accepted;
+    send(session, codec::result(flight.id.origin, flight.id.seq, flight.number, flight.time_ms, tick));
+  }
+}
+
+void Core::repeat_results(Device& device) {
+  for (Flight* flight : device.flights)
+    if (flight->released) give_result(device, *flight);
+}
+
+}  // namespace perch::chat

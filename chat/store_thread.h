@@ -1,0 +1,38 @@
+// StoreThread feeds store::Writer: everything that waits in its queues becomes one transaction, then every answer goes
+// back. The flush of one batch is the time in which the next one gathers: group commit without a timer.
+//
+// ON: its own thread (commits and page faults block), one endpoint of the mesh like a core.
+#pragma once
+#include <vector>
+
+#include "chat/hops.h"
+#include "core/limits.h"
+#include "core/mesh.h"
+#include "store/mover.h"
+#include "store/writer.h"
+
+namespace perch::chat {
+
+class StoreThread {
+ public:
+  StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores, const Limits& limits);
+  void turn(uint64_t sleep_ns_max);
+  uint64_t num_commits() const { return num_commits_; }
+  uint64_t num_ops() const { return num_ops_; }
+
+ private:
+  void tell_state();
+  store::Writer& writer_;
+  MeshEndpoint& mesh_;
+  Ring& ring_;
+  uint16_t num_cores_;
+  const Limits& limits_;
+  std::vector<store::StoreOp*> batch_;
+  std::vector<Completion> completions_;
+  bool told_full_ = false;
+  bool told_poisoned_ = false;
+  uint64_t num_commits_ = 0;
+  uint64_t num_ops_ = 0;
+};
+
+}  // namespace perch::chat

@@ -1,0 +1,117 @@
+// What one core knows of one user: devices, sessions, what waits, what is in flight from each device.
+//
+// OWNER and ON: the user's home core. A User is loaded when first needed and stays while the node runs.
+#pragma once
+#include <array>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chat/hops.h"
+#include "core/timer_wheel.h"
+#include "net/net.h"
+
+namespace perch::chat {
+
+inline constexpr size_t kSlots = store::kDevicesMax;
+using SlotMask = uint8_t;
+
+// A message that waits for devices of one user, in memory or on disk. Lists are in order of arrival and a device is
+// sent items in that order only (delivery.md H9).
+struct Item {
+  enum class State : uint8_t { kMemory, kStoring, kStored };
+  enum class Report : uint8_t { kNotOwed, kOwed, kPending };  // the receipt to the sender
+
+  MessageId id;
+  UserId to = 0;
+  Number number = 0;
+  uint64_t arrived_ms = 0;
+  FrameRef frame;             // empty once stored and not in memory any more
+  uint32_t frame_bytes = 0;
+  store::Place place;         // kStored
+  FlightRef flight;           // kMemory, kStoring
+  State state = State::kMemory;
+  Report report = Report::kNotOwed;
+  SlotMask mask = 0;          // devices that have not confirmed
+  SlotMask sent = 0;          // … of them: sent on the present session
+  SlotMask confirmed = 0;     // confirmed before the record was known to be flushed
+  SlotMask unwritten = 0;     // confirmed, CONFIRM waits for the receipt to be safe
+};
+
+// A counted frame on its way: answered by CONFIRM, in order.
+struct Sent {
+  enum class What : uint8_t { kItem, kReceipt };
+  What what = What::kItem;
+  uint32_t bytes = 0;
+  uint64_t position = 0;      // kItem: in User::items
+  store::ReceiptKey key;      // kReceipt
+  Seq up_to = 0;
+};
+
+struct Session {
+  net::ConnId conn;
+  uint64_t id = 0;
+  Origin origin = 0;
+  uint64_t attempt = 0;
+  uint64_t expires_ms = 0;    // wall clock; the token's exp
+  std::deque<Sent> sent;
+  uint64_t num_confirmed = 0;
+  uint64_t sent_bytes = 0;
+  uint64_t next_position = 0; // items below were sent on this session or are not for this device
+  Number given = 0;           // largest number told on this session
+  std::optional<Seq> held;    // SENDs above are ignored until it, or a lower one, comes
+  double rate_tokens = 0;
+  uint64_t rate_ms = 0;
+};
+
+struct Flight;
+
+// A record found at start: answers a resend once, if its number allows (delivery.md H7).
+struct Mark {
+  Number number = 0;
+  bool delivered = false;
+};
+
+struct PendingReceipt {
+  Seq up_to = 0;
+  bool stored = false;
+  struct Waiter { Seq seq; SafeHop who; CoreId core; };
+  std::vector<Waiter> waiters;
+};
+
+struct Device {
+  store::DeviceRow row;
+  bool slow = false;
+  uint32_t num_waiting = 0;   // items with this device's bit, and their bytes
+  uint64_t bytes_waiting = 0;
+  std::unique_ptr<Session> session;
+  std::deque<Flight*> flights;  // in order of seq; until closed
+  std::map<std::pair<Origin, Seq>, Mark> marks;
+  std::map<store::ReceiptKey, PendingReceipt> receipts;
+};
+
+struct User {
+  UserId id = 0;
+  std::string handle;
+  DeviceNo next_device = 1;
+  std::array<std::unique_ptr<Device>, kSlots> devices;
+  std::map<uint64_t, Item> items;
+  uint64_t next_position = 1;
+  Timer confirm_timer;        // the oldest in-memory item is unconfirmed for confirm_ms_max
+
+  Device* device(DeviceNo number) {
+    for (auto& device : devices)
+      if (device && device->row.number == number) return device.get();
+    return nullptr;
+  }
+  int slot_of(DeviceNo number) const {
+    for (size_t slot = 0; slot < kSlots; ++slot)
+      if (devices[slot] && devices[slot]->row.number == number) return static_cast<int>(slot);
+    return -1;
+  }
+};
+
+}  // namespace perch::chat
