@@ -57,7 +57,9 @@ class Ring {
 
   // Accepts one connection from a listening process descriptor into the table, TCP_NODELAY and
   // keepalive inherited. Completes with the Socket. `peer` may be null.
-  // ERRORS: -ENFILE table full, -EMFILE, -ECONNABORTED …: the caller decides when to try again.
+  // REQUIRES: `listener` is not O_NONBLOCK, or every accept with nobody there completes with -EAGAIN.
+  // ERRORS: -ENFILE table full, and the peer is dropped: count slots before. -EMFILE, -ECONNABORTED …: the
+  // caller decides when to try again.
   virtual void accept(int listener, PeerAddress* peer, uint64_t user_data) = 0;
   // Opens a TCP socket into the table and connects it, optionally bound to `local` (null: any).
   // Completes once: with the Socket, or with the error of the step that failed.
@@ -75,7 +77,7 @@ class Ring {
   virtual void send(Socket socket, const msghdr* message, uint64_t user_data) = 0;
   // Shuts both directions down; an armed poll completes because of it. No completion of its own.
   virtual void shutdown(Socket socket) = 0;
-  // Gives the slot back. REQUIRES: nothing else in flight on the socket.
+  // Gives the slot back. REQUIRES: nothing in flight on the socket but a shutdown, which it waits for.
   virtual void close(Socket socket, uint64_t user_data) = 0;
   // Hands a socket to another ring's table. Completes here with the slot over there; here the slot is
   // still held and must be closed. -ENFILE: the target's table is full, nothing happened.
@@ -85,6 +87,8 @@ class Ring {
   // user_data == kWakeUserData. The only call that reaches another thread's ring.
   virtual void wake(int target_ring) = 0;
   static constexpr uint64_t kWakeUserData = UINT64_MAX;
+  // From here up user_data is the ring's own. REQUIRES of all calls: theirs is below.
+  static constexpr uint64_t kReservedUserData = 0xffff'ffff'0000'0000;
 
   // Submits what is queued, waits at most `timeout_ns` (0: not at all) for at least one completion and
   // copies as many as are there and fit into `out`. Returns how many.

@@ -1,0 +1,651 @@
+// The kernel's ring. The only file that includes liburing, in the version 2.3 that Debian 12 ships: what that
+// lacks is filled into the sqe by hand.
+//
+// Operations of the ring itself (wake, shutdown, the steps of a connect) carry a user_data at or above
+// kReservedUserData; reap() handles them and the caller never sees them.
+#include <liburing.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/check.h"
+#include "core/clock.h"
+#include "core/ring.h"
+
+namespace perch {
+namespace {
+
+constexpr uint16_t kBufferGroup = 0;
+// DEFER_TASKRUN does at most 20 items per enter unless more are asked for (facts.md 2.2).
+constexpr uint32_t kBusyWait = 256;
+
+// ---- user_data of the ring's own operations: 32 ones, the kind, an index.
+enum class Own : uint8_t { kWake = 0, kShutdown, kConnectInstall, kConnect, kConnectClose };
+constexpr uint32_t kOwnIndexBits = 24;
+constexpr uint64_t own_user_data(Own kind, uint32_t index) {
+  return Ring::kReservedUserData | uint64_t{static_cast<uint8_t>(kind)} << kOwnIndexBits | index;
+}
+constexpr Own own_kind(uint64_t user_data) { return static_cast<Own>(user_data >> kOwnIndexBits & 0xff); }
+constexpr uint32_t own_index(uint64_t user_data) { return user_data & ((1u << kOwnIndexBits) - 1); }
+
+socklen_t address_length(const sockaddr_storage& address) {
+  switch (address.ss_family) {
+    case AF_INET: return sizeof(sockaddr_in);
+    case AF_INET6: return sizeof(sockaddr_in6);
+    default: return sizeof(sockaddr_storage);
+  }
+}
+
+bool any_port(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET) return reinterpret_cast<const sockaddr_in&>(address).sin_port == 0;
+  if (address.ss_family == AF_INET6) return reinterpret_cast<const sockaddr_in6&>(address).sin6_port == 0;
+  return false;
+}
+
+// An address space of whole pages; nothing is touched before it is used.
+class Pages {
+ public:
+  Pages() = default;
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  ~Pages() {
+    if (data_ != nullptr) munmap(data_, size_);
+  }
+  int map(size_t size) {
+    void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) return -errno;
+    data_ = static_cast<uint8_t*>(data);
+    size_ = size;
+    return 0;
+  }
+  uint8_t* data() const { return data_; }
+
+ private:
+  uint8_t* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+class UringRing final : public Ring {
+ public:
+  UringRing() = default;
+  UringRing(const UringRing&) = delete;
+  UringRing& operator=(const UringRing&) = delete;
+  ~UringRing() override;
+  Result<void> open(const RingOptions& options);
+
+  void accept(int listener, PeerAddress* peer, uint64_t user_data) override;
+  void connect(const sockaddr_storage& remote, const sockaddr_storage* local, uint64_t user_data) override;
+  void poll_readable(Socket socket, uint64_t user_data) override;
+  void receive(Socket socket, uint64_t user_data) override;
+  void give_back(uint16_t buffer) override;
+  void send(Socket socket, const msghdr* message, uint64_t user_data) override;
+  void shutdown(Socket socket) override;
+  void close(Socket socket, uint64_t user_data) override;
+  void move(Socket socket, int target_ring, uint64_t user_data) override;
+  void wake(int target_ring) override;
+  size_t wait(std::span<Completion> out, uint64_t timeout_ns) override;
+  int id() const override { return ring_.ring_fd; }
+  uint32_t num_buffers_free() const override { return num_buffers_free_; }
+  uint64_t num_syscalls() const override { return num_syscalls_; }
+
+ private:
+  // A connect on its way: its socket gets a slot, connects and, if that fails, gives the slot back.
+  struct Connecting {
+    int descriptor = -1;  // of the process, until the socket is in the table
+    int slot = -1;        // the kernel reads the descriptor here and writes the slot
+    int32_t error = 0;
+    uint64_t user_data = 0;
+    sockaddr_storage remote{};
+  };
+  // While a shutdown is with the kernel's workers the slot must not change hands: see shutdown().
+  enum class Slot : uint8_t { kPlain, kShuttingDown, kCloseWaits };
+
+  // What one CQE says, outside the CQ.
+  struct Raw {
+    uint64_t user_data;
+    int32_t result;
+    uint32_t flags;
+  };
+
+  io_uring_sqe* next_sqe();
+  int enter(uint32_t wait_nr, unsigned flags, uint64_t timeout_ns);
+  bool next_raw(Raw* raw);
+  size_t reap(std::span<Completion> out);
+  bool translate(const Raw& raw, Completion* out);
+  bool finish_own(uint64_t user_data, int32_t result, Completion* out);
+  bool finish_connect(Own step, uint32_t index, int32_t result, Completion* out);
+  bool end_connect(uint32_t index, int32_t result, Completion* out);
+  void queue_close(Socket socket, uint64_t user_data);
+  void put_buffer(uint16_t buffer);
+
+  io_uring ring_{};
+  bool opened_ = false;
+  unsigned enter_flags_ = 0;
+  uint32_t buffer_bytes_ = 0;
+  uint32_t num_buffers_ = 0;
+  uint32_t num_buffers_free_ = 0;
+  uint64_t num_syscalls_ = 0;
+  Pages buffer_ring_memory_;
+  Pages buffer_memory_;
+  io_uring_buf_ring* buffer_ring_ = nullptr;
+  std::vector<Slot> slots_;
+  std::unordered_map<Socket, uint64_t> waiting_closes_;
+  std::deque<Connecting> connecting_;  // a deque: the kernel holds addresses into it
+  std::vector<uint32_t> connecting_free_;
+  std::deque<Raw> stashed_;  // completions that no longer are, or never were, in the CQ
+};
+
+Error ring_error(int negative_errno) {
+  const int number = -negative_errno;
+  // ENOSYS: no io_uring at all. EINVAL: a flag, a register call or an operation that this kernel does not know.
+  const bool unsupported = number == ENOSYS || number == EINVAL || number == EOPNOTSUPP;
+  return {unsupported ? Errc::kUnsupported : Errc::kSystem, number};
+}
+
+UringRing::~UringRing() {
+  // Ends what is in flight. The pool's memory goes after it: receives never wait, so none can still write to it.
+  if (opened_) io_uring_queue_exit(&ring_);
+  for (const Connecting& connecting : connecting_) {
+    if (connecting.descriptor >= 0) ::close(connecting.descriptor);
+  }
+}
+
+Result<void> UringRing::open(const RingOptions& options) {
+  PERCH_CHECK(options.buffers == 0 || std::has_single_bit(options.buffers));
+  PERCH_CHECK(options.buffers <= 32768 && options.sockets <= 1u << kOwnIndexBits);
+  io_uring_params params{};
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_CQSIZE;
+  params.cq_entries = std::max(options.completions, options.submissions);
+  if (int error = io_uring_queue_init_params(options.submissions, &ring_, &params); error < 0) {
+    return ring_error(error);
+  }
+  opened_ = true;
+  const unsigned features = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_CQE_SKIP;
+  if ((params.features & features) != features) return ring_error(-EINVAL);
+  // liburing 2.3 writes the array at each submit, later ones have none. Written once it always fits enter().
+  if (ring_.sq.array != nullptr) {
+    for (unsigned i = 0; i < params.sq_entries; ++i) ring_.sq.array[i] = i;
+  }
+  // Saves the descriptor look-up of each enter. A process may be out of such slots: then without.
+  if (io_uring_register_ring_fd(&ring_) == 1) enter_flags_ = IORING_ENTER_REGISTERED_RING;
+
+  if (options.sockets > 0) {
+    if (int error = io_uring_register_files_sparse(&ring_, options.sockets); error < 0) return ring_error(error);
+    slots_.assign(options.sockets, Slot::kPlain);
+  }
+  if (options.buffers > 0) {
+    const size_t ring_bytes = options.buffers * sizeof(io_uring_buf);
+    if (int error = buffer_ring_memory_.map(ring_bytes); error < 0) return ring_error(error);
+    const size_t pool_bytes = size_t{options.buffers} * options.buffer_bytes;
+    if (int error = buffer_memory_.map(pool_bytes); error < 0) return ring_error(error);
+    buffer_ring_ = reinterpret_cast<io_uring_buf_ring*>(buffer_ring_memory_.data());
+    io_uring_buf_reg registration{};
+    registration.ring_addr = reinterpret_cast<uint64_t>(buffer_ring_);
+    registration.ring_entries = options.buffers;
+    registration.bgid = kBufferGroup;
+    if (int error = io_uring_register_buf_ring(&ring_, &registration, 0); error < 0) return ring_error(error);
+    buffer_bytes_ = options.buffer_bytes;
+    num_buffers_ = options.buffers;
+    for (uint32_t buffer = 0; buffer < num_buffers_; ++buffer) put_buffer(static_cast<uint16_t>(buffer));
+  }
+  return {};
+}
+
+// ---- submission
+
+// Submits all that is queued and, if `flags` say so, waits. One system call, unlike liburing's own, which enters
+// a second time when a submit was followed by a timeout. Returns -errno of what is worth a caller's thought.
+int UringRing::enter(uint32_t wait_nr, unsigned flags, uint64_t timeout_ns) {
+  io_uring_sq& sq = ring_.sq;
+  sq.sqe_head = sq.sqe_tail;
+  io_uring_smp_store_release(sq.ktail, sq.sqe_tail);
+  const unsigned to_submit = sq.sqe_tail - io_uring_smp_load_acquire(sq.khead);
+  __kernel_timespec timeout{};
+  timeout.tv_sec = static_cast<int64_t>(timeout_ns / 1'000'000'000);
+  timeout.tv_nsec = static_cast<int64_t>(timeout_ns % 1'000'000'000);
+  if (flags & IORING_ENTER_GETEVENTS) flags |= IORING_ENTER_EXT_ARG;
+  io_uring_getevents_arg argument{};
+  argument.sigmask_sz = 8;  // of the kernel's signal set; without a mask it is not read
+  argument.ts = reinterpret_cast<uint64_t>(&timeout);
+  ++num_syscalls_;
+  const int result = io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), to_submit, wait_nr,
+                                     flags | enter_flags_, reinterpret_cast<sigset_t*>(&argument),
+                                     sizeof(argument));
+  if (result >= 0) return 0;
+  switch (-result) {
+    case ETIME:  // nothing came in time
+      return 0;
+    case EINTR:   // a signal; the caller's loop looks at what it means
+    case EBUSY:   // completions must be reaped first
+    case EAGAIN:  // no memory for requests now; they stay queued
+      return result;
+    default:
+      // EBADR: the kernel lost completions for want of memory, so that buffers are held for ever. EEXIST: another
+      // thread's ring. The rest are calls that we never make. None can be survived.
+      std::fprintf(stderr, "perch: io_uring_enter: %s\n", std::strerror(-result));
+      PERCH_CHECK(!"io_uring_enter failed");
+      return result;
+  }
+}
+
+io_uring_sqe* UringRing::next_sqe() {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  for (int attempt = 0; sqe == nullptr; ++attempt) {
+    PERCH_CHECK(attempt < 1000);  // a second without memory for one request
+    if (enter(0, 0, 0) < 0) {
+      for (Raw raw{}; next_raw(&raw);) stashed_.push_back(raw);
+      enter(1, IORING_ENTER_GETEVENTS, 1'000'000);
+    }
+    sqe = io_uring_get_sqe(&ring_);
+  }
+  return sqe;
+}
+
+void UringRing::accept(int listener, PeerAddress* peer, uint64_t user_data) {
+  PERCH_CHECK(user_data < kReservedUserData);
+  io_uring_sqe* sqe = next_sqe();
+  sockaddr* address = peer == nullptr ? nullptr : reinterpret_cast<sockaddr*>(&peer->storage);
+  io_uring_prep_accept(sqe, listener, address, peer == nullptr ? nullptr : &peer->length, 0);
+  // By hand: liburing 2.3's accept_direct makes a plain descriptor of this value.
+  sqe->file_index = IORING_FILE_INDEX_ALLOC;
+  sqe->user_data = user_data;
+}
+
+void UringRing::poll_readable(Socket socket, uint64_t user_data) {
+  PERCH_CHECK(user_data < kReservedUserData);
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_poll_add(sqe, static_cast<int>(socket), POLLIN | POLLRDHUP);
+  sqe->flags |= IOSQE_FIXED_FILE;
+  sqe->user_data = user_data;
+}
+
+void UringRing::receive(Socket socket, uint64_t user_data) {
+  PERCH_CHECK(user_data < kReservedUserData && buffer_ring_ != nullptr);
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_recv(sqe, static_cast<int>(socket), nullptr, buffer_bytes_, MSG_DONTWAIT);
+  sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
+  sqe->buf_group = kBufferGroup;
+  sqe->user_data = user_data;
+}
+
+void UringRing::put_buffer(uint16_t buffer) {
+  uint8_t* memory = buffer_memory_.data() + size_t{buffer} * buffer_bytes_;
+  io_uring_buf_ring_add(buffer_ring_, memory, buffer_bytes_, buffer,
+                        io_uring_buf_ring_mask(num_buffers_), 0);
+  io_uring_buf_ring_advance(buffer_ring_, 1);
+  ++num_buffers_free_;
+}
+
+void UringRing::give_back(uint16_t buffer) {
+  PERCH_CHECK(buffer < num_buffers_ && num_buffers_free_ < num_buffers_);
+  put_buffer(buffer);
+}
+
+void UringRing::send(Socket socket, const msghdr* message, uint64_t user_data) {
+  PERCH_CHECK(user_data < kReservedUserData);
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_sendmsg(sqe, static_cast<int>(socket), message, MSG_WAITALL | MSG_NOSIGNAL);
+  sqe->flags |= IOSQE_FIXED_FILE;
+  sqe->user_data = user_data;
+}
+
+// The kernel gives a shutdown to a worker thread, which looks the slot up only when it runs. Were the slot closed
+// and taken by an accept in between, it would shut down a stranger. So its completion is awaited, and a close()
+// that comes earlier waits for it.
+void UringRing::shutdown(Socket socket) {
+  PERCH_CHECK(socket < slots_.size() && slots_[socket] != Slot::kCloseWaits);
+  if (slots_[socket] == Slot::kShuttingDown) return;
+  slots_[socket] = Slot::kShuttingDown;
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_shutdown(sqe, static_cast<int>(socket), SHUT_RDWR);
+  sqe->flags |= IOSQE_FIXED_FILE;
+  sqe->user_data = own_user_data(Own::kShutdown, socket);
+}
+
+void UringRing::close(Socket socket, uint64_t user_data) {
+  PERCH_CHECK(user_data < kReservedUserData);
+  PERCH_CHECK(socket < slots_.size() && slots_[socket] != Slot::kCloseWaits);
+  if (slots_[socket] == Slot::kShuttingDown) {
+    slots_[socket] = Slot::kCloseWaits;
+    waiting_closes_.emplace(socket, user_data);
+  } else {
+    queue_close(socket, user_data);
+  }
+}
+
+void UringRing::queue_close(Socket socket, uint64_t user_data) {
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_close_direct(sqe, socket);
+  sqe->user_data = user_data;
+}
+
+void UringRing::move(Socket socket, int target_ring, uint64_t user_data) {
+  PERCH_CHECK(user_data < kReservedUserData);
+  PERCH_CHECK(socket < slots_.size() && slots_[socket] == Slot::kPlain);
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_rw(IORING_OP_MSG_RING, sqe, target_ring, nullptr, 0, 0);
+  sqe->addr = IORING_MSG_SEND_FD;
+  sqe->addr3 = socket;
+  sqe->file_index = IORING_FILE_INDEX_ALLOC;
+  sqe->msg_ring_flags = IORING_MSG_RING_CQE_SKIP;  // the target learns the slot from us, with what belongs to it
+  sqe->user_data = user_data;
+}
+
+void UringRing::wake(int target_ring) {
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_msg_ring(sqe, target_ring, 0, kWakeUserData, 0);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  sqe->user_data = own_user_data(Own::kWake, 0);
+}
+
+// ---- connect
+
+// The socket is made by socket(2) and not by the ring, because a direct descriptor takes no options before
+// kernel 6.7. It is a process descriptor only until it is in the table.
+void UringRing::connect(const sockaddr_storage& remote, const sockaddr_storage* local, uint64_t user_data) {
+  PERCH_CHECK(user_data < kReservedUserData);
+  const int on = 1;
+  num_syscalls_ += 3;
+  const int descriptor = ::socket(remote.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) {
+    stashed_.push_back({user_data, -errno, 0});
+    return;
+  }
+  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  if (local != nullptr) {
+    num_syscalls_ += 2;
+    // The port is chosen at connect, so that it need be free only towards this remote address.
+    if (any_port(*local)) setsockopt(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    if (bind(descriptor, reinterpret_cast<const sockaddr*>(local), address_length(*local)) != 0) {
+      stashed_.push_back({user_data, -errno, 0});
+      ::close(descriptor);
+      return;
+    }
+  }
+  if (connecting_free_.empty()) {
+    connecting_free_.push_back(static_cast<uint32_t>(connecting_.size()));
+    connecting_.emplace_back();
+  }
+  const uint32_t index = connecting_free_.back();
+  connecting_free_.pop_back();
+  PERCH_CHECK(index < 1u << kOwnIndexBits);
+  Connecting& connecting = connecting_[index];
+  connecting = Connecting{descriptor, descriptor, 0, user_data, remote};
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_files_update(sqe, &connecting.slot, 1, static_cast<int>(IORING_FILE_INDEX_ALLOC));
+  sqe->user_data = own_user_data(Own::kConnectInstall, index);
+}
+
+// One step is done. True: so is the connect, and *out tells how.
+bool UringRing::finish_connect(Own step, uint32_t index, int32_t result, Completion* out) {
+  Connecting& connecting = connecting_[index];
+  switch (step) {
+    case Own::kConnectInstall: {
+      ++num_syscalls_;
+      ::close(std::exchange(connecting.descriptor, -1));
+      if (result < 0) return end_connect(index, result, out);
+      PERCH_CHECK(result == 1);
+      io_uring_sqe* sqe = next_sqe();
+      io_uring_prep_connect(sqe, connecting.slot, reinterpret_cast<const sockaddr*>(&connecting.remote),
+                            address_length(connecting.remote));
+      sqe->flags |= IOSQE_FIXED_FILE;
+      sqe->user_data = own_user_data(Own::kConnect, index);
+      return false;
+    }
+    case Own::kConnect:
+      if (result >= 0) return end_connect(index, connecting.slot, out);
+      connecting.error = result;
+      queue_close(static_cast<Socket>(connecting.slot), own_user_data(Own::kConnectClose, index));
+      return false;
+    default:
+      return end_connect(index, connecting.error, out);
+  }
+}
+
+bool UringRing::end_connect(uint32_t index, int32_t result, Completion* out) {
+  *out = Completion{};
+  out->user_data = connecting_[index].user_data;
+  out->result = result;
+  connecting_free_.push_back(index);
+  return true;
+}
+
+// ---- completion
+
+bool UringRing::next_raw(Raw* raw) {
+  io_uring_cq& cq = ring_.cq;
+  const unsigned head = *cq.khead;
+  if (head == io_uring_smp_load_acquire(cq.ktail)) return false;
+  const io_uring_cqe& cqe = cq.cqes[head & (*cq.kring_mask)];
+  *raw = {cqe.user_data, cqe.res, cqe.flags};
+  io_uring_smp_store_release(cq.khead, head + 1);
+  return true;
+}
+
+size_t UringRing::reap(std::span<Completion> out) {
+  size_t num = 0;
+  while (num < out.size()) {
+    Raw raw{};
+    // Taken out of the CQ before it is looked at, because translate() may queue and so reap into stashed_.
+    if (!stashed_.empty()) {
+      raw = stashed_.front();
+      stashed_.pop_front();
+    } else if (!next_raw(&raw)) {
+      break;
+    }
+    if (translate(raw, &out[num])) ++num;
+  }
+  return num;
+}
+
+// False: the ring's own, nothing for the caller.
+bool UringRing::translate(const Raw& raw, Completion* out) {
+  if (raw.user_data >= kReservedUserData && raw.user_data != kWakeUserData) {
+    return finish_own(raw.user_data, raw.result, out);
+  }
+  *out = Completion{};
+  out->user_data = raw.user_data;
+  out->result = raw.result;
+  if (raw.flags & IORING_CQE_F_BUFFER) {
+    PERCH_CHECK(num_buffers_free_ > 0);
+    --num_buffers_free_;
+    const auto buffer = static_cast<uint16_t>(raw.flags >> IORING_CQE_BUFFER_SHIFT);
+    if (raw.result > 0) {
+      out->buffer = buffer;
+      out->has_buffer = true;
+      out->bytes = {buffer_memory_.data() + size_t{buffer} * buffer_bytes_, static_cast<size_t>(raw.result)};
+    } else {
+      put_buffer(buffer);
+    }
+  }
+  return true;
+}
+
+bool UringRing::finish_own(uint64_t user_data, int32_t result, Completion* out) {
+  const uint32_t index = own_index(user_data);
+  switch (own_kind(user_data)) {
+    case Own::kWake:  // only failures come here: the target ring is gone, and nobody waits on it
+      return false;
+    case Own::kShutdown: {  // a failure means that it was not connected any more
+      const Slot slot = std::exchange(slots_[index], Slot::kPlain);
+      if (slot == Slot::kCloseWaits) {
+        auto waiting = waiting_closes_.find(index);
+        PERCH_CHECK(waiting != waiting_closes_.end());
+        queue_close(index, waiting->second);
+        waiting_closes_.erase(waiting);
+      }
+      return false;
+    }
+    default:
+      return finish_connect(own_kind(user_data), index, result, out);
+  }
+}
+
+size_t UringRing::wait(std::span<Completion> out, uint64_t timeout_ns) {
+  PERCH_CHECK(!out.empty());
+  const bool some_left = !stashed_.empty() || io_uring_cq_ready(&ring_) > 0;
+  if (!some_left || io_uring_sq_ready(&ring_) > 0) enter(kBusyWait, IORING_ENTER_GETEVENTS, 0);
+  size_t num = reap(out);
+  if (num > 0 || timeout_ns == 0) return num;
+
+  const uint64_t start_ns = system_clock().mono_ns();
+  uint64_t waited_ns = 0;
+  while (num == 0 && waited_ns < timeout_ns) {
+    // Again if only completions of the ring's own came.
+    if (enter(1, IORING_ENTER_GETEVENTS, timeout_ns - waited_ns) < 0) return reap(out);
+    num = reap(out);
+    waited_ns = system_clock().mono_ns() - start_ns;
+  }
+  return num;
+}
+
+// ---- probe
+
+// A listening socket on the loopback address, closed when it goes.
+class Listener {
+ public:
+  Listener() = default;
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  ~Listener() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  int open() {
+    descriptor_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor_ < 0) return -errno;
+    auto& address = reinterpret_cast<sockaddr_in&>(address_);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(address);
+    auto* generic = reinterpret_cast<sockaddr*>(&address_);
+    if (bind(descriptor_, generic, length) != 0 || listen(descriptor_, 1) != 0 ||
+        getsockname(descriptor_, generic, &length) != 0) {
+      return -errno;
+    }
+    return 0;
+  }
+  int descriptor() const { return descriptor_; }
+  const sockaddr_storage& address() const { return address_; }
+
+ private:
+  int descriptor_ = -1;
+  sockaddr_storage address_{};
+};
+
+constexpr uint64_t kProbeNs = 2'000'000'000;
+
+// The next completion, or -ETIME. Probes queue one operation at a time except where said.
+int32_t probe_wait(Ring& ring, Completion* completion) {
+  return ring.wait({completion, 1}, kProbeNs) == 1 ? completion->result : -ETIME;
+}
+
+// Each step is one operation that Perch uses. Returns the first error.
+int32_t probe_operations(Ring& ring, Ring& other) {
+  Listener listener;
+  if (int error = listener.open(); error < 0) return error;
+  Completion completion;
+  PeerAddress peer;
+  ring.accept(listener.descriptor(), &peer, 1);
+  ring.connect(listener.address(), nullptr, 2);
+  Socket ends[2] = {kNoSocket, kNoSocket};
+  for (int i = 0; i < 2; ++i) {
+    const int32_t result = probe_wait(ring, &completion);
+    if (result < 0) return result;
+    ends[completion.user_data - 1] = static_cast<Socket>(result);
+  }
+  char byte = 1;
+  iovec part{&byte, 1};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  ring.send(ends[1], &message, 3);
+  if (int32_t result = probe_wait(ring, &completion); result < 0) return result;
+  ring.poll_readable(ends[0], 4);
+  if (int32_t result = probe_wait(ring, &completion); result < 0) return result;
+  ring.receive(ends[0], 5);
+  if (int32_t result = probe_wait(ring, &completion); result < 0) return result;
+  if (completion.result != 1 || !completion.has_buffer) return -EINVAL;
+  ring.give_back(completion.buffer);
+  ring.move(ends[0], other.id(), 6);
+  if (int32_t result = probe_wait(ring, &completion); result < 0) return result;
+  ring.wake(other.id());
+  ring.wait({&completion, 1}, 0);
+  if (other.wait({&completion, 1}, kProbeNs) != 1 || completion.user_data != Ring::kWakeUserData) return -EINVAL;
+  ring.shutdown(ends[1]);
+  ring.close(ends[1], 7);
+  if (int32_t result = probe_wait(ring, &completion); result < 0) return result;
+  return 0;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Ring>> make_uring(const RingOptions& options) {
+  auto ring = std::make_unique<UringRing>();
+  if (Result<void> opened = ring->open(options); !opened) return opened.error();
+  return std::unique_ptr<Ring>(std::move(ring));
+}
+
+Result<void> probe_uring() {
+  RingOptions options;
+  options.submissions = 16;
+  options.completions = 64;
+  options.sockets = 8;
+  options.buffers = 4;
+  options.buffer_bytes = 512;
+  auto ring = make_uring(options);
+  if (!ring) return ring.error();
+  auto other = make_uring(options);
+  if (!other) return other.error();
+  if (int32_t error = probe_operations(**ring, **other); error < 0) return ring_error(error);
+  return {};
+}
+
+const char* explain_ring_error(const Error& error) noexcept {
+  thread_local char text[320];
+  utsname system{};
+  const char* kernel = uname(&system) == 0 ? system.release : "unknown";
+  const int number = static_cast<int>(error.detail);
+  int disabled = 0;  // 1: only for a group, 2: for all; before 6.6 there is no such file
+  if (FILE* file = std::fopen("/proc/sys/kernel/io_uring_disabled", "re"); file != nullptr) {
+    if (std::fscanf(file, "%d", &disabled) != 1) disabled = 0;
+    std::fclose(file);
+  }
+  if (number == EPERM && disabled != 0) {
+    std::snprintf(text, sizeof(text), "io_uring is switched off: sysctl kernel.io_uring_disabled is %d, set it to 0",
+                  disabled);
+  } else if (number == EPERM || number == EACCES) {
+    std::snprintf(text, sizeof(text), "io_uring is forbidden (%s), probably by a seccomp filter of the container "
+                  "or the service: allow io_uring_setup, io_uring_enter, io_uring_register", std::strerror(number));
+  } else if (number == ENOSYS) {
+    std::snprintf(text, sizeof(text), "kernel %s has no io_uring, or a seccomp filter hides it; Perch needs "
+                  "6.1 or newer", kernel);
+  } else if (error.code == Errc::kUnsupported) {
+    std::snprintf(text, sizeof(text), "kernel %s lacks an io_uring feature (%s); Perch needs 6.1 or newer", kernel,
+                  std::strerror(number));
+  } else if (number == ENOMEM) {
+    std::snprintf(text, sizeof(text), "no memory for an io_uring: raise the memlock limit (ulimit -l, systemd "
+                  "LimitMEMLOCK=infinity)");
+  } else if (number == EMFILE || number == ENFILE) {
+    std::snprintf(text, sizeof(text), "the table of sockets is larger than the descriptor limit: raise it "
+                  "(ulimit -n, systemd LimitNOFILE)");
+  } else {
+    std::snprintf(text, sizeof(text), "io_uring on kernel %s failed: %s", kernel, std::strerror(number));
+  }
+  return text;
+}
+
+}  // namespace perch
