@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "core/check.h"
 
@@ -28,6 +29,8 @@ struct Timer : TimerNode {
 class TimerWheel {
  public:
   explicit TimerWheel(uint64_t now_ms);
+  TimerWheel(const TimerWheel&) = delete;
+  TimerWheel& operator=(const TimerWheel&) = delete;
   void arm(Timer& timer, uint64_t deadline_ms);  // rearms if armed
   void disarm(Timer& timer);                     // not armed: nothing
   // Takes every timer whose deadline is <= now off the wheel and calls `fire(timer)`, which may arm and disarm any.
@@ -45,8 +48,12 @@ class TimerWheel {
   Timer* pop_due(uint64_t now_ms);
   void place(Timer& timer);
   void cascade(size_t level);
+  std::pair<size_t, size_t> first_slot() const;
+  uint64_t next_event_ms() const;
   std::array<std::array<TimerNode, kSlots>, kLevels> slots_;
+  std::array<std::array<uint64_t, kSlots / 64>, kLevels> occupied_{};  // a bit per slot that has timers
   TimerNode due_;
+  TimerNode far_;  // beyond the wheel's 2^32 ms (49 days); looked at when those are over
   uint64_t now_ms_;
   size_t size_ = 0;
 };
