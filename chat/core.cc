@@ -23,10 +23,14 @@ Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Ra
       timers_(clock.mono_ms()),
       completions_(512),
       counter_(options_.counter),
-      ceiling_(options_.ceiling) {}
+      ceiling_(options_.ceiling),
+      wall_offset_ms_(static_cast<int64_t>(clock.wall_ms()) - static_cast<int64_t>(clock.mono_ms())) {}
 
 Core::~Core() {
-  for (auto& [id, user] : users_) timers_.disarm(user->confirm_timer);
+  for (auto& [id, user] : users_) {
+    timers_.disarm(user->confirm_timer);
+    timers_.disarm(user->expiry_timer);
+  }
 }
 
 void Core::turn(uint64_t sleep_ns_max) {
@@ -43,8 +47,11 @@ void Core::turn(uint64_t sleep_ns_max) {
   now = clock_.mono_ms();
   if (num < completions_.size()) {  // what has arrived is seen before any deadline
     timers_.advance(now, [this](Timer& timer) {
-      auto* user = reinterpret_cast<User*>(reinterpret_cast<char*>(&timer) - offsetof(User, confirm_timer));
-      on_confirm_timer(*user);
+      if (timer.kind == User::kConfirmTimer) {
+        on_confirm_timer(*reinterpret_cast<User*>(reinterpret_cast<char*>(&timer) - offsetof(User, confirm_timer)));
+      } else {
+        on_expiry_timer(*reinterpret_cast<User*>(reinterpret_cast<char*>(&timer) - offsetof(User, expiry_timer)));
+      }
     });
     net_.tick(now);
   }
@@ -220,6 +227,7 @@ void Core::on_hop(const Hop& hop) {
       return on_receipt(key, receipt.seq, SafeHop{receipt.peer, receipt.position, {}}, hop.source);
     }
     case kHopSafe: return on_safe(hop.as<SafeHop>());
+    case kHopExpired: return on_expired(hop.as<ExpiredHop>().id, hop.as<ExpiredHop>().to);
     case kHopFrameBack: return frames_.returned(hop.as<FrameHop>().frame);
     case kHopStoreDone: return on_store_done(hop.as<StoreHop>().op);
     case kHopStoreState: {
@@ -272,9 +280,13 @@ void Core::on_store_done(StoreOp* raw) {
       if (op->status != Status::kDone) return fail(login->conn, wire::ErrorCode::Busy, "come again later");
       return welcome(std::move(login));
     }
+    case OpKind::kExpire:
+      // Written with the drop, so the sender is told in any case: now, or at its next login after a restart.
+      if (op->status == Status::kDone && op->expired_for.num > 0)
+        post(home(op->id.user), kHopExpired, ExpiredHop{op->id, op->to});
+      return;
     case OpKind::kConfirm:
     case OpKind::kReceiptAck:
-    case OpKind::kExpire:
     case OpKind::kExpiredAck:
       return;  // repeated by the protocol itself if it failed: the device is sent the item again
   }
@@ -317,6 +329,7 @@ void Core::item(const store::RecoveredItem& found) {
   item.id = found.id;
   item.to = found.to;
   item.number = found.number;
+  item.time_ms = found.time_ms;
   item.frame_bytes = found.frame_bytes;
   item.place = found.place;
   item.state = Item::State::kStored;
@@ -352,7 +365,12 @@ void Core::receipt(const store::RecoveredReceipt& found) {
   pending.stored = true;
 }
 
-void Core::expired(const store::RecoveredExpired&) {}
+void Core::expired(const store::RecoveredExpired& found) {
+  if (home(found.id.user) != options_.id) return;
+  User* user = find_user(found.id.user);
+  Device* device = user ? user->device(found.id.device) : nullptr;
+  if (device != nullptr) device->expired[found.id] = found.to;
+}
 
 void Core::recovered() {
   for (auto& [id, user] : users_) {
@@ -362,6 +380,7 @@ void Core::recovered() {
     user->items.clear();
     user->next_position = 1;
     for (Item& item : items) user->items.emplace(user->next_position++, std::move(item));
+    arm_expiry_timer(*user);
   }
 }
 

@@ -3,7 +3,7 @@
 // ON: one reactor thread; turn() is called in a loop. Nothing here waits: what needs the disk or another core is
 //     posted and goes on when the answer hop arrives.
 // FILES: core.cc loop, hops and frames · login.cc · sender.cc taking and results · mailbox.cc lists and hand-over ·
-//        receipts.cc.
+//        receipts.cc receipts and expiry.
 #pragma once
 #include <memory>
 #include <unordered_map>
@@ -137,6 +137,12 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq up_to);
   void receipt_safe(PendingReceipt& pending, Seq up_to);
   void on_safe(const SafeHop& hop);
+  void arm_expiry_timer(User& user);
+  void on_expiry_timer(User& user);
+  bool wall_clock_jumped();
+  void on_expired(const MessageId& id, UserId to);
+  void send_expired(Device& device, const MessageId& id, UserId to);
+  void expired_confirmed(Device& device, const MessageId& id);
 
   CoreOptions options_;
   Ring& ring_;
@@ -161,6 +167,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   bool store_full_ = false;
   bool store_poisoned_ = false;
   bool draining_ = false;
+  int64_t wall_offset_ms_ = 0;       // wall minus monotonic, when last looked at
+  uint64_t expiry_resumes_ms_ = 0;   // monotonic
   CoreCounters counters_;
 };
 

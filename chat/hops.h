@@ -24,6 +24,7 @@ enum HopKind : uint16_t {
   kHopSettled,      // … and nothing more will be said of this flight from here
   kHopReceipt,      // recipient's home -> sender's home: a stored message has its first confirmation
   kHopSafe,         // … the receipt is safe, CONFIRM may be written
+  kHopExpired,      // recipient's home -> sender's home: nobody fetched it in time; its record says so
   kHopFrameBack,    // a lease goes back to the frame's owner
   kHopStore,        // core -> store thread: a StoreOp
   kHopStoreDone,    // … and back, with its status
@@ -46,6 +47,7 @@ struct StoredHop { FlightRef flight; UserId user; Number number; store::Place pl
 // Who waits for a receipt to be safe: an item of a list, or (user == 0) a flight of this core.
 struct SafeHop { UserId user; uint64_t position; FlightRef flight; };
 struct ReceiptHop { UserId sender; DeviceNo device; UserId peer; Origin origin; Seq seq; uint64_t position; };
+struct ExpiredHop { MessageId id; UserId to; };
 struct FrameHop { Frame* frame; };
 struct StoreHop { store::StoreOp* op; };
 struct StoreStateHop { bool full; bool poisoned; };

@@ -9,6 +9,10 @@ namespace perch::chat {
 using store::OpKind;
 using store::StoreOp;
 
+namespace {
+constexpr uint64_t kSeenMs = 86'400'000;
+}
+
 void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
   const wire::Hello& hello = *frame.payload_as_Hello();
   if (draining_ || store_poisoned_) return fail(id, wire::ErrorCode::Busy, "the server is stopping");
@@ -75,6 +79,21 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
       login->continuity_broken = device->row.origin != 0 && device->row.origin != login->previous_origin &&
                                  device->row.origin != login->origin;
       device->row.origin = login->origin;
+      // Written lazily: seen matters by the day, and a storm of logins must not become a storm of writes.
+      const uint64_t now = clock_.wall_ms();
+      if (device->row.overflowed || device->row.seen_ms + kSeenMs < now) {
+        device->row.seen_ms = now;
+        login->overflowed = device->row.overflowed;
+        device->row.overflowed = false;
+        auto op = std::make_unique<StoreOp>();
+        op->kind = OpKind::kUser;
+        op->user_row = row_of(*user);
+        if (login->overflowed) {  // it counts as addressed again only once that is on the disk
+          op->context = login.release();
+          return submit(std::move(op));
+        }
+        submit(std::move(op));
+      }
       return welcome(std::move(login));
     }
   }
@@ -140,12 +159,12 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   fields.time_ms = clock_.wall_ms();
   fields.session_expires_ms = login->expires_ms;
   fields.continuity_broken = login->continuity_broken;
-  fields.overflowed = device.row.overflowed;
+  fields.overflowed = login->overflowed;
   fields.handle = user->handle;
   if (!send(session, codec::welcome(fields))) return;
-  device.row.overflowed = false;
   repeat_results(device);
   for (auto& [key, pending] : device.receipts) send_receipt(device, key, pending.up_to);
+  for (const auto& [id, to] : device.expired) send_expired(device, id, to);
   pump(*user, slot);
 }
 

@@ -19,6 +19,7 @@ struct LoginRequest {
   uint64_t expires_ms = 0;
   DeviceNo number = 0;      // once known
   bool continuity_broken = false;
+  bool overflowed = false;   // to be told
 };
 
 }  // namespace perch::chat

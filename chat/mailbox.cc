@@ -39,11 +39,13 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
     }
   } else {
     bool any = false;
+    const uint64_t wall = clock_.wall_ms();
     for (size_t slot = 0; slot < kSlots; ++slot) {
       Device* device = user->devices[slot].get();
       if (device == nullptr) continue;
       any = true;
       if (device->row.overflowed) continue;
+      if (!device->session && device->row.seen_ms + limits_.device_unseen_ms < wall && !wall_clock_jumped()) continue;
       if (device->num_waiting >= limits_.mailbox_items_max ||
           device->bytes_waiting + frame.size() > limits_.mailbox_bytes_max)
         continue;
@@ -68,6 +70,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
   item.to = route.to();
   item.number = route.number();
   item.arrived_ms = clock_.mono_ms();
+  item.time_ms = route.time_ms();
   item.frame_bytes = frame.size();
   item.frame = std::move(frame);
   item.flight = hop.flight;
@@ -158,6 +161,7 @@ void Core::on_stored(const StoredHop& hop, CoreId source) {
     item.frame.reset();
     if (hop.told_delivered) item.report = Item::Report::kNotOwed;
     if (item.confirmed != 0) write_confirm(*user, position, item.confirmed);
+    arm_expiry_timer(*user);
     break;
   }
   post(source, kHopSettled, AnswerHop{hop.flight, hop.user, 0});
@@ -177,8 +181,10 @@ void Core::on_confirm(Bound& at, uint64_t count, Seq closed) {
     ++session.num_confirmed;
     if (sent.what == Sent::What::kItem) {
       item_confirmed(user, sent.position, slot);
-    } else {
+    } else if (sent.what == Sent::What::kReceipt) {
       receipt_confirmed(device, sent.key, sent.up_to);
+    } else {
+      expired_confirmed(device, sent.id);
     }
   }
   if (session.sent.empty()) device.slow = false;

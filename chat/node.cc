@@ -96,10 +96,10 @@ std::string Node::start() {
                          error.detail);
     return fmt::format("--data {}: cannot open the {}: {} ({})", dir, what, name_of(error.code), error.detail);
   };
-  auto journal = store::open_journal(dir, s.options.limits);
+  auto journal = store::open_lmdb(dir + "/journal", store::kJournalTableNames, s.options.limits.map_bytes);
   if (!journal) return explain("journal", journal.error());
   s.journal = std::move(*journal);
-  auto tables = store::open_tables(dir, s.options.limits);
+  auto tables = store::open_lmdb(dir + "/tables", store::kMailboxTableNames, s.options.limits.table_map_bytes);
   if (!tables) return explain("mailbox tables", tables.error());
   s.tables = std::move(*tables);
   auto writer = store::Writer::open(*s.journal, *s.tables, s.options.limits, *s.random);

@@ -8,7 +8,6 @@
 #include "chat/hops.h"
 #include "core/limits.h"
 #include "core/mesh.h"
-#include "store/mover.h"
 #include "store/writer.h"
 
 namespace perch::chat {

@@ -28,7 +28,8 @@ struct Item {
   MessageId id;
   UserId to = 0;
   Number number = 0;
-  uint64_t arrived_ms = 0;
+  uint64_t arrived_ms = 0;    // monotonic; kMemory
+  uint64_t time_ms = 0;       // wall clock when taken: it expires by this
   FrameRef frame;             // empty once stored and not in memory any more
   uint32_t frame_bytes = 0;
   store::Place place;         // kStored
@@ -43,12 +44,13 @@ struct Item {
 
 // A counted frame on its way: answered by CONFIRM, in order.
 struct Sent {
-  enum class What : uint8_t { kItem, kReceipt };
+  enum class What : uint8_t { kItem, kReceipt, kExpired };
   What what = What::kItem;
   uint32_t bytes = 0;
   uint64_t position = 0;      // kItem: in User::items
   store::ReceiptKey key;      // kReceipt
   Seq up_to = 0;
+  MessageId id;               // kExpired
 };
 
 struct Session {
@@ -91,9 +93,16 @@ struct Device {
   std::deque<Flight*> flights;  // in order of seq; until closed
   std::map<std::pair<Origin, Seq>, Mark> marks;
   std::map<store::ReceiptKey, PendingReceipt> receipts;
+  std::map<MessageId, UserId> expired;  // to be told: message, and to whom it was
 };
 
 struct User {
+  static constexpr uint8_t kConfirmTimer = 1, kExpiryTimer = 2;  // Timer::kind
+
+  User() {
+    confirm_timer.kind = kConfirmTimer;
+    expiry_timer.kind = kExpiryTimer;
+  }
   UserId id = 0;
   std::string handle;
   DeviceNo next_device = 1;
@@ -101,6 +110,7 @@ struct User {
   std::map<uint64_t, Item> items;
   uint64_t next_position = 1;
   Timer confirm_timer;        // the oldest in-memory item is unconfirmed for confirm_ms_max
+  Timer expiry_timer;         // the oldest stored item is too old
 
   Device* device(DeviceNo number) {
     for (auto& device : devices)
