@@ -19,7 +19,7 @@ FrameRef FramePool::make(Bytes bytes) {
   void* memory = std::malloc(sizeof(Frame) + bytes.size());
   PERCH_CHECK(memory != nullptr);
   auto* frame = new (memory) Frame{core_, 0, static_cast<uint32_t>(bytes.size())};
-  std::memcpy(frame->data(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(frame->data(), bytes.data(), bytes.size());
   bytes_held_ += frame->size;
   ++frame->leases;
   return take(frame);

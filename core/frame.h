@@ -13,13 +13,14 @@
 
 namespace perch {
 
-struct Frame {
+struct alignas(8) Frame {
   CoreId owner;
   uint32_t leases;  // touched on the owner core only
   uint32_t size;
   uint8_t* data() { return reinterpret_cast<uint8_t*>(this + 1); }  // 8-aligned
   MutableBytes bytes() { return {data(), size}; }
 };
+static_assert(sizeof(Frame) % 8 == 0);  // FlatBuffers reads its scalars in place
 
 class FramePool;
 
