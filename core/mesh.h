@@ -62,14 +62,16 @@ class MeshEndpoint {
   // The ring whose wait() this endpoint's thread sleeps in; set once, on that thread, before the first post.
   void bind(Ring& ring);
   void post(CoreId target, Hop hop);  // target == id() is allowed: the hop is drained like any other
-  // Makes posted hops visible and wakes targets that sleep. Once per loop turn. True if nothing is left over.
+  // Makes posted hops visible and wakes targets that sleep, with the next wait() of our ring. Once per loop turn,
+  // right before that wait. True if nothing is left over.
   bool publish();
-  // Hands over at most `most` hops; returns how many. Bounded, so that no source starves the turn.
+  // Hands over at most `most` hops; returns how many. Bounded, so that no source starves the turn. `handle` may post.
   size_t drain(const std::function<void(const Hop&)>& handle, size_t most = 1024);
-  // Announces sleep. False: a hop or a stop came in between, do not sleep. Call awake() after the wait.
+  // Announces sleep. False: a hop came in between, or one of ours is not published yet (publish() said so): do not
+  // sleep. Call awake() after the wait. There is no other signal: what must reach a sleeper comes as a hop.
   bool may_sleep();
   void awake();
-  size_t num_waiting_to_publish() const;
+  size_t num_waiting_to_publish() const;  // posted hops that their queue has had no room for
 
  private:
   friend class Mesh;
@@ -77,8 +79,12 @@ class MeshEndpoint {
   CoreId id_;
   Ring* ring_ = nullptr;
   std::vector<std::deque<Hop>> outbox_;  // per target: not yet in the queue
+  std::vector<CoreId> dirty_;            // targets with hops that are not published
+  std::vector<bool> is_dirty_;           // per target
+  std::vector<uint64_t> rung_;           // doorbell bits taken over: sources that may have more
   std::deque<Hop> self_;
   uint64_t num_outbox_ = 0;
+  size_t next_source_ = 0;
 };
 
 class Mesh {
