@@ -42,7 +42,8 @@ class Kv {
   virtual Result<void> commit() = 0;
   virtual void abort() = 0;
   virtual std::unique_ptr<Snapshot> snapshot() = 0;
-  // Share of the map that is used and cannot be reused, 0 … 1; the disk's own fill level where that is worse.
+  // Share of the map that is used and cannot be reused, 0 … 1; where that is worse, its share of what it could
+  // have of the disk: a disk full of other things stops us only when we need its room.
   virtual double fill() = 0;
 };
 

@@ -1,0 +1,50 @@
+// Mover takes what waits long out of the journal into the mailbox tables, in three steps (delivery.md H22):
+// copy() writes the rows and flushes; the caller then tells the home cores the new places; finish() raises
+// moved_below and deletes. A stop between any two commits leaves every message in at least one place.
+//
+// ON: the store thread, between two Writer::apply().
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "store/writer.h"
+
+namespace perch::store {
+
+struct Moved {
+  UserId user = 0;
+  Number number = 0;
+  JournalPos pos = 0;
+  Waiting waiting;
+};
+
+class Mover {
+ public:
+  // How many rows one transaction writes or deletes at most, more or less a message: it bounds how long a batch
+  // of the cores has to wait.
+  static constexpr size_t kRowsMax = 10'000;
+
+  explicit Mover(Writer& writer, size_t rows_max = kRowsMax) : writer_(writer), rows_max_(rows_max) {}
+
+  // Step 1: rows for what is older than limits.move_after_ms and still waits, as much as one step takes.
+  // Empty and not pending(): there is nothing old. Empty and pending(): nothing waits there, only finish() is left.
+  // REQUIRES: !pending(). ERRORS: kFull (try again later), kCorrupt (detail: position), kPoisoned; others of Kv poison.
+  Result<std::vector<Moved>> copy(uint64_t now_ms);
+  // Step 3, after the home cores were told: one transaction. True: done with this stretch, copy() may go on.
+  // ERRORS: kFull (again later), kPoisoned; others of Kv poison.
+  Result<bool> finish();
+  bool pending() const { return pending_; }
+
+ private:
+  struct NewRow;
+  Result<void> read_rows(const Held& held, Snapshot& journal, std::vector<NewRow>& rows, Moved& moved);
+  Result<void> raise_moved_below(Writer::Staged& staged);
+  Result<size_t> erase_some();
+  Error failed(Kv& kv, Error error);
+  Writer& writer_;
+  size_t rows_max_;
+  JournalPos cut_ = 0;  // everything below is copied or done with
+  bool pending_ = false;
+};
+
+}  // namespace perch::store

@@ -1,0 +1,103 @@
+// Writer turns batches of StoreOps into transactions: the journal's first, then the tables'.
+//
+// ON: one thread, the store's. Synchronous: apply() returns after the flush.
+// POISON: after a commit that failed for anything but room nothing more is written; reads go on.
+// ROOM: what was not reserved is refused from kReservedFrom of the journal's map on; the rest serves reserved
+//     messages, confirmations, moves and deletes (delivery.md H23).
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/limits.h"
+#include "core/random.h"
+#include "core/result.h"
+#include "store/journal_index.h"
+#include "store/keyspace.h"
+#include "store/kv.h"
+#include "store/store.h"
+
+namespace perch::store {
+
+inline constexpr double kReservedFrom = 0.9;
+
+class Writer {
+ public:
+  // Checks the formats, raises the ceiling by 2^32 and flushes that; makes an empty store where there is none.
+  // REQUIRES: `journal` opened with kJournalTableNames, `tables` with kMailboxTableNames; both outlive it.
+  // ERRORS: kNewerFormat; kCorrupt (also: journal and tables of different stores); those of Kv.
+  static Result<std::unique_ptr<Writer>> open(Kv& journal, Kv& tables, const Limits& limits, Random& random);
+
+  // Reads all that waits; tables before journal. REQUIRES: once, before the first apply().
+  // ERRORS: kCorrupt, detail the journal's position or 0 for a row; those of Kv.
+  Result<void> recover(RecoveryVisitor& visitor);
+
+  // One transaction for each environment that is touched. Sets status, and what the kind fills in, after the
+  // flush. kFull: the op may be posted again.
+  void apply(std::span<StoreOp* const> batch);
+
+  void poison() { poisoned_ = true; }
+  bool poisoned() const { return poisoned_; }
+  // Of the journal or of the tables, whichever is worse.
+  double fill();
+  // Numbers start above base(), which no earlier run has reached, and stay below ceiling().
+  uint64_t base() const { return base_; }
+  uint64_t ceiling() const { return ceiling_; }
+  uint64_t incarnation() const { return incarnation_; }
+
+  // Any thread may call it; the reader then belongs to one.
+  std::unique_ptr<Reader> make_reader();
+
+  // A backup was put back: new incarnation, ceiling raised by 2^45 (delivery.md H28). On a store not in use.
+  static Result<void> mark_restored(Kv& journal, Random& random);
+
+ private:
+  friend class Mover;
+  enum class Outcome : uint8_t { kDone, kFull, kNotFound };
+  struct Staged {  // what a transaction would change in memory, once it is on the disk
+    JournalPos next_pos = 0;
+    uint64_t ceiling = 0;
+    std::vector<std::pair<JournalPos, Record>> records;
+    std::vector<StoreOp*> row_ops;
+  };
+  struct Waits;
+
+  Writer(Kv& journal, Kv& tables, const Limits& limits, Random& random);
+  Result<void> open_metas();
+  Result<void> recover_journal(Waits& waits, std::vector<RecoveredMark>& marks);
+  Result<void> recover_tables(Waits& waits, RecoveryVisitor& visitor);
+  void refuse_over_reserve(std::span<StoreOp* const> batch);
+  Result<void> write_journal(std::span<StoreOp* const> batch, Staged& staged);
+  Result<void> write_one(StoreOp& op, Outcome& outcome, Staged& staged);
+  Result<void> write_accept(StoreOp& op, Staged& staged);
+  Result<void> write_record(const Record& record, Staged& staged);
+  Result<void> write_account(StoreOp& op, Outcome& outcome);
+  Result<void> write_user(const UserRow& row);
+  bool in_journal(const StoreOp& op);
+  bool in_tables(const StoreOp& op);
+  Result<void> write_rows(std::span<StoreOp* const> row_ops);
+  Result<void> write_row(const StoreOp& op);
+  void finish_all(std::span<StoreOp* const> batch, Status status);
+
+  Kv& journal_;
+  Kv& tables_;
+  Limits limits_;
+  Random& random_;
+  JournalIndex index_;
+  std::vector<Outcome> outcomes_;
+  Staged staged_;
+  JournalPos next_pos_ = 0;
+  JournalPos moved_below_ = 0;
+  uint64_t base_ = 0;
+  uint64_t ceiling_ = 0;
+  uint64_t incarnation_ = 0;
+  bool poisoned_ = false;
+  bool recovered_ = false;
+};
+
+// One u64 of a meta table, inside the transaction of `kv`.
+Result<uint64_t> get_meta(Kv& kv, Table table, MetaKey key);
+Result<void> put_meta(Kv& kv, Table table, MetaKey key, uint64_t value);
+
+}  // namespace perch::store
