@@ -34,13 +34,6 @@ struct CoreOptions {
   uint64_t ceiling = 0;         // … and must stop until it is raised
 };
 
-inline CoreId home_of(UserId user, uint16_t num_cores) {
-  uint64_t z = user * 0x9e3779b97f4a7c15u;
-  z ^= z >> 32;
-  z *= 0xbf58476d1ce4e5b9u;
-  return static_cast<CoreId>((z >> 33) % num_cores);
-}
-
 class Core final : public net::Handler, public store::RecoveryVisitor {
  public:
   Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Random& random, const Limits& limits,
@@ -118,6 +111,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   // ---- mailbox.cc
   void on_message(const MessageHop& hop, CoreId source);
   void on_stored(const StoredHop& hop, CoreId source);
+  void on_moved(const MovedHop& hop);
   void pump(User& user, int slot);
   bool deliver(User& user, int slot, uint64_t position, Item& item);
   void need_store(User& user, Item& item);

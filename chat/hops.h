@@ -28,6 +28,8 @@ enum HopKind : uint16_t {
   kHopFrameBack,    // a lease goes back to the frame's owner
   kHopStore,        // core -> store thread: a StoreOp
   kHopStoreDone,    // … and back, with its status
+  kHopMoved,        // store thread -> home core: a message waits in the mailbox tables now
+  kHopMovedEnd,     // … that was all of this step; answered with the same
   kHopStoreState,   // store thread -> every core: full or not, poisoned or not
 };
 
@@ -50,7 +52,16 @@ struct ReceiptHop { UserId sender; DeviceNo device; UserId peer; Origin origin; 
 struct ExpiredHop { MessageId id; UserId to; };
 struct FrameHop { Frame* frame; };
 struct StoreHop { store::StoreOp* op; };
+struct MovedHop { Number number; JournalPos pos; store::Waiting waiting; };
 struct StoreStateHop { bool full; bool poisoned; };
+
+// The core on which a user lives, as long as the node runs with so many.
+inline CoreId home_of(UserId user, uint16_t num_cores) {
+  uint64_t z = user * 0x9e3779b97f4a7c15u;
+  z ^= z >> 32;
+  z *= 0xbf58476d1ce4e5b9u;
+  return static_cast<CoreId>((z >> 33) % num_cores);
+}
 
 inline store::Waiting waiting_of(const DevicesHop& hop) { return {hop.user, hop.num, hop.devices}; }
 

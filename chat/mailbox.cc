@@ -157,7 +157,9 @@ void Core::on_stored(const StoredHop& hop, CoreId source) {
     if (item.number != hop.number || item.state == Item::State::kStored) continue;
     const uint64_t position = at->first;
     item.state = Item::State::kStored;
+    const bool moved = item.place.in_table;  // the mover was faster than this hop
     item.place = hop.place;
+    item.place.in_table |= moved;
     item.frame.reset();
     if (hop.told_delivered) item.report = Item::Report::kNotOwed;
     if (item.confirmed != 0) write_confirm(*user, position, item.confirmed);
@@ -165,6 +167,30 @@ void Core::on_stored(const StoredHop& hop, CoreId source) {
     break;
   }
   post(source, kHopSettled, AnswerHop{hop.flight, hop.user, 0});
+}
+
+// A confirmation goes to where the item is from here on; one that was sent to the journal before is sent again
+// (delivery.md H22).
+void Core::on_moved(const MovedHop& hop) {
+  store::Waiting gone = hop.waiting;
+  if (User* user = find_user(gone.user)) {
+    for (auto& [position, item] : user->items) {
+      if (item.number != hop.number) continue;
+      item.place.pos = hop.pos;
+      item.place.in_table = true;
+      const store::Waiting still =
+          numbers_of(*user, static_cast<SlotMask>(item.mask | item.confirmed | item.unwritten));
+      for (uint8_t i = 0; i < still.num; ++i) gone.remove(still.devices[i]);
+      break;
+    }
+  }
+  if (gone.num == 0) return;
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kConfirm;
+  op->place = {hop.pos, true};
+  op->number = hop.number;
+  op->who = gone;
+  submit(std::move(op));
 }
 
 void Core::on_confirm(Bound& at, uint64_t count, Seq closed) {

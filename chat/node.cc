@@ -199,7 +199,7 @@ std::string Node::start() {
     mesh.bind(**ring);
     ring_made[num].set_value({});
     if (ids.get().empty()) return;
-    StoreThread thread(*s.writer, mesh, **ring, num, s.options.limits);
+    StoreThread thread(*s.writer, mesh, **ring, num, s.options.limits, system_clock());
     while (!s.store_stop.load(std::memory_order_relaxed)) thread.turn(kSleepNsMax);
   });
 

@@ -6,26 +6,34 @@
 #include <vector>
 
 #include "chat/hops.h"
+#include "core/clock.h"
 #include "core/limits.h"
 #include "core/mesh.h"
+#include "store/mover.h"
 #include "store/writer.h"
 
 namespace perch::chat {
 
 class StoreThread {
  public:
-  StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores, const Limits& limits);
+  StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores,
+              const Limits& limits, Clock& clock);
   void turn(uint64_t sleep_ns_max);
   uint64_t num_commits() const { return num_commits_; }
   uint64_t num_ops() const { return num_ops_; }
 
  private:
   void tell_state();
+  void move_some();
   store::Writer& writer_;
   MeshEndpoint& mesh_;
   Ring& ring_;
   uint16_t num_cores_;
   const Limits& limits_;
+  Clock& clock_;
+  store::Mover mover_;
+  uint16_t cores_to_answer_ = 0;  // of the present step of the mover
+  uint64_t next_move_ms_ = 0;
   std::vector<store::StoreOp*> batch_;
   std::vector<Completion> completions_;
   bool told_full_ = false;
