@@ -5,6 +5,7 @@
 namespace perch::store {
 
 void JournalIndex::apply(JournalPos pos, const Record& record) {
+  ++num_records_;
   switch (record.kind) {
     case RecordKind::kAccept: {
       for (uint8_t i = 0; i < record.num_waiting; ++i) {
@@ -13,8 +14,9 @@ void JournalIndex::apply(JournalPos pos, const Record& record) {
         held_.push_back({pos, record.waiting[i], recipient, record.delivered, false});
       }
       if (granules_.empty() || record.time_ms > granules_.back().first_ms + granule_ms_) {
-        granules_.push_back({pos, record.time_ms, record.time_ms});
+        granules_.push_back({pos, pos, record.time_ms, record.time_ms});
       }
+      granules_.back().last = pos;
       granules_.back().last_ms = std::max(granules_.back().last_ms, record.time_ms);
       break;
     }
@@ -80,10 +82,15 @@ void JournalIndex::trim(JournalPos below) {
     if (held_.front().waiting.num == 0) --num_done_;
     held_.pop_front();
   }
-  while (granules_.size() > 1 && granules_[1].first <= below) granules_.pop_front();
+  while (!granules_.empty() && granules_.front().last < below) granules_.pop_front();
+  num_records_ = 0;
 }
 
-JournalPos JournalIndex::first_after(uint64_t time_ms, JournalPos head) const {
+JournalPos JournalIndex::old_end(uint64_t time_ms, JournalPos head) const {
+  if (granules_.empty()) {
+    return num_records_ > kIdleRecordsMax + 2 * (receipts_.size() + expired_.size()) ? head : 0;
+  }
+  if (granules_.front().last_ms > time_ms) return 0;
   for (const Granule& granule : granules_) {
     if (granule.last_ms > time_ms) return granule.first;
   }

@@ -44,8 +44,8 @@ class JournalIndex {
   void remove(JournalPos pos, const Waiting& who, bool confirmed);
   // Everything below is gone from the journal, or rewritten at its head.
   void trim(JournalPos below);
-  // First position that is younger than `time_ms`; `head` if all is older.
-  JournalPos first_after(uint64_t time_ms, JournalPos head) const;
+  // Where the part ends that holds nothing newer than `time_ms`: `head` if that is all, 0 if there is nothing to take.
+  JournalPos old_end(uint64_t time_ms, JournalPos head) const;
 
   std::deque<Held>& held() { return held_; }
   const std::map<ReceiptKey, PendingReceipt>& receipts() const { return receipts_; }
@@ -57,14 +57,18 @@ class JournalIndex {
   // A stretch of the journal that was written within granule_ms_: one entry instead of a time per record.
   struct Granule {
     JournalPos first = 0;
+    JournalPos last = 0;  // its last message
     uint64_t first_ms = 0;
     uint64_t last_ms = 0;
   };
+  // Statuses that go round at every trim must not make the next one: without messages only so many records do.
+  static constexpr size_t kIdleRecordsMax = 4096;
   void sweep();
   std::deque<Held> held_;  // ordered by position
   size_t num_done_ = 0;
   std::deque<Granule> granules_;
   uint64_t granule_ms_;
+  size_t num_records_ = 0;  // since the last trim
   std::map<ReceiptKey, PendingReceipt> receipts_;
   std::map<MessageId, PendingExpired> expired_;
 };

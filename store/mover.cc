@@ -17,7 +17,7 @@ Result<std::vector<Moved>> Mover::copy(uint64_t now_ms) {
   if (writer_.poisoned_) return Error{Errc::kPoisoned};
   std::vector<Moved> moved;
   if (now_ms < writer_.limits_.move_after_ms) return moved;
-  JournalPos cut = writer_.index_.first_after(now_ms - writer_.limits_.move_after_ms, writer_.next_pos_);
+  JournalPos cut = writer_.index_.old_end(now_ms - writer_.limits_.move_after_ms, writer_.next_pos_);
   if (cut <= writer_.moved_below_) return moved;
 
   std::vector<NewRow> rows;
