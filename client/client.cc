@@ -1,0 +1,282 @@
+#include "client/client.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+namespace perch::client {
+namespace {
+
+constexpr uint64_t kConnectMsMax = 10'000;  // per address
+constexpr uint64_t kLookMs = 100;           // how often other processes' rows are looked for
+constexpr size_t kReadBytes = 256 * 1024;   // one receive, one commit
+
+// "host:port" or "[v6]:port".
+bool split_address(std::string_view address, std::string& host, std::string& port) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || colon == 0 || colon + 1 == address.size()) return false;
+  host = address.substr(0, colon);
+  port = address.substr(colon + 1);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  uint16_t number = 0;
+  const auto parsed = std::from_chars(port.data(), port.data() + port.size(), number);
+  return parsed.ec == std::errc() && parsed.ptr == port.data() + port.size() && number != 0;
+}
+
+uint64_t now_ms() { return system_clock().mono_ms(); }
+
+}  // namespace
+
+Result<std::unique_ptr<Client>> Client::open(const ClientOptions& options, DeviceEvents& events) {
+  std::unique_ptr<Client> client(new Client);
+  client->random_ = system_random();
+  auto store = SqliteStore::open(options.profile_path, *client->random_, options.connect);
+  if (!store.ok()) return store.error();
+  client->store_ = std::move(store).value();
+  SqliteStore& profile = *client->store_;
+  const std::string server = options.server.empty() ? profile.setting("server") : options.server;
+  const std::string token = options.token.empty() ? profile.setting("token") : options.token;
+  const bool valid = split_address(server, client->host_, client->port_);
+  if (!valid && (options.connect || !server.empty())) return Error{Errc::kInvalid};
+  if ((!options.server.empty() && options.server != profile.setting("server")) ||
+      (!options.token.empty() && options.token != profile.setting("token"))) {
+    profile.begin();
+    profile.set_setting("server", server);
+    profile.set_setting("token", token);
+    if (auto committed = profile.commit(); !committed.ok()) return committed.error();
+  }
+  client->wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (client->wake_fd_ < 0) return Error{Errc::kSystem, errno};
+  client->device_ = std::make_unique<Device>(profile, system_clock(), *client->random_, events,
+                                             Device::Options{.token = token, .agent = options.agent});
+  return client;
+}
+
+Client::~Client() {
+  if (fd_ >= 0 && !connecting_) write();  // a last CONFIRM, as far as it goes
+  if (fd_ >= 0) ::close(fd_);
+  if (addresses_ != nullptr) freeaddrinfo(addresses_);
+  if (wake_fd_ >= 0) ::close(wake_fd_);
+}
+
+// --- messages ----------------------------------------------------------------------------------------------
+
+Client::Target Client::target_of(std::string_view to) {
+  Target target;
+  if (!to.empty() && to.front() == '@') to.remove_prefix(1);
+  const auto parsed = std::from_chars(to.data(), to.data() + to.size(), target.user);
+  if (parsed.ec == std::errc() && parsed.ptr == to.data() + to.size()) return target;
+  target.user = 0;
+  target.handle = to;
+  return target;
+}
+
+UserId Client::user_of(std::string_view peer) {
+  const Target target = target_of(peer);
+  return target.user != 0 ? target.user : store_->user_of(target.handle);
+}
+
+Result<RowId> Client::send(std::string_view to, std::string_view text) {
+  return send(to, 0, Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+}
+
+Result<RowId> Client::send(std::string_view to, uint8_t content, Bytes body) {
+  const Target target = target_of(to);
+  if (connects()) return device_->send(target.user, target.handle, content, body);
+  // Ids are the owner's to give.
+  if (target.user == 0 && target.handle.empty()) return Error{Errc::kInvalid};
+  const uint32_t bytes_max = Device::Options().body_bytes_max;
+  if (body.size() > bytes_max) return Error{Errc::kTooLarge, bytes_max};
+  NewRow row;
+  row.to = target.user;
+  row.handle = target.handle;
+  row.content = content;
+  row.body.assign(body.begin(), body.end());
+  row.time_ms = system_clock().wall_ms();
+  store_->begin();
+  const RowId id = store_->add_row(row);
+  if (auto committed = store_->commit(); !committed.ok()) return committed.error();
+  return id;
+}
+
+Result<size_t> Client::mark_read(std::string_view peer) {
+  const UserId user = user_of(peer);
+  if (user == 0) return size_t{0};
+  if (connects()) return device_->mark_read(user);
+  const std::vector<ReadMark> marks = store_->unread(user);
+  if (marks.empty()) return size_t{0};
+  store_->begin();
+  for (const ReadMark& mark : marks) {
+    NewRow row;
+    row.kind = RowKind::kRead;
+    row.to = user;
+    row.read = mark;
+    row.time_ms = system_clock().wall_ms();
+    store_->add_row(row);
+    store_->mark_inbox_read(user, mark);
+  }
+  if (auto committed = store_->commit(); !committed.ok()) return committed.error();
+  return marks.size();
+}
+
+std::optional<RowStatus> Client::status(RowId row) { return store_->status(row); }
+
+std::vector<HistoryLine> Client::history(std::string_view peer, size_t limit) {
+  return store_->history(user_of(peer), target_of(peer).handle, limit);
+}
+
+Result<void> Client::set_token(std::string_view token) {
+  store_->begin();
+  store_->set_setting("token", token);
+  if (auto committed = store_->commit(); !committed.ok()) return committed.error();
+  device_->set_token(token);
+  return {};
+}
+
+// --- the loop ----------------------------------------------------------------------------------------------
+
+bool Client::poll(uint64_t timeout_ms, int also_fd) {
+  uint64_t now = now_ms();
+  const uint64_t until = now + timeout_ms;
+  uint64_t wake_at = until;
+  if (connects()) {
+    if (fd_ < 0 && device_->state() == Device::State::kOffline) {
+      if (now >= device_->connect_at_ms()) {
+        connect();
+      } else {
+        wake_at = std::min(wake_at, device_->connect_at_ms());
+      }
+    }
+    if (now >= looked_at_ms_ + kLookMs) {
+      looked_at_ms_ = now;
+      const uint64_t version = store_->data_version();
+      if (version != data_version_) device_->poke();
+      data_version_ = version;
+    }
+    wake_at = std::min({wake_at, looked_at_ms_ + kLookMs, device_->next_timer_ms()});
+    if (connecting_) wake_at = std::min(wake_at, connect_by_ms_);
+    if (fd_ >= 0 && !connecting_) write();
+  }
+  const bool wants_write = connecting_ || device_->output().size() > written_;
+  pollfd fds[3] = {{wake_fd_, POLLIN, 0},
+                   {also_fd, POLLIN, 0},
+                   {fd_, static_cast<short>(POLLIN | (wants_write ? POLLOUT : 0)), 0}};
+  now = now_ms();
+  const uint64_t wait_ms = device_->wants_close() || wake_at <= now ? 0 : wake_at - now;
+  ::poll(fds, 3, static_cast<int>(std::min<uint64_t>(wait_ms, 60'000)));
+  if ((fds[0].revents & POLLIN) != 0) {
+    uint64_t count = 0;
+    stopped_ = ::read(wake_fd_, &count, sizeof(count)) == sizeof(count) || stopped_;
+  }
+  if (fd_ >= 0) {
+    if (connecting_) {
+      if (fds[2].revents != 0) {
+        finish_connect();
+      } else if (now_ms() >= connect_by_ms_) {
+        connect_next();
+      }
+    } else if ((fds[2].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
+      read();
+    }
+  }
+  device_->on_timer();  // after reading: a process that was stopped has its answers waiting (delivery.md H27)
+  if (fd_ >= 0 && !connecting_) write();
+  if (fd_ >= 0 && device_->wants_close()) disconnect();
+  return (fds[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
+}
+
+void Client::run() {
+  while (!stopped_ && stop_reason() == StopReason::kNone) poll(60'000);
+  stopped_ = false;
+}
+
+void Client::stop() {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof(one));
+}
+
+void Client::connect() {
+  if (addresses_ != nullptr) freeaddrinfo(addresses_);
+  addresses_ = address_ = nullptr;
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_ADDRCONFIG;
+  if (getaddrinfo(host_.c_str(), port_.c_str(), &hints, &addresses_) != 0) {
+    // Without a network AI_ADDRCONFIG hides even the loopback.
+    hints.ai_flags = AI_NUMERICHOST;
+    if (getaddrinfo(host_.c_str(), port_.c_str(), &hints, &addresses_) != 0) {
+      addresses_ = nullptr;
+      return device_->on_disconnected();
+    }
+  }
+  connect_next();
+}
+
+void Client::connect_next() {
+  while (true) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+    connecting_ = false;
+    address_ = address_ == nullptr ? addresses_ : address_->ai_next;
+    if (address_ == nullptr) return device_->on_disconnected();
+    fd_ = socket(address_->ai_family, address_->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, address_->ai_protocol);
+    if (fd_ < 0) continue;
+    connecting_ = true;
+    connect_by_ms_ = now_ms() + kConnectMsMax;
+    if (::connect(fd_, address_->ai_addr, address_->ai_addrlen) == 0) return finish_connect();
+    if (errno == EINPROGRESS || errno == EINTR) return;
+  }
+}
+
+void Client::finish_connect() {
+  int error = 0;
+  socklen_t len = sizeof(error);
+  if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) return connect_next();
+  connecting_ = false;
+  const int on = 1;
+  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  written_ = 0;
+  device_->on_connected();
+}
+
+void Client::disconnect() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+  written_ = 0;
+  device_->on_disconnected();
+}
+
+void Client::read() {
+  input_.resize(kReadBytes);
+  const ssize_t len = recv(fd_, input_.data(), input_.size(), 0);
+  if (len > 0) {
+    device_->on_bytes(MutableBytes(input_.data(), static_cast<size_t>(len)));
+  } else if (len == 0 || (errno != EAGAIN && errno != EINTR)) {
+    disconnect();
+  }
+}
+
+void Client::write() {
+  std::vector<uint8_t>& output = device_->output();
+  while (written_ < output.size()) {
+    const ssize_t len = ::send(fd_, output.data() + written_, output.size() - written_, MSG_NOSIGNAL);
+    if (len < 0 && errno == EINTR) continue;
+    if (len < 0) break;  // full, or broken: then reading says so
+    written_ += static_cast<size_t>(len);
+  }
+  if (written_ == output.size()) {
+    output.clear();
+    written_ = 0;
+  }
+}
+
+}  // namespace perch::client

@@ -1,0 +1,110 @@
+// Client is the library a program links: a profile on disk, a connection that comes and goes by itself, and the
+// promise that what send() returned for is delivered or reported, whatever crashes in between.
+//
+//   struct Events : perch::client::DeviceEvents { void on_message(…) override { … } } events;
+//   auto client = perch::client::Client::open({.profile_path = "me", .server = "127.0.0.1:7450", .token = jwt}, events);
+//   (*client)->send("alice", "hello");
+//   (*client)->run();
+//
+// ON: one thread, the caller's; there are no others inside. Only stop() may be called from elsewhere.
+// CALLBACKS: DeviceEvents come from inside poll() and run() only, after what they tell is committed. They may call
+//            send(), mark_read(), status(), history() and stop().
+// NEVER: throws. Blocks only in commits (fsync) and, for a server given by name instead of address, in the lookup.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/protocol/device.h"
+#include "client/sqlite_store.h"
+
+struct addrinfo;
+
+namespace perch::client {
+
+struct ClientOptions {
+  std::string profile_path;  // a directory; made if missing
+  std::string server;        // "host:port" or "[v6]:port"; empty: the one stored in the profile
+  std::string token;         // JWT; empty: the one stored in the profile
+  std::string agent = "perch/0.1";
+  bool connect = true;       // false: never connects, only adds to the outbox and reads
+};
+
+class Client {
+ public:
+  // Opens the profile and stores `server` and `token` in it for the next time. Does not connect yet: poll() does.
+  // If another process holds the profile's connection, connects() is false: what is sent goes into the outbox and
+  // that process sends it. LIFETIME: `events` outlives the Client.
+  // ERRORS: kInvalid (a server that is no host:port, or none known while connecting), kNewerFormat, kSystem, kCorrupt.
+  static Result<std::unique_ptr<Client>> open(const ClientOptions& options, DeviceEvents& events);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // --- messages: all of it works offline ---
+  // Commits a message to the outbox: from here on it survives a crash. `to` is a user id in digits or a handle, with
+  // or without '@'; a handle is resolved by the server, and if nobody has it the row is rejected (NotFound).
+  // Returns the row; on_row() and status() tell how far it got. ERRORS: kInvalid (`to` is empty), kTooLarge
+  // (detail: bytes allowed), those of the disk: then nothing was queued.
+  Result<RowId> send(std::string_view to, std::string_view text);
+  Result<RowId> send(std::string_view to, uint8_t content, Bytes body);
+  // Tells `peer` and this user's other devices that everything received from `peer` has been read. Returns the number
+  // of read marks queued. A handle that was never resolved: 0.
+  Result<size_t> mark_read(std::string_view peer);
+  std::optional<RowStatus> status(RowId row);
+  // The last `limit` messages of the conversation, oldest first, own open rows last.
+  std::vector<HistoryLine> history(std::string_view peer, size_t limit);
+  const Identity& identity() const { return store_->identity(); }
+
+  // --- the loop ---
+  // One turn: connects when it is time, reads, writes, waits for at most timeout_ms. Returns true when `also_fd` (a
+  // descriptor of the caller's, such as stdin; -1: none) can be read.
+  bool poll(uint64_t timeout_ms, int also_fd = -1);
+  // Turns until stop(), or until the device stopped by itself (stop_reason()).
+  void run();
+  // Ends run() soon. May be called from another thread and from a signal handler.
+  void stop();
+  // A fresh token, for the running session and the next ones; stored in the profile. ERRORS: those of the disk.
+  Result<void> set_token(std::string_view token);
+
+  bool connects() const { return store_->owner(); }
+  bool online() const { return device_->state() == Device::State::kOnline; }
+  StopReason stop_reason() const { return device_->stop_reason(); }
+  const DeviceCounters& counters() const { return device_->counters(); }
+
+ private:
+  struct Target {
+    UserId user = 0;
+    std::string handle;
+  };
+  static Target target_of(std::string_view to);
+
+  Client() = default;
+  void connect();           // begins with the first address
+  void connect_next();      // goes on with the next one, or gives up
+  void finish_connect();
+  void disconnect();
+  void read();
+  void write();
+  UserId user_of(std::string_view peer);
+
+  std::unique_ptr<SqliteStore> store_;
+  std::unique_ptr<Random> random_;
+  std::unique_ptr<Device> device_;
+  std::string host_, port_;
+  struct addrinfo* addresses_ = nullptr;
+  struct addrinfo* address_ = nullptr;  // the one being tried
+  std::vector<uint8_t> input_;
+  int fd_ = -1;
+  bool connecting_ = false;
+  uint64_t connect_by_ms_ = 0;
+  size_t written_ = 0;  // of the device's output
+  uint64_t looked_at_ms_ = 0;
+  uint64_t data_version_ = 0;
+  int wake_fd_ = -1;
+  bool stopped_ = false;
+};
+
+}  // namespace perch::client

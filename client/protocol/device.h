@@ -1,0 +1,192 @@
+// Device is the client's half of delivery.md, part 1, without I/O: bytes and time go in, bytes and events come out.
+// The client library, the load generator and the simulator drive the same code.
+//
+//            on_connected             WELCOME
+//   kOffline ------------> kHello ------------> kOnline
+//      ^  ^---- on_disconnected ----|-------------|
+//      |                            v ERROR that a retry cannot cure, storage failure
+//      |---- set_token -------- kStopped
+//
+// A loop around it:
+//   if state() is kOffline and now >= connect_at_ms(): connect, then on_connected() or on_disconnected()
+//   on_bytes() with what was read; write and drop output(); on_timer() at next_timer_ms();
+//   when wants_close(): write what is left of output() as far as it goes, close, on_disconnected()
+//
+// ON: one thread. OWNER: borrows storage, clock, random and events for its life.
+// NEVER: blocks (other than in Storage), calls back from send() or mark_read().
+#pragma once
+#include <deque>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "client/storage.h"
+#include "codec/encode.h"
+#include "codec/framer.h"
+#include "core/clock.h"
+#include "core/random.h"
+
+namespace perch::client {
+
+inline constexpr uint64_t kResultMsMax = 30'000;   // a row without result for so long: reconnect
+inline constexpr uint64_t kWelcomeMsMax = 15'000;  // HELLO without WELCOME for so long: reconnect
+inline constexpr uint64_t kSteadyMs = 10'000;      // a session that lived so long clears the failures
+
+enum class StopReason : uint8_t {
+  kNone,
+  kReplaced,      // another opening of this device took over
+  kToken,         // forged, unknown, expired; set_token() may cure it
+  kNoAccount,
+  kDeviceLimit,
+  kVersion,       // no common protocol version
+  kOtherUser,     // the token is not of the user this storage belongs to
+  kStorage,       // a commit failed
+};
+const char* name_of(StopReason reason) noexcept;
+
+struct LoginInfo {
+  UserId user = 0;
+  DeviceNo device = 0;
+  std::string handle;
+  uint64_t boot = 0, session = 0, session_expires_ms = 0;
+  bool continuity_broken = false;  // the server last knew another opening: this history may have a gap
+  bool overflowed = false;         // messages for this device were dropped since its last login
+  bool new_incarnation = false;    // the server was restored from a backup
+  size_t num_reopened = 0;         // rows that go out again because of it
+};
+
+// What a Device tells. Every call comes after the commit of what it tells about, from inside on_bytes(), on_timer(),
+// on_disconnected() or poke(); it may call send() and mark_read(), nothing else of the Device.
+class DeviceEvents {
+ public:
+  virtual ~DeviceEvents() = default;
+  virtual void on_online(const LoginInfo&) {}
+  virtual void on_offline(std::string_view /*why*/) {}
+  virtual void on_message(const InboxMessage&, Insert) {}  // never with kKnown
+  virtual void on_row(const RowStatus&) {}                 // a tick, a rejection, an expiry
+  virtual void on_read_elsewhere(UserId /*peer*/, const ReadMark&) {}
+  virtual void on_resolved(std::string_view /*handle*/, UserId /*user, 0 if nobody has it*/) {}
+  virtual void on_hold(wire::HoldReason, uint32_t /*wait_ms*/) {}
+  virtual void on_error(wire::ErrorCode, std::string_view /*text*/) {}
+  virtual void on_stopped(StopReason, std::string_view /*text*/) {}
+};
+
+struct DeviceCounters {
+  uint64_t sent = 0, resent = 0, results = 0, rejected = 0, holds = 0;
+  uint64_t messages = 0, known = 0, renumbered = 0, variants = 0;
+  uint64_t receipts = 0, confirms = 0, commits = 0, skipped = 0, logins = 0;
+};
+
+class Device {
+ public:
+  enum class State : uint8_t { kOffline, kHello, kOnline, kStopped };
+
+  struct Options {
+    std::string token;
+    std::string agent = "perch/0.1";
+    uint32_t body_bytes_max = 64 * 1024;
+    uint32_t frame_bytes_max = 66 * 1024;
+  };
+
+  Device(Storage& storage, Clock& clock, Random& random, DeviceEvents& events, Options options);
+
+  // --- the user's side: works in every state ---
+  // Commits one message to the outbox and sends it if the session and the window allow. Exactly one of `to` and
+  // `handle` says to whom; an unknown handle waits until the server has resolved it. ERRORS: kInvalid (nobody or
+  // both), kTooLarge (detail: the limit), those of the storage.
+  Result<RowId> send(UserId to, std::string_view handle, uint8_t content, Bytes body);
+  // Commits read marks for everything unread of `peer`; how many rows that took. ERRORS: those of the storage.
+  Result<size_t> mark_read(UserId peer);
+  // Another process may have added rows: gives them ids and sends them.
+  void poke();
+  // For the next login; on a running session it is presented at once. Leaves kStopped if that was about the token.
+  void set_token(std::string_view token);
+
+  // --- the transport's side ---
+  void on_connected();      // REQUIRES: state() is kOffline
+  void on_disconnected();   // also after a failed attempt to connect
+  // What was received, as one unit: all of it is committed in one transaction, then confirmed. The bytes are
+  // written to. Ignored when wants_close().
+  void on_bytes(MutableBytes bytes);
+  void on_timer();
+  std::vector<uint8_t>& output() { return output_; }  // the caller writes and removes
+  bool wants_close() const { return wants_close_; }
+  uint64_t connect_at_ms() const { return connect_at_ms_; }  // monotonic; meaningful in kOffline
+  uint64_t next_timer_ms() const;                            // monotonic; UINT64_MAX: none
+
+  State state() const { return state_; }
+  StopReason stop_reason() const { return stop_reason_; }
+  const DeviceCounters& counters() const { return counters_; }
+  size_t num_in_flight() const { return in_flight_.size(); }
+
+ private:
+  struct InFlight {
+    Origin origin;
+    Seq seq;
+    uint64_t sent_ms;
+  };
+
+  bool on_frame(MutableBytes bytes);
+  void on_welcome(const wire::Welcome& welcome);
+  void on_message(const wire::Route& route, const wire::Message& message);
+  void on_read(const wire::Route& route, const wire::Read& read);
+  void on_receipt(const wire::Receipt& receipt);
+  void on_expired(const wire::Expired& expired);
+  void on_result(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number, uint64_t time_ms);
+  void on_hold(const wire::Hold& hold);
+  void on_error(const wire::Error& error);
+  void on_resolved(uint64_t request, UserId user);
+
+  void transact();       // begins a transaction if none is open
+  bool commit();         // ends it, if any; false: stopped
+  void emit(const codec::FrameBytes& frame);
+  void tell(std::function<void()> event) { told_.push_back(std::move(event)); }
+  void flush_events();
+  void bind(RowId row, const WaitingRow& what);
+  bool bind_waiting();   // all that can be; false: the storage failed
+  void fill();           // sends open rows as far as the window allows
+  void resolve_waiting();
+  Seq closed();
+  void drop(std::string_view why);  // asks the transport to close
+  void stop(StopReason reason, std::string_view text);
+
+  Storage& storage_;
+  Clock& clock_;
+  Random& random_;
+  DeviceEvents& events_;
+  Options options_;
+
+  State state_ = State::kOffline;
+  StopReason stop_reason_ = StopReason::kNone;
+  bool wants_close_ = false;
+  bool told_online_ = false;
+  std::string why_;
+  uint64_t attempt_ = 0;
+  uint32_t failures_ = 0;
+  uint64_t connect_at_ms_ = 0;
+  uint64_t retry_at_ms_ = 0;  // not before: BUSY and GOAWAY
+
+  // The session. Reset by on_connected().
+  codec::Framer framer_;
+  std::vector<uint8_t> output_;
+  std::deque<InFlight> in_flight_;  // in order of sending
+  Seq cursor_ = 0;                  // everything open up to here has been sent on this session
+  bool more_open_ = false;          // open rows above the cursor may exist
+  uint32_t window_ = 0;
+  uint64_t counted_ = 0, confirmed_ = 0;
+  uint64_t hold_until_ms_ = 0;
+  uint64_t goaway_at_ms_ = 0;
+  uint64_t ping_ms_ = 30'000;
+  uint64_t connected_at_ms_ = 0, heard_at_ms_ = 0, pinged_at_ms_ = 0;
+  uint64_t nonce_ = 0, request_ = 0;
+  std::map<uint64_t, std::string> asked_;  // request to handle
+  std::set<std::string, std::less<>> asked_handles_;
+
+  bool in_transaction_ = false;
+  std::vector<std::function<void()>> told_;  // events of the open transaction
+  DeviceCounters counters_;
+};
+
+}  // namespace perch::client

@@ -1,0 +1,108 @@
+// SqliteStore is a profile on disk: DIR/profile.db, SQLite in WAL mode with synchronous=FULL, because what is
+// confirmed to the server is deleted there (delivery.md H33); and DIR/profile.lock, whose flock says which process
+// may connect.
+//
+// Several processes may open one profile. The one that holds the lock owns it: it draws a new origin, connects, and
+// gives ids to rows. The others only add rows without an id and read; ids come from the owner, so that a profile
+// put back from a backup never uses an id twice.
+//
+// ON: one thread. ERRORS of writes: as storage.h says, at commit().
+#pragma once
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "client/storage.h"
+#include "core/random.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace perch::client {
+
+struct HistoryLine {
+  bool mine = false;        // sent by this user, here or on another device
+  bool own_device = false;  // an outbox row: mark and open say how far it got
+  RowStatus row;            // own_device only
+  MessageId id;             // not own_device
+  Mark mark = Mark::kQueued;
+  Number number = 0;
+  uint64_t time_ms = 0;
+  uint8_t content = 0;
+  uint32_t variant = 0;
+  std::vector<uint8_t> body;
+};
+
+class SqliteStore final : public Storage {
+ public:
+  static constexpr int kSchemaVersion = 1;
+
+  // Opens the profile in `dir`, making it if it is missing (mode 0700; it holds a token). With `connect` it tries to
+  // become the owner; owner() tells. ERRORS: kNewerFormat (detail: its version), kSystem (detail: errno or 0),
+  // kCorrupt (detail: SQLite's code).
+  static Result<std::unique_ptr<SqliteStore>> open(const std::string& dir, Random& random, bool connect);
+  ~SqliteStore() override;
+  SqliteStore(const SqliteStore&) = delete;
+  SqliteStore& operator=(const SqliteStore&) = delete;
+
+  bool owner() const { return owner_; }
+  // Changes when another process has committed.
+  uint64_t data_version();
+  // Small texts kept with the profile: "server", "token". Empty if never set.
+  std::string setting(std::string_view name);
+  void set_setting(std::string_view name, std::string_view value);  // REQUIRES: a transaction
+  // The last `limit` messages with `peer`, oldest first: by number, own open rows last. `handle`, if not empty, adds
+  // rows that wait for it.
+  std::vector<HistoryLine> history(UserId peer, std::string_view handle, size_t limit);
+
+  const Identity& identity() const override { return identity_; }
+  void begin() override;
+  Result<void> commit() override;
+  void set_login(UserId user, DeviceNo device, uint64_t incarnation, std::string_view handle) override;
+  void raise_after(Number number) override;
+  void set_handle(std::string_view handle, UserId user) override;
+  UserId user_of(std::string_view handle) override;
+  RowId add_row(const NewRow& row) override;
+  Seq take_seq() override;
+  void bind_row(RowId row, UserId to, Seq seq, Bytes frame) override;
+  void mark_sent(Seq seq) override;
+  std::vector<WaitingRow> bindable_rows(size_t limit) override;
+  std::vector<std::string> unresolved_handles() override;
+  std::vector<OpenRow> open_rows(Seq above, size_t limit) override;
+  Seq lowest_open() override;
+  std::optional<RowStatus> status(RowId row) override;
+  std::optional<RowStatus> close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
+                                     uint64_t time_ms) override;
+  std::vector<RowStatus> reject_handle(std::string_view handle, uint8_t reason) override;
+  std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq up_to, Mark mark) override;
+  std::optional<RowStatus> expire_row(UserId peer, Origin origin, Seq seq) override;
+  size_t reopen_accepted() override;
+  Insert insert_message(InboxMessage& message) override;
+  void mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq up_to, Mark mark) override;
+  void expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq) override;
+  void mark_inbox_read(UserId peer, const ReadMark& mark) override;
+  std::vector<ReadMark> unread(UserId peer) override;
+
+ private:
+  class Query;  // one use of a prepared statement
+
+  SqliteStore() = default;
+  Result<void> set_up(Random& random);
+  bool exec(const char* sql);  // false: failed, remembered
+  void load_identity();
+  void save_identity();
+  void fail(int code);
+  Error error_of(int code) const;
+
+  sqlite3* db_ = nullptr;
+  int lock_fd_ = -1;
+  bool owner_ = false;
+  bool in_transaction_ = false;
+  bool identity_changed_ = false;
+  bool welcomed_ = false;  // the present origin got a WELCOME
+  int failed_ = 0;         // SQLite's code of the first failure in this transaction
+  Identity identity_;
+  std::unordered_map<const char*, sqlite3_stmt*> statements_;  // by the literal's address
+};
+
+}  // namespace perch::client

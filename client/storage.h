@@ -1,0 +1,184 @@
+// Storage is what a device keeps for ever: its outbox, its inbox, and who it is. Device decides, Storage remembers;
+// the SQLite profile of the client and the memory store of the simulator and the load generator implement it.
+//
+// TRANSACTIONS: every write happens between begin() and commit(). Writes do not report errors one by one: the first
+// failure is remembered, the rest of the transaction does nothing, and commit() rolls back and returns it. After a
+// failed commit nothing of the transaction is visible, and the caller must not tell anybody about it.
+// ON: one thread.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "core/types.h"
+
+namespace perch::client {
+
+using RowId = uint64_t;  // local name of an outbox row, from 1, in order of composition; never on the wire
+
+// What is known about a message, as the two ticks of the user interface show it. Only grows, except that a
+// rejection beats every mark, and that a delivery told by a result beats kExpired.
+enum class Mark : uint8_t {
+  kQueued = 0,     // in the outbox only
+  kAccepted = 1,   // ✓  the server has it on disk
+  kDelivered = 2,  // ✓✓ a device of the recipient has it on disk
+  kRead = 3,       // ✓✓ and its user said so
+  kRejected = 4,   // will not be delivered; `reason` says why
+  kExpired = 5,    // nobody fetched it in time
+};
+
+enum class RowKind : uint8_t { kMessage = 0, kRead = 1 };
+
+struct Identity {
+  UserId user = 0;  // 0 until the first WELCOME
+  DeviceNo device = 0;
+  Origin origin = 0;           // of this opening
+  Origin previous_origin = 0;  // of the last earlier opening that the server welcomed; 0 if none
+  uint64_t incarnation = 0;    // of the last WELCOME
+  Number after = 0;            // largest number any result ever told
+  Seq next_seq = 1;
+  std::string handle;
+};
+
+// "Read up to": which messages of a peer's device a read row covers.
+struct ReadMark {
+  DeviceNo device = 0;
+  Origin origin = 0;
+  Seq up_to = 0;
+};
+
+// A row as composed. Either `to` is known or `handle` waits to be resolved.
+struct NewRow {
+  RowKind kind = RowKind::kMessage;
+  UserId to = 0;
+  std::string handle;
+  uint8_t content = 0;
+  std::vector<uint8_t> body;
+  ReadMark read;  // kind kRead only
+  uint64_t time_ms = 0;
+};
+
+// A row that waits for an id, with what its frame is made of.
+struct WaitingRow {
+  RowId row = 0;
+  RowKind kind = RowKind::kMessage;
+  UserId to = 0;
+  uint8_t content = 0;
+  std::vector<uint8_t> body;
+  ReadMark read;
+};
+
+struct OpenRow {
+  RowId row = 0;
+  Origin origin = 0;
+  Seq seq = 0;
+  bool sent = false;
+  std::vector<uint8_t> frame;
+};
+
+struct RowStatus {
+  RowId row = 0;
+  RowKind kind = RowKind::kMessage;
+  UserId to = 0;  // 0 while the handle is unresolved
+  Origin origin = 0;
+  Seq seq = 0;  // 0 while the row has no id
+  bool open = true;
+  Mark mark = Mark::kQueued;
+  uint8_t reason = 0;  // wire::RejectReason with kRejected
+  Number number = 0;
+  uint64_t time_ms = 0;  // composed; after the result the server's
+};
+
+// What a result does to a row, the same for every storage. False if nothing changed.
+inline bool merge_result(RowStatus& row, Mark mark, uint8_t reason, Number number, uint64_t time_ms) {
+  // A receipt may have said more than an "accepted" that is only repeated; a delivery told by a result beats an
+  // expiry; nothing but a rejection takes a mark back.
+  const bool take = mark == Mark::kRejected || row.mark < mark ||
+                    (row.mark == Mark::kExpired && mark == Mark::kDelivered);
+  if (!row.open && number <= row.number && (!take || row.mark == mark)) return false;
+  if (take) row.mark = mark;
+  if (take && mark == Mark::kRejected) row.reason = reason;
+  if (number > row.number) row.number = number;
+  if (time_ms != 0) row.time_ms = time_ms;
+  row.open = false;
+  return true;
+}
+
+struct InboxMessage {
+  MessageId id;
+  UserId peer = 0;  // whose conversation it belongs to; the recipient's for copies of what this user sent elsewhere
+  Number number = 0;
+  uint64_t time_ms = 0;
+  uint8_t content = 0;
+  std::vector<uint8_t> body;
+  uint32_t variant = 0;  // not 0: another message came under this id before
+  Mark mark = Mark::kQueued;  // copies of own messages: what receipts said
+};
+
+enum class Insert : uint8_t {
+  kNew,
+  kKnown,       // nothing changed
+  kRenumbered,  // known, the larger number was taken
+  kVariant,     // known id with other bytes: kept as a row of its own
+};
+
+class Storage {
+ public:
+  virtual ~Storage() = default;
+
+  // LIFETIME: until the next write.
+  virtual const Identity& identity() const = 0;
+
+  // REQUIRES: no transaction is open.
+  virtual void begin() = 0;
+  // ERRORS: the first failure since begin(); nothing was kept.
+  [[nodiscard]] virtual Result<void> commit() = 0;
+
+  // --- who this is: REQUIRES a transaction ---
+  virtual void set_login(UserId user, DeviceNo device, uint64_t incarnation, std::string_view handle) = 0;
+  virtual void raise_after(Number number) = 0;  // smaller ones change nothing
+  virtual void set_handle(std::string_view handle, UserId user) = 0;
+  // The user a handle was resolved to, 0 if it never was.
+  virtual UserId user_of(std::string_view handle) = 0;
+
+  // --- outbox: writes REQUIRE a transaction ---
+  // A read row replaces rows of its key (to, device, origin) that were never sent.
+  virtual RowId add_row(const NewRow& row) = 0;
+  virtual Seq take_seq() = 0;
+  // Gives a waiting row its id and bytes; from here on it is fixed.
+  virtual void bind_row(RowId row, UserId to, Seq seq, Bytes frame) = 0;
+  virtual void mark_sent(Seq seq) = 0;
+  // Waiting rows whose recipient is known, in order of composition.
+  virtual std::vector<WaitingRow> bindable_rows(size_t limit) = 0;
+  virtual std::vector<std::string> unresolved_handles() = 0;
+  // Open rows with an id and seq > above, in order of seq.
+  virtual std::vector<OpenRow> open_rows(Seq above, size_t limit) = 0;
+  virtual Seq lowest_open() = 0;  // 0 if none
+  virtual std::optional<RowStatus> status(RowId row) = 0;
+  // A result: closes the row; for one already closed only a larger mark or number counts. Nothing if unknown or
+  // unchanged.
+  virtual std::optional<RowStatus> close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
+                                             uint64_t time_ms) = 0;
+  // Rejects what waits for a handle that nobody has.
+  virtual std::vector<RowStatus> reject_handle(std::string_view handle, uint8_t reason) = 0;
+  // Marks message rows to `peer` with seq <= up_to, open ones too: after a server's restart a receipt can come
+  // before the repeated result. Rejected and expired rows keep their mark. Returns what changed.
+  virtual std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq up_to, Mark mark) = 0;
+  virtual std::optional<RowStatus> expire_row(UserId peer, Origin origin, Seq seq) = 0;
+  // Opens message rows again that are accepted and not delivered. Returns how many.
+  virtual size_t reopen_accepted() = 0;
+
+  // --- inbox: writes REQUIRE a transaction ---
+  // Sets `variant` of the message when it is kept as one.
+  virtual Insert insert_message(InboxMessage& message) = 0;
+  // Copies of what this user sent from another of its devices.
+  virtual void mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq up_to, Mark mark) = 0;
+  virtual void expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq) = 0;
+  // This user read a peer's messages, here or on another device.
+  virtual void mark_inbox_read(UserId peer, const ReadMark& mark) = 0;
+  // The largest unread seq per device and origin of the peer.
+  virtual std::vector<ReadMark> unread(UserId peer) = 0;
+};
+
+}  // namespace perch::client
