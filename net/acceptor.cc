@@ -47,7 +47,7 @@ Socket Acceptor::completed(uint32_t index, int32_t result, uint64_t now_ms) {
     case ECANCELED:
       accept.active = false;
       break;
-    case ECONNABORTED:  // the peer went before it was accepted, or the network told of its trouble (accept(2))
+    case ECONNABORTED:  // the peer went before it was accepted, or accept(2) passes on a network error
     case EAGAIN:
     case EINTR:
     case EPROTO:
@@ -59,7 +59,7 @@ Socket Acceptor::completed(uint32_t index, int32_t result, uint64_t now_ms) {
     case ENETUNREACH:
     case EPERM:
       break;
-    default:  // EMFILE, ENFILE, ENOBUFS, ENOMEM and what a kernel may invent: at once again would be a busy loop
+    default:  // EMFILE, ENFILE, ENOBUFS, ENOMEM and what we do not know: again at once would be a busy loop
       rest_until_ms_ = now_ms + kAcceptRestMs;
   }
   return kNoSocket;

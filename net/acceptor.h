@@ -1,4 +1,4 @@
-// Acceptor keeps a few accepts outstanding on each listening socket, as many as there is room for connections.
+// Acceptor keeps a few accepts outstanding on each listening socket, never more than there is room for.
 //
 // At no room nothing is armed and peers wait in the backlog. When the process or the ring's table is out of
 // descriptors it rests until a connection has closed or kAcceptRestMs have passed.
@@ -11,8 +11,8 @@
 
 namespace perch::net {
 
-// One-shot accepts, because each needs its own address to fill in and a multishot one cannot be stopped without a
-// cancel. So many per listener and turn are accepted.
+// So many per listener and turn are accepted. One-shot, because each fills in its own address, and because a
+// multishot accept cannot be stopped without a cancel.
 inline constexpr uint32_t kAcceptsPerListener = 8;
 inline constexpr uint64_t kAcceptRestMs = 100;
 

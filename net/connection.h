@@ -31,8 +31,8 @@ namespace perch::net {
 enum class ConnectionState : uint8_t { kFree, kOpen, kMoving, kFlushing, kClosing, kClosed };
 enum class ReadOperation : uint8_t { kNone, kPoll, kReceive };
 
-// The Timer is the earliest deadline that may matter. It is not rearmed for every frame: the *_ms stamps say when
-// something last happened, and a timer that fires too early looks at them and goes back into the wheel.
+// The Timer is the earliest deadline that may matter. It is not rearmed for every frame: the *_ms stamps say
+// when something last happened, and a timer that fires too early looks at them and goes back into the wheel.
 struct Connection : Timer {
   ConnectionState state = ConnectionState::kFree;
   ReadOperation read = ReadOperation::kNone;

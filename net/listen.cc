@@ -62,8 +62,8 @@ Result<int> open_listener(std::string_view address_port, bool reuse_port) {
   // Blocking on purpose: on a non-blocking listener io_uring ends an accept with EAGAIN instead of waiting.
   const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return Error{Errc::kSystem, errno};
-  // Accepted sockets inherit these, which saves three operations for each. An IPv6 listener takes IPv6 alone: an
-  // IPv4 connection on an IPv6 socket costs 128 bytes more.
+  // Accepted sockets inherit these, which saves three operations for each. An IPv6 listener takes IPv6 alone:
+  // an IPv4 connection on an IPv6 socket costs 128 bytes more.
   const bool ok =
       set(fd, SOL_SOCKET, SO_REUSEADDR, 1) && (!reuse_port || set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
       (family != AF_INET6 || set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) && set(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
@@ -81,7 +81,9 @@ Result<int> open_listener(std::string_view address_port, bool reuse_port) {
 Result<uint16_t> local_port(int fd) {
   sockaddr_storage storage{};
   socklen_t length = sizeof(storage);
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return Error{Errc::kSystem, errno};
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
+    return Error{Errc::kSystem, errno};
+  }
   if (storage.ss_family == AF_INET6) return ntohs(reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port);
   return ntohs(reinterpret_cast<sockaddr_in*>(&storage)->sin_port);
 }

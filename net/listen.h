@@ -7,8 +7,8 @@
 
 namespace perch::net {
 
-// `address_port`: "192.0.2.1:5222" or "[2001:db8::1]:5222"; port 0: any free one. `reuse_port`: several sockets on
-// one address share its connections, one socket per core. OWNER: the caller closes the descriptor.
+// `address_port`: "192.0.2.1:5222" or "[2001:db8::1]:5222"; port 0: any free one. `reuse_port`: several
+// sockets on one address share its connections, one socket per core. OWNER: the caller closes the descriptor.
 // ERRORS: kInvalid: not such an address; kSystem.
 Result<int> open_listener(std::string_view address_port, bool reuse_port);
 

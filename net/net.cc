@@ -15,8 +15,8 @@ namespace perch::net {
 namespace {
 
 constexpr uint32_t kFlushMsMax = 5'000;  // close() with frames queued takes no longer than this
-// A receive of at least so many bytes has filled its buffer, so there may be more: receive again at once. With other
-// buffers this is only a hint, the poll finds what is left.
+// A receive of at least so many bytes has filled its buffer, so there may be more: receive again at once.
+// With other buffers this is only a hint, the poll finds what is left.
 constexpr size_t kFullReceiveBytes = RingOptions{}.buffer_bytes;
 
 }  // namespace
@@ -46,9 +46,7 @@ struct Net::State {
   uint64_t user_data(OperationKind kind, const Connection& c) {
     return Operation{kind, c.generation, c.index}.user_data();
   }
-  void arm_accepts() {
-    acceptor.arm(limits.connections_max - table.size(), now_ms());
-  }
+  void arm_accepts() { acceptor.arm(limits.connections_max - table.size(), now_ms()); }
 
   Connection* admit(Socket socket, bool logged_in);
   void poll(Connection& c);
@@ -85,7 +83,7 @@ Net::State::~State() {
   }
 }
 
-// --- deadlines ------------------------------------------------------------------------------------------------
+// --- deadlines ---------------------------------------------------------------------------------------------
 
 // Makes the timer fire at `deadline_ms` or before.
 void Net::State::expect_by(Connection& c, uint64_t deadline_ms) {
@@ -111,7 +109,8 @@ void Net::State::on_deadline(Connection& c, uint64_t now) {
       if (reads && c.framer.in_frame() && over(c.frame_ms, limits.frame_ms_max))
         return abort(c, CloseReason::kFrameTimeout);
       if (!c.logged_in && over(c.heard_ms, limits.login_ms_max)) return abort(c, CloseReason::kLoginTimeout);
-      if (c.logged_in && reads && over(c.heard_ms, limits.silence_ms_max)) return abort(c, CloseReason::kSilence);
+      if (c.logged_in && reads && over(c.heard_ms, limits.silence_ms_max))
+        return abort(c, CloseReason::kSilence);
       break;
     }
     case ConnectionState::kFlushing:
@@ -123,7 +122,7 @@ void Net::State::on_deadline(Connection& c, uint64_t now) {
   if (earliest_ms != UINT64_MAX) wheel.arm(c, earliest_ms);
 }
 
-// --- reading --------------------------------------------------------------------------------------------------
+// --- reading -----------------------------------------------------------------------------------------------
 
 // Null: the table is full and the socket is closed again.
 Connection* Net::State::admit(Socket socket, bool logged_in) {
@@ -242,7 +241,7 @@ bool Net::State::hand_over(Connection& c, MutableBytes frame) {
   return c.state == ConnectionState::kOpen;
 }
 
-// --- sending --------------------------------------------------------------------------------------------------
+// --- sending -----------------------------------------------------------------------------------------------
 
 void Net::State::list_to_send(Connection& c) {
   if (c.send_listed) return;
@@ -275,7 +274,7 @@ void Net::State::on_sent(Connection& c, int32_t result) {
   move_if_quiet(c);
 }
 
-// --- ending ---------------------------------------------------------------------------------------------------
+// --- ending ------------------------------------------------------------------------------------------------
 
 void Net::State::violate(Connection& c) {
   c.violated = true;
@@ -325,7 +324,7 @@ void Net::State::on_socket_closed(Connection& c) {
   if (!moved) handler.on_closed(id, reason);
 }
 
-// --- moving ---------------------------------------------------------------------------------------------------
+// --- moving ------------------------------------------------------------------------------------------------
 
 void Net::State::move_if_quiet(Connection& c) {
   if (!c.move_pending || c.state != ConnectionState::kOpen || &c == feeding) return;
@@ -356,7 +355,7 @@ void Net::State::on_moved(Connection& c, int32_t result) {
   if (close_wanted && c.state == ConnectionState::kOpen) begin_close(c, CloseReason::kLocal);
 }
 
-// --- Net ------------------------------------------------------------------------------------------------------
+// --- Net ---------------------------------------------------------------------------------------------------
 
 Net::Net(Ring& ring, Clock& clock, FramePool&, const Limits& limits, Handler& handler)
     : state_(std::make_unique<State>(ring, clock, limits, handler)) {}
@@ -469,7 +468,7 @@ void Net::tick(uint64_t now_ms) {
   State& s = *state_;
   s.turn_ms = now_ms;
   s.in_turn = true;
-  s.wheel.advance(now_ms, [&s, now_ms](Timer& timer) { s.on_deadline(static_cast<Connection&>(timer), now_ms); });
+  s.wheel.advance(now_ms, [&](Timer& timer) { s.on_deadline(static_cast<Connection&>(timer), now_ms); });
   s.arm_accepts();
   // Sending last lets everything that was queued for a connection in this turn share its operations.
   s.sending_now.swap(s.to_send);

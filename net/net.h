@@ -3,8 +3,10 @@
 // ON: one reactor. Handler calls come from turn(), never from inside send(), close() or move().
 // STATES of a connection (fields of net/connection.h):
 //     accepted ── poll armed ──> readable ── receive ──> … ──> closing ── nothing in flight ──> free
-//   net/connection.h has the whole diagram. Close is a state: shutdown makes the armed poll complete; the slot goes back once the last completion is in.
-//   No cancel anywhere (facts.md 2.4). ConnId carries a generation, so a stale one fails to resolve, quietly.
+//   (all of it: net/connection.h)
+//   Close is a state: shutdown makes the armed poll complete; the slot goes back once the last completion is
+//   in. No cancel anywhere (facts.md 2.4). ConnId carries a generation, so a stale one fails to resolve,
+//   quietly.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -38,7 +40,8 @@ class Handler {
   virtual ~Handler() = default;
   // One whole frame, unverified, prefix included. May be written to. LIFETIME: the call.
   virtual void on_frame(ConnId id, MutableBytes frame) = 0;
-  // The peer broke a rule of the byte stream; the handler may send() an ERROR frame, then the connection closes.
+  // The peer broke a rule of the byte stream (kBadFrame; a deadline only closes). The handler may send() an
+  // ERROR frame, then the connection closes.
   virtual void on_violation(ConnId id, CloseReason reason) = 0;
   // Told once per connection that was accepted or adopted, except after a successful move.
   virtual void on_closed(ConnId id, CloseReason reason) = 0;
@@ -56,30 +59,31 @@ class Net {
 
   void listen(int listening_socket);  // starts accepting; the descriptor stays the caller's
   void stop_listening();              // no further accept is armed
-  // Takes a connection that another core moved here: as logged in, first poll armed. Not valid: the table is full, and
-  // the socket is closed again.
+  // Takes a connection that another core moved here: as logged in, first poll armed. Not valid: the table is
+  // full, and the socket is closed again.
   ConnId adopt(Socket slot);
   // Marks the connection logged in: frame limit frame_bytes_max, silence limit instead of login deadline.
   void logged_in(ConnId id);
   // Queues a frame. False: stale id, closing, or send queue at its limit (send_queue_frames_max).
   bool send(ConnId id, FrameRef frame);
-  // Sends what is queued, then closes; discards what arrives. Stale: nothing. While a move is under way it counts only
-  // if the move fails.
+  // Sends what is queued, then closes; discards what arrives. Stale: nothing. While a move is under way it
+  // counts only if the move fails.
   void close(ConnId id);
-  // Hands the connection to another ring once it has nothing in flight; on_moved follows. No frame is handed to the
-  // handler in between; bytes received before are a violation.
+  // Hands the connection to another ring once it has nothing in flight and nothing queued; on_moved
+  // follows, or on_closed if the connection ends first. No frame is handed to the handler in between; bytes
+  // received before are a violation.
   void move(ConnId id, int target_ring, uint64_t cookie);
   // True while frames can be queued without reaching half of the limit.
   bool writable(ConnId id) const;
-  // Frames of a receive that is already under way are still handed over. While paused, silence is not held against
-  // the peer, and its end of stream is not noticed either.
+  // Frames of a receive that is already under way are still handed over. While paused, silence is not held
+  // against the peer, and its end of stream is not noticed either.
   void pause_reading(ConnId id);
   void resume_reading(ConnId id);
 
   // One completion of this ring that belongs to net (user_data made by net). Called by the reactor.
   void complete(const Completion& completion);
-  // Fires deadlines, then starts the sends of the turn. Called by the reactor after all completions and hops of the
-  // turn, last before Ring::wait; ms_to_next() is 0 while a frame is queued that no tick() has seen.
+  // Fires deadlines, then starts the sends of the turn. Called by the reactor after all completions and hops
+  // of the turn, last before Ring::wait; ms_to_next() is 0 while a frame is queued that no tick() has seen.
   void tick(uint64_t now_ms);
   uint64_t ms_to_next(uint64_t now_ms) const;
   size_t num_connections() const;

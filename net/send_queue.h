@@ -22,8 +22,8 @@ struct SendNode {
 
 // Frames of one sendmsg: the kernel's fixed cost of 1.3 us is shared by so many.
 inline constexpr uint32_t kSendFramesMax = 16;
-// No frame joins an operation that has so many bytes: the ring reports progress only at the operation's end, and
-// a slow but living peer must be able to take one whole operation within send_stall_ms_max.
+// No frame joins an operation that has so many bytes: the ring reports progress only at the operation's end,
+// and a slow but living peer must be able to take one whole operation within send_stall_ms_max.
 inline constexpr size_t kSendBytesMax = 64 * 1024;
 
 struct SendOperation {
