@@ -1,0 +1,223 @@
+#include "client/sqlite_store.h"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+namespace perch::client {
+namespace {
+
+class SqliteStoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/perch_profile_XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    dir_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  std::unique_ptr<SqliteStore> open(bool connect = true) {
+    auto store = SqliteStore::open(dir_ + "/me", *random_, connect);
+    EXPECT_TRUE(store.ok());
+    return store.ok() ? std::move(store).value() : nullptr;
+  }
+  static RowId add(SqliteStore& store, UserId to, std::string_view text, std::string_view handle = "") {
+    NewRow row;
+    row.to = to;
+    row.handle = handle;
+    row.body.assign(text.begin(), text.end());
+    return store.add_row(row);
+  }
+  static InboxMessage message(Seq seq, Number number, std::string_view text) {
+    InboxMessage in;
+    in.id = {7, 1, 0x8000000000000001u, seq};
+    in.peer = 7;
+    in.number = number;
+    in.body.assign(text.begin(), text.end());
+    return in;
+  }
+
+  std::string dir_;
+  std::unique_ptr<Random> random_ = seeded_random(1);
+  const std::vector<uint8_t> frame_ = {1, 2, 3};
+};
+
+TEST_F(SqliteStoreTest, ReopenKeepsRowsAndDrawsAnOrigin) {
+  Origin first = 0;
+  RowId row = 0;
+  {
+    auto store = open();
+    EXPECT_TRUE(store->owner());
+    first = store->identity().origin;
+    EXPECT_NE(first, 0u);
+    EXPECT_EQ(store->identity().previous_origin, 0u);
+    store->begin();
+    row = add(*store, 7, "hello");
+    store->bind_row(row, 7, store->take_seq(), frame_);
+    store->set_login(5, 2, 77, "alice");
+    store->raise_after(1024);
+    ASSERT_TRUE(store->commit().ok());
+  }
+  auto store = open();
+  EXPECT_NE(store->identity().origin, first);
+  EXPECT_EQ(store->identity().previous_origin, first);
+  EXPECT_EQ(store->identity().user, 5u);
+  EXPECT_EQ(store->identity().after, 1024u);
+  EXPECT_EQ(store->identity().next_seq, 2u);
+  const auto open_rows = store->open_rows(0, 10);
+  ASSERT_EQ(open_rows.size(), 1u);
+  EXPECT_EQ(open_rows[0].row, row);
+  EXPECT_EQ(open_rows[0].origin, first) << "a row keeps the id it was given";
+  EXPECT_EQ(open_rows[0].frame, frame_);
+  EXPECT_EQ(store->lowest_open(), 1u);
+}
+
+TEST_F(SqliteStoreTest, AnOpeningNeverWelcomedIsNotThePreviousOne) {
+  Origin welcomed = 0;
+  {
+    auto store = open();
+    welcomed = store->identity().origin;
+    store->begin();
+    store->set_login(5, 2, 77, "");
+    ASSERT_TRUE(store->commit().ok());
+  }
+  open();
+  EXPECT_EQ(open()->identity().previous_origin, welcomed);
+}
+
+TEST_F(SqliteStoreTest, AnUnfinishedTransactionKeepsNothing) {
+  auto store = open();
+  store->begin();
+  InboxMessage in = message(1, 10, "one");
+  EXPECT_EQ(store->insert_message(in), Insert::kNew);
+  const RowId row = add(*store, 7, "hello");
+  store->bind_row(row, 7, store->take_seq(), frame_);
+  store->raise_after(5000);
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open((dir_ + "/me/profile.db").c_str(), &other), SQLITE_OK);
+  int rows = -1;
+  sqlite3_exec(other, "SELECT count(*) FROM inbox", [](void* out, int, char** text, char**) {
+    *static_cast<int*>(out) = atoi(text[0]);
+    return 0;
+  }, &rows, nullptr);
+  EXPECT_EQ(rows, 0) << "nothing is visible before commit()";
+  sqlite3_close(other);
+  store.reset();  // the process dies before its commit
+  store = open();
+  EXPECT_EQ(store->lowest_open(), 0u);
+  EXPECT_EQ(store->identity().after, 0u);
+  EXPECT_EQ(store->identity().next_seq, 1u);
+  EXPECT_FALSE(store->status(row).has_value());
+}
+
+TEST_F(SqliteStoreTest, LargerNumberWinsAndOtherBytesAreKept) {
+  auto store = open();
+  store->begin();
+  InboxMessage in = message(1, 10, "one");
+  EXPECT_EQ(store->insert_message(in), Insert::kNew);
+  EXPECT_EQ(store->insert_message(in), Insert::kKnown);
+  in.number = 20;
+  EXPECT_EQ(store->insert_message(in), Insert::kRenumbered);
+  in.number = 15;
+  EXPECT_EQ(store->insert_message(in), Insert::kKnown);
+  InboxMessage other = message(1, 30, "two");
+  EXPECT_EQ(store->insert_message(other), Insert::kVariant);
+  EXPECT_EQ(other.variant, 1u);
+  EXPECT_EQ(store->insert_message(other), Insert::kKnown);
+  InboxMessage third = message(1, 31, "three");
+  EXPECT_EQ(store->insert_message(third), Insert::kVariant);
+  EXPECT_EQ(third.variant, 2u);
+  ASSERT_TRUE(store->commit().ok());
+  const auto history = store->history(7, "", 10);
+  ASSERT_EQ(history.size(), 3u);
+  EXPECT_EQ(history[0].number, 20u);
+  EXPECT_EQ(history[0].id.origin, 0x8000000000000001u);
+  const auto unread = store->unread(7);
+  ASSERT_EQ(unread.size(), 1u);
+  EXPECT_EQ(unread[0].up_to, 1u);
+}
+
+TEST_F(SqliteStoreTest, OneProcessOwnsOthersAdd) {
+  auto owner = open();
+  auto adder = open();
+  EXPECT_FALSE(adder->owner());
+  EXPECT_EQ(adder->identity().origin, owner->identity().origin);
+  const uint64_t version = owner->data_version();
+  adder->begin();
+  const RowId row = add(*adder, 0, "hello", "bob");
+  ASSERT_TRUE(adder->commit().ok());
+  EXPECT_NE(owner->data_version(), version);
+  EXPECT_EQ(owner->unresolved_handles(), std::vector<std::string>{"bob"});
+  EXPECT_TRUE(owner->bindable_rows(10).empty());
+  EXPECT_EQ(owner->lowest_open(), 0u) << "a row without an id holds nothing back";
+  owner->begin();
+  owner->set_handle("bob", 9);
+  const auto rows = owner->bindable_rows(10);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].row, row);
+  EXPECT_EQ(rows[0].to, 9u);
+  owner->bind_row(row, 9, owner->take_seq(), frame_);
+  ASSERT_TRUE(owner->commit().ok());
+  ASSERT_TRUE(adder->status(row).has_value());
+  EXPECT_EQ(adder->status(row)->seq, 1u);
+  owner.reset();
+  EXPECT_TRUE(open()->owner());
+}
+
+TEST_F(SqliteStoreTest, ResultsMarksAndReopening) {
+  auto store = open();
+  const Origin origin = store->identity().origin;
+  store->begin();
+  for (int i = 0; i < 4; ++i) store->bind_row(add(*store, 7, "x"), 7, store->take_seq(), frame_);
+  EXPECT_EQ(store->close_row(origin, 1, Mark::kAccepted, 0, 1024, 5)->mark, Mark::kAccepted);
+  EXPECT_EQ(store->close_row(origin, 2, Mark::kRejected, 3, 2048, 0)->reason, 3);
+  EXPECT_EQ(store->close_row(origin, 3, Mark::kAccepted, 0, 3072, 5)->number, 3072u);
+  EXPECT_FALSE(store->close_row(origin, 3, Mark::kAccepted, 0, 3072, 5).has_value()) << "repeated";
+  EXPECT_FALSE(store->close_row(origin + 1, 4, Mark::kAccepted, 0, 1, 5).has_value());
+  const auto marked = store->mark_rows(7, origin, 2, Mark::kDelivered);
+  ASSERT_EQ(marked.size(), 1u) << "a rejection wins over a mark";
+  EXPECT_EQ(marked[0].seq, 1u);
+  EXPECT_EQ(store->reopen_accepted(), 1u);
+  ASSERT_TRUE(store->commit().ok());
+  const auto open_rows = store->open_rows(0, 10);
+  ASSERT_EQ(open_rows.size(), 2u);
+  EXPECT_EQ(open_rows[0].seq, 3u);
+  EXPECT_EQ(open_rows[0].frame, frame_);
+  EXPECT_EQ(open_rows[1].seq, 4u);
+}
+
+TEST_F(SqliteStoreTest, AnUnsentReadMarkIsReplaced) {
+  auto store = open();
+  store->begin();
+  NewRow read;
+  read.kind = RowKind::kRead;
+  read.to = 7;
+  read.read = {1, 44, 5};
+  const RowId first = store->add_row(read);
+  store->bind_row(first, 7, store->take_seq(), frame_);
+  read.read.up_to = 6;
+  const RowId second = store->add_row(read);
+  EXPECT_FALSE(store->status(first).has_value());
+  store->bind_row(second, 7, store->take_seq(), frame_);
+  store->mark_sent(2);
+  read.read.up_to = 7;
+  store->add_row(read);
+  EXPECT_TRUE(store->status(second).has_value()) << "what was sent is fixed";
+  ASSERT_TRUE(store->commit().ok());
+}
+
+TEST_F(SqliteStoreTest, NewerSchemaIsRefused) {
+  open();
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((dir_ + "/me/profile.db").c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db, "PRAGMA user_version=9", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(db);
+  const auto store = SqliteStore::open(dir_ + "/me", *random_, true);
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.error(), (Error{Errc::kNewerFormat, 9}));
+}
+
+}  // namespace
+}  // namespace perch::client
