@@ -203,9 +203,8 @@ class Play:
                 else:
                     num_said += 1
                     here = scene is longest
-                    if here and num_said == 2 * third:
-                        self.kill_server()
-                    self.speak(scene, event, offline=here and num_said == third)
+                    self.speak(scene, event, offline=here and num_said == third,
+                               kill=here and num_said == 2 * third)
                     if here and num_said == 2 * third + 4:
                         self.restart_server()
 
@@ -228,7 +227,8 @@ class Play:
             self.people[name].go()
         print(f" -- {', '.join(names)} offline; online: {', '.join(self.online()) or 'nobody'}")
 
-    def speak(self, scene: script.Scene, event: script.Event, offline: bool) -> None:
+    def speak(self, scene: script.Scene, event: script.Event, offline: bool, kill: bool) -> None:
+        """With `kill` the server dies when half of the messages are queued, the last ones on their way."""
         [name] = event.who
         sender = self.people[name]
         if offline:
@@ -236,7 +236,9 @@ class Play:
             print(f" !! {name} loses the network and speaks into the outbox")
         first = sender.last_row()
         others = [other for other in scene.cast if other != name]
-        for other in others:
+        for num_sent, other in enumerate(others):
+            if kill and num_sent == len(others) // 2:
+                self.kill_server()
             sender.say(self.people[other], event.text)
             self.expected[name, other].append(event.text)
             self.num_expected[other] += 1
