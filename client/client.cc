@@ -54,6 +54,8 @@ Result<std::unique_ptr<Client>> Client::open(const ClientOptions& options, Devic
     profile.set_setting("token", token);
     if (auto committed = profile.commit(); !committed.ok()) return committed.error();
   }
+  const std::string seen = profile.setting("seen");
+  std::from_chars(seen.data(), seen.data() + seen.size(), client->seen_);
   client->wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (client->wake_fd_ < 0) return Error{Errc::kSystem, errno};
   client->device_ = std::make_unique<Device>(profile, system_clock(), *client->random_, events,
@@ -132,6 +134,16 @@ std::optional<RowStatus> Client::status(RowId row) { return store_->status(row);
 
 std::vector<HistoryLine> Client::history(std::string_view peer, size_t limit) {
   return store_->history(user_of(peer), target_of(peer).handle, limit);
+}
+
+std::vector<Arrival> Client::unseen(size_t limit) { return store_->arrivals(seen_, limit); }
+
+Result<void> Client::set_seen(uint64_t arrival) {
+  store_->begin();
+  store_->set_setting("seen", std::to_string(arrival));
+  if (auto committed = store_->commit(); !committed.ok()) return committed.error();
+  seen_ = arrival;
+  return {};
 }
 
 Result<void> Client::set_token(std::string_view token) {
@@ -228,7 +240,8 @@ void Client::connect_next() {
     connecting_ = false;
     address_ = address_ == nullptr ? addresses_ : address_->ai_next;
     if (address_ == nullptr) return device_->on_disconnected();
-    fd_ = socket(address_->ai_family, address_->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, address_->ai_protocol);
+    fd_ = socket(address_->ai_family, address_->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                 address_->ai_protocol);
     if (fd_ < 0) continue;
     connecting_ = true;
     connect_by_ms_ = now_ms() + kConnectMsMax;

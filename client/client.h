@@ -1,15 +1,16 @@
-// Client is the library a program links: a profile on disk, a connection that comes and goes by itself, and the
-// promise that what send() returned for is delivered or reported, whatever crashes in between.
+// Client is the library a program links: a profile on disk, a connection that comes and goes by itself, and
+// the promise that what send() returned for is delivered or reported, whatever crashes in between.
 //
 //   struct Events : perch::client::DeviceEvents { void on_message(…) override { … } } events;
-//   auto client = perch::client::Client::open({.profile_path = "me", .server = "127.0.0.1:7450", .token = jwt}, events);
+//   auto client = perch::client::Client::open({.profile_path = "me", .server = address, .token = jwt}, events);
 //   (*client)->send("alice", "hello");
 //   (*client)->run();
 //
 // ON: one thread, the caller's; there are no others inside. Only stop() may be called from elsewhere.
-// CALLBACKS: DeviceEvents come from inside poll() and run() only, after what they tell is committed. They may call
-//            send(), mark_read(), status(), history() and stop().
-// NEVER: throws. Blocks only in commits (fsync) and, for a server given by name instead of address, in the lookup.
+// CALLBACKS: DeviceEvents come from inside poll() and run() only, after what they tell is committed. They may
+//            call send(), mark_read(), status(), history() and stop().
+// NEVER: throws. Blocks only in commits (fsync) and, for a server given by name instead of address, in the
+// lookup.
 #pragma once
 #include <memory>
 #include <optional>
@@ -29,44 +30,52 @@ struct ClientOptions {
   std::string server;        // "host:port" or "[v6]:port"; empty: the one stored in the profile
   std::string token;         // JWT; empty: the one stored in the profile
   std::string agent = "perch/0.1";
-  bool connect = true;       // false: never connects, only adds to the outbox and reads
+  bool connect = true;  // false: never connects, only adds to the outbox and reads
 };
 
 class Client {
  public:
-  // Opens the profile and stores `server` and `token` in it for the next time. Does not connect yet: poll() does.
-  // If another process holds the profile's connection, connects() is false: what is sent goes into the outbox and
-  // that process sends it. LIFETIME: `events` outlives the Client.
-  // ERRORS: kInvalid (a server that is no host:port, or none known while connecting), kNewerFormat, kSystem, kCorrupt.
+  // Opens the profile and stores `server` and `token` in it for the next time. Does not connect yet: poll()
+  // does. If another process holds the profile's connection, connects() is false: what is sent goes into the
+  // outbox and that process sends it. LIFETIME: `events` outlives the Client.
+  // ERRORS: kInvalid (a server that is no host:port, or none known while connecting), kNewerFormat, kSystem,
+  // kCorrupt.
   static Result<std::unique_ptr<Client>> open(const ClientOptions& options, DeviceEvents& events);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
   // --- messages: all of it works offline ---
-  // Commits a message to the outbox: from here on it survives a crash. `to` is a user id in digits or a handle, with
-  // or without '@'; a handle is resolved by the server, and if nobody has it the row is rejected (NotFound).
-  // Returns the row; on_row() and status() tell how far it got. ERRORS: kInvalid (`to` is empty), kTooLarge
-  // (detail: bytes allowed), those of the disk: then nothing was queued.
+  // Commits a message to the outbox: from here on it survives a crash. `to` is a user id in digits or a
+  // handle, with or without '@'; a handle is resolved by the server, and if nobody has it the row is rejected
+  // (NotFound). Returns the row; on_row() and status() tell how far it got. ERRORS: kInvalid (`to` is empty),
+  // kTooLarge (detail: bytes allowed), those of the disk: then nothing was queued.
   Result<RowId> send(std::string_view to, std::string_view text);
   Result<RowId> send(std::string_view to, uint8_t content, Bytes body);
-  // Tells `peer` and this user's other devices that everything received from `peer` has been read. Returns the number
-  // of read marks queued. A handle that was never resolved: 0.
+  // Tells `peer` and this user's other devices that everything received from `peer` has been read. Returns
+  // the number of read marks queued. A handle that was never resolved: 0.
   Result<size_t> mark_read(std::string_view peer);
   std::optional<RowStatus> status(RowId row);
   // The last `limit` messages of the conversation, oldest first, own open rows last.
   std::vector<HistoryLine> history(std::string_view peer, size_t limit);
+  // Received messages that no set_seen() has covered, in order of arrival. on_message() tells what comes now;
+  // this tells what came in while another program of this profile was running, or was committed just before a
+  // crash.
+  std::vector<Arrival> unseen(size_t limit);
+  // ERRORS: those of the disk.
+  Result<void> set_seen(uint64_t arrival);
   const Identity& identity() const { return store_->identity(); }
 
   // --- the loop ---
-  // One turn: connects when it is time, reads, writes, waits for at most timeout_ms. Returns true when `also_fd` (a
-  // descriptor of the caller's, such as stdin; -1: none) can be read.
+  // One turn: connects when it is time, reads, writes, waits for at most timeout_ms. Returns true when
+  // `also_fd` (a descriptor of the caller's, such as stdin; -1: none) can be read.
   bool poll(uint64_t timeout_ms, int also_fd = -1);
   // Turns until stop(), or until the device stopped by itself (stop_reason()).
   void run();
   // Ends run() soon. May be called from another thread and from a signal handler.
   void stop();
-  // A fresh token, for the running session and the next ones; stored in the profile. ERRORS: those of the disk.
+  // A fresh token, for the running session and the next ones; stored in the profile. ERRORS: those of the
+  // disk.
   Result<void> set_token(std::string_view token);
 
   bool connects() const { return store_->owner(); }
@@ -82,8 +91,8 @@ class Client {
   static Target target_of(std::string_view to);
 
   Client() = default;
-  void connect();           // begins with the first address
-  void connect_next();      // goes on with the next one, or gives up
+  void connect();       // begins with the first address
+  void connect_next();  // goes on with the next one, or gives up
   void finish_connect();
   void disconnect();
   void read();
@@ -103,6 +112,7 @@ class Client {
   size_t written_ = 0;  // of the device's output
   uint64_t looked_at_ms_ = 0;
   uint64_t data_version_ = 0;
+  uint64_t seen_ = 0;  // arrival
   int wake_fd_ = -1;
   bool stopped_ = false;
 };

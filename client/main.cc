@@ -49,14 +49,19 @@ std::string text_of(const std::vector<uint8_t>& body) { return {body.begin(), bo
 size_t sequence_len(const std::string& text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t first = byte(at);
-  const size_t len = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3
-                     : first >= 0xf0 && first < 0xf5                 ? 4 : 0;
+  const size_t len = first < 0x80                    ? 1
+                     : first >= 0xc2 && first < 0xe0 ? 2
+                     : first >= 0xe0 && first < 0xf0 ? 3
+                     : first >= 0xf0 && first < 0xf5 ? 4
+                                                     : 0;
   if (len == 0 || at + len > text.size()) return 0;
   for (size_t i = 1; i < len; ++i) {
     if ((byte(at + i) & 0xc0) != 0x80) return 0;
   }
-  if (len == 3 && ((first == 0xe0 && byte(at + 1) < 0xa0) || (first == 0xed && byte(at + 1) >= 0xa0))) return 0;
-  if (len == 4 && ((first == 0xf0 && byte(at + 1) < 0x90) || (first == 0xf4 && byte(at + 1) >= 0x90))) return 0;
+  if (len == 3 && ((first == 0xe0 && byte(at + 1) < 0xa0) || (first == 0xed && byte(at + 1) >= 0xa0)))
+    return 0;
+  if (len == 4 && ((first == 0xf0 && byte(at + 1) < 0x90) || (first == 0xf4 && byte(at + 1) >= 0x90)))
+    return 0;
   return len;
 }
 
@@ -107,22 +112,52 @@ std::string clock_text(uint64_t time_ms) {
 
 const char* mark_text(Mark mark) {
   switch (mark) {
-    case Mark::kQueued: return "queued";
-    case Mark::kAccepted: return "✓";
-    case Mark::kDelivered: return "✓✓";
-    case Mark::kRead: return "✓✓ read";
-    case Mark::kRejected: return "rejected";
-    case Mark::kExpired: return "expired";
+    case Mark::kQueued:
+      return "queued";
+    case Mark::kAccepted:
+      return "✓";
+    case Mark::kDelivered:
+      return "✓✓";
+    case Mark::kRead:
+      return "✓✓ read";
+    case Mark::kRejected:
+      return "rejected";
+    case Mark::kExpired:
+      return "expired";
   }
   return "?";
 }
 
+// For programs, as `perch history --json` prints it.
+const char* state_text(const HistoryLine& line) {
+  if (!line.mine) return "received";
+  switch (line.mark) {
+    case Mark::kQueued:
+      return line.own_device ? "queued" : "accepted";
+    case Mark::kAccepted:
+      return "accepted";
+    case Mark::kDelivered:
+      return "delivered";
+    case Mark::kRead:
+      return "read";
+    case Mark::kRejected:
+      return "rejected";
+    case Mark::kExpired:
+      return "expired";
+  }
+  return "unknown";
+}
+
 std::string reason_text(uint8_t reason) {
   switch (static_cast<wire::RejectReason>(reason)) {
-    case wire::RejectReason::NotFound: return "no such user";
-    case wire::RejectReason::TooLarge: return "too large";
-    case wire::RejectReason::MailboxFull: return "the mailbox is full";
-    case wire::RejectReason::NotMember: return "not a member";
+    case wire::RejectReason::NotFound:
+      return "no such user";
+    case wire::RejectReason::TooLarge:
+      return "too large";
+    case wire::RejectReason::MailboxFull:
+      return "the mailbox is full";
+    case wire::RejectReason::NotMember:
+      return "not a member";
   }
   return "reason " + std::to_string(reason);
 }
@@ -132,7 +167,8 @@ std::string login_text(const LoginInfo& info) {
   if (!info.handle.empty()) text += " (" + printable(info.handle) + ")";
   text += ", device " + std::to_string(info.device);
   if (info.overflowed) text += "; messages for this device were dropped while it was away";
-  if (info.continuity_broken) text += "; this profile may miss messages: the server last knew another copy of it";
+  if (info.continuity_broken)
+    text += "; this profile may miss messages: the server last knew another copy of it";
   if (info.new_incarnation) {
     text += "; the server was restored, " + std::to_string(info.num_reopened) + " messages go out again";
   }
@@ -147,7 +183,8 @@ struct Tracker : DeviceEvents {
     if (info.continuity_broken || info.overflowed || info.new_incarnation || talk) note(login_text(info));
   }
   void on_offline(std::string_view why) override {
-    if (!offline && talk) note("offline (" + printable(std::string(why)) + "): trying again, what you write is kept");
+    if (!offline && talk)
+      note("offline (" + printable(std::string(why)) + "): trying again, what you write is kept");
     offline = true;
     last_why = why;
   }
@@ -171,11 +208,15 @@ int refused(const Client& client, const Tracker& tracker) {
 
 int open_failed(const Flags& flags, Error error) {
   switch (error.code) {
-    case Errc::kInvalid: return complain(kUsage, "no usable server address: give --server HOST:PORT");
-    case Errc::kNewerFormat: return complain(kNoProfile, flags.profile + ": written by a newer perch");
+    case Errc::kInvalid:
+      return complain(kUsage, "no usable server address: give --server HOST:PORT");
+    case Errc::kNewerFormat:
+      return complain(kNoProfile, flags.profile + ": written by a newer perch");
     case Errc::kSystem:
-      return complain(kNoProfile, flags.profile + ": " + std::string(strerror(static_cast<int>(error.detail))));
-    default: return complain(kNoProfile, flags.profile + ": cannot be opened: " + perch::name_of(error.code));
+      return complain(kNoProfile,
+                      flags.profile + ": " + std::string(strerror(static_cast<int>(error.detail))));
+    default:
+      return complain(kNoProfile, flags.profile + ": cannot be opened: " + perch::name_of(error.code));
   }
 }
 
@@ -202,8 +243,11 @@ int send_failed(Error error) {
   switch (error.code) {
     case Errc::kTooLarge:
       return complain(kUsage, "the message is over " + std::to_string(error.detail) + " bytes: not sent");
-    case Errc::kInvalid: return complain(kUsage, "no recipient: not sent");
-    default: return complain(kNoProfile, std::string("the profile cannot be written: not sent: ") + name_of(error.code));
+    case Errc::kInvalid:
+      return complain(kUsage, "no recipient: not sent");
+    default:
+      return complain(kNoProfile,
+                      std::string("the profile cannot be written: not sent: ") + name_of(error.code));
   }
 }
 
@@ -242,9 +286,12 @@ int run_send(const Flags& flags) {
     return kDone;
   }
   std::string why = "no answer yet";
-  if (!client.connects()) why = "another process holds this profile's connection and will send it";
-  else if (client.stop_reason() != StopReason::kNone) why = tracker.stopped;
-  else if (!client.online()) why = tracker.last_why.empty() ? "offline" : "offline, " + printable(tracker.last_why);
+  if (!client.connects())
+    why = "another process holds this profile's connection and will send it";
+  else if (client.stop_reason() != StopReason::kNone)
+    why = tracker.stopped;
+  else if (!client.online())
+    why = tracker.last_why.empty() ? "offline" : "offline, " + printable(tracker.last_why);
   std::printf("queued: %s\n", why.c_str());
   return client.stop_reason() == StopReason::kNone ? kQueued : kRefused;
 }
@@ -252,8 +299,20 @@ int run_send(const Flags& flags) {
 // --- perch listen ------------------------------------------------------------------------------------------
 
 struct Listener : Tracker {
-  void on_message(const InboxMessage& in, Insert insert) override {
-    if (insert == Insert::kRenumbered) return;
+  // Prints what nobody has shown yet; false: the profile cannot be written. The mark follows the print: a
+  // crash in between prints a message twice rather than never.
+  bool print_unseen(Client& client) {
+    while (count == 0 || seen < count) {
+      const auto arrivals = client.unseen(count == 0 ? 256 : std::min<uint64_t>(256, count - seen));
+      if (arrivals.empty()) return true;
+      for (const Arrival& next : arrivals) print(next.message);
+      std::fflush(stdout);
+      if (!client.set_seen(arrivals.back().arrival).ok()) return false;
+    }
+    return true;
+  }
+
+  void print(const InboxMessage& in) {
     seen++;
     const std::string body = text_of(in.body);
     if (json) {
@@ -265,22 +324,23 @@ struct Listener : Tracker {
           static_cast<unsigned long long>(in.number), static_cast<unsigned long long>(in.time_ms), in.content,
           in.variant, json_text(body).c_str());
     } else if (in.peer != in.id.user) {
-      std::printf("%s to %llu: %s\n", clock_text(in.time_ms).c_str(), static_cast<unsigned long long>(in.peer),
-                  printable(body).c_str());
+      std::printf("%s to %llu: %s\n", clock_text(in.time_ms).c_str(),
+                  static_cast<unsigned long long>(in.peer), printable(body).c_str());
     } else {
-      std::printf("%s %llu: %s%s\n", clock_text(in.time_ms).c_str(), static_cast<unsigned long long>(in.id.user),
-                  printable(body).c_str(), insert == Insert::kVariant ? "  [another message under a known id]" : "");
+      std::printf("%s %llu: %s%s\n", clock_text(in.time_ms).c_str(),
+                  static_cast<unsigned long long>(in.id.user), printable(body).c_str(),
+                  in.variant != 0 ? "  [another message under a known id]" : "");
     }
-    std::fflush(stdout);
   }
 
   bool json = false;
-  uint64_t seen = 0;
+  uint64_t seen = 0, count = 0;
 };
 
 int run_listen(const Flags& flags) {
   Listener listener;
   listener.json = flags.json;
+  listener.count = flags.count;
   listener.talk = !flags.json;
   auto opened = Client::open(options_of(flags, true), listener);
   if (!opened.ok()) return open_failed(flags, opened.error());
@@ -289,8 +349,10 @@ int run_listen(const Flags& flags) {
     return complain(kNoProfile, flags.profile + ": another process holds this profile's connection");
   }
   running = &client;
-  const uint64_t until = flags.seconds > 0 ? now_ms() + static_cast<uint64_t>(flags.seconds * 1000) : UINT64_MAX;
+  const uint64_t until =
+      flags.seconds > 0 ? now_ms() + static_cast<uint64_t>(flags.seconds * 1000) : UINT64_MAX;
   while (interrupted == 0 && client.stop_reason() == StopReason::kNone) {
+    if (!listener.print_unseen(client)) return complain(kNoProfile, flags.profile + ": cannot be written");
     if (flags.count != 0 && listener.seen >= flags.count) break;
     const uint64_t now = now_ms();
     if (now >= until) break;
@@ -308,10 +370,13 @@ struct Chat : Tracker {
     if (insert == Insert::kRenumbered || client == nullptr) return;
     const UserId me = client->identity().user;
     std::printf("%s: %s\n",
-                in.id.user == me ? "you (elsewhere)" : in.peer == peer ? to.c_str() : std::to_string(in.peer).c_str(),
+                in.id.user == me  ? "you (elsewhere)"
+                : in.peer == peer ? to.c_str()
+                                  : std::to_string(in.peer).c_str(),
                 printable(text_of(in.body)).c_str());
     std::fflush(stdout);
     if (in.peer == peer && in.id.user != me) unread = true;
+    shown = true;
   }
   void on_row(const RowStatus& row) override {
     if (row.kind != RowKind::kMessage) return;
@@ -331,6 +396,7 @@ struct Chat : Tracker {
   std::string to;
   UserId peer = 0;
   bool unread = false;
+  bool shown = false;
   std::map<RowId, std::string> lines;  // what waits for its next tick
 };
 
@@ -342,6 +408,21 @@ void print_history(const std::vector<HistoryLine>& lines, const std::string& pee
                 printable(text_of(line.body)).c_str(), mark.c_str(), reason.c_str());
   }
   std::fflush(stdout);
+}
+
+void print_history_json(const std::vector<HistoryLine>& lines, const Identity& me) {
+  for (const HistoryLine& line : lines) {
+    const MessageId id =
+        line.own_device ? MessageId{me.user, me.device, line.row.origin, line.row.seq} : line.id;
+    std::printf(
+        "{\"from\":%llu,\"device\":%u,\"origin\":\"%016llx\",\"seq\":%llu,\"number\":%llu,\"open\":%s,"
+        "\"state\":\"%s\",\"time_ms\":%llu,\"content\":%u,\"variant\":%u,\"body\":%s}\n",
+        static_cast<unsigned long long>(id.user), id.device, static_cast<unsigned long long>(id.origin),
+        static_cast<unsigned long long>(id.seq), static_cast<unsigned long long>(line.number),
+        line.own_device && line.row.open ? "true" : "false", state_text(line),
+        static_cast<unsigned long long>(line.time_ms), line.content, line.variant,
+        json_text(text_of(line.body)).c_str());
+  }
 }
 
 int run_chat(const Flags& flags) {
@@ -357,7 +438,8 @@ int run_chat(const Flags& flags) {
   for (const HistoryLine& line : past) {
     if (line.own_device && line.mark < Mark::kDelivered) chat.lines[line.row.row] = text_of(line.body);
   }
-  if (!client.connects()) chat.note("another process holds this profile's connection and will send what you write");
+  if (!client.connects())
+    chat.note("another process holds this profile's connection and will send what you write");
   char* end = nullptr;
   const UserId user = std::strtoull(chat.to.c_str(), &end, 10);
   if (*end == '\0') chat.peer = user;
@@ -370,6 +452,12 @@ int run_chat(const Flags& flags) {
     if (now >= leave_at) break;
     const bool readable = client.poll(std::min<uint64_t>(leave_at - now, 500), eof ? -1 : STDIN_FILENO);
     if (chat.unread && client.mark_read(chat.to).ok()) chat.unread = false;
+    if (chat.shown) {  // not again by `perch listen`
+      for (std::vector<Arrival> seen; !(seen = client.unseen(256)).empty();) {
+        if (!client.set_seen(seen.back().arrival).ok()) break;
+      }
+      chat.shown = false;
+    }
     if (eof) {
       bool waits = false;
       for (const auto& [row, text] : chat.lines) {
@@ -417,7 +505,12 @@ int run_history(const Flags& flags) {
   Tracker tracker;
   auto opened = Client::open(options_of(flags, false), tracker);
   if (!opened.ok()) return open_failed(flags, opened.error());
-  print_history((*opened)->history(flags.to, flags.limit), printable(flags.to));
+  const std::vector<HistoryLine> lines = (*opened)->history(flags.to, flags.limit);
+  if (flags.json) {
+    print_history_json(lines, (*opened)->identity());
+  } else {
+    print_history(lines, printable(flags.to));
+  }
   return kDone;
 }
 
@@ -428,21 +521,25 @@ int main(int argc, char** argv) {
   Flags flags;
   app.require_subcommand(1);
   app.footer(
-      "Exit status: 0 done, 1 the profile cannot be used, 2 bad usage, 3 queued or not everything came in time,\n"
+      "Exit status: 0 done, 1 the profile cannot be used, 2 bad usage, 3 queued or not everything came in "
+      "time,\n"
       "4 rejected or expired, 5 the server does not let this device in.");
   const auto common = [&](CLI::App* command) {
-    command->add_option("--profile", flags.profile, "directory of this device's messages; made if missing")->required();
+    command->add_option("--profile", flags.profile, "directory of this device's messages; made if missing")
+        ->required();
     return command;
   };
   const auto online = [&](CLI::App* command) {
     common(command);
     command->add_option("--server", flags.server, "HOST:PORT; remembered in the profile");
-    auto* token = command->add_option("--token", flags.token, "JWT; remembered in the profile; others can see it in ps");
+    auto* token = command->add_option("--token", flags.token,
+                                      "JWT; remembered in the profile; others can see it in ps");
     command->add_option("--token-file", flags.token_file, "file with the JWT")->excludes(token);
     return command;
   };
   auto* send = online(app.add_subcommand("send", "queue one message and wait for its tick"));
-  send->add_option("--wait", flags.wait_seconds, "seconds to wait for the tick (10)")->check(CLI::Range(0.0, 1e6));
+  send->add_option("--wait", flags.wait_seconds, "seconds to wait for the tick (10)")
+      ->check(CLI::Range(0.0, 1e6));
   send->add_option("TO", flags.to, "user id or handle")->required();
   send->add_option("TEXT", flags.words, "the message; - reads it from the standard input")->required();
   auto* listen = online(app.add_subcommand("listen", "print messages as they come"));
@@ -455,6 +552,7 @@ int main(int argc, char** argv) {
   chat->add_option("TO", flags.to, "user id or handle")->required();
   auto* history = common(app.add_subcommand("history", "print a conversation; never connects"));
   history->add_option("--limit", flags.limit, "how many messages (50)")->check(CLI::Range(1, 1'000'000));
+  history->add_flag("--json", flags.json, "one JSON object a line");
   history->add_option("PEER", flags.to, "user id or handle")->required();
   try {
     app.parse(argc, argv);

@@ -121,8 +121,8 @@ std::optional<RowStatus> MemoryStore::status(RowId row) {
   return found->second.status;
 }
 
-std::optional<RowStatus> MemoryStore::close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
-                                                uint64_t time_ms) {
+std::optional<RowStatus> MemoryStore::close_row(Origin origin, Seq seq, Mark mark, uint8_t reason,
+                                                Number number, uint64_t time_ms) {
   PERCH_CHECK(in_transaction_);
   const auto found = by_seq_.find(seq);
   if (found == by_seq_.end()) return std::nullopt;
@@ -161,7 +161,8 @@ std::vector<RowStatus> MemoryStore::mark_rows(UserId peer, Origin origin, Seq up
   std::vector<RowStatus> out;
   for (auto it = by_seq_.begin(); it != by_seq_.end() && it->first <= up_to; ++it) {
     RowStatus& status = rows_.at(it->second).status;
-    if (status.kind != RowKind::kMessage || status.to != peer || status.origin != origin || status.mark >= mark) {
+    if (status.kind != RowKind::kMessage || status.to != peer || status.origin != origin ||
+        status.mark >= mark) {
       continue;
     }
     status.mark = mark;
@@ -224,8 +225,8 @@ Insert MemoryStore::insert_message(InboxMessage& message) {
 
 void MemoryStore::mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq up_to, Mark mark) {
   const MessageId first{me, device, origin, 0};
-  for (auto it = inbox_.lower_bound(first); it != inbox_.end() && it->first <= MessageId{me, device, origin, up_to};
-       ++it) {
+  for (auto it = inbox_.lower_bound(first);
+       it != inbox_.end() && it->first <= MessageId{me, device, origin, up_to}; ++it) {
     InboxMessage& copy = it->second.message;
     if (copy.peer == peer && copy.mark < mark) copy.mark = mark;
   }
@@ -239,12 +240,14 @@ void MemoryStore::expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq
 
 void MemoryStore::mark_inbox_read(UserId peer, const ReadMark& mark) {
   const MessageId first{peer, mark.device, mark.origin, 0}, last{peer, mark.device, mark.origin, mark.up_to};
-  for (auto it = inbox_.lower_bound(first); it != inbox_.end() && it->first <= last; ++it) it->second.read = true;
+  for (auto it = inbox_.lower_bound(first); it != inbox_.end() && it->first <= last; ++it)
+    it->second.read = true;
 }
 
 std::vector<ReadMark> MemoryStore::unread(UserId peer) {
   std::map<std::pair<DeviceNo, Origin>, Seq> marks;
-  for (auto it = inbox_.lower_bound(MessageId{peer, 0, 0, 0}); it != inbox_.end() && it->first.user == peer; ++it) {
+  for (auto it = inbox_.lower_bound(MessageId{peer, 0, 0, 0}); it != inbox_.end() && it->first.user == peer;
+       ++it) {
     if (!it->second.read) marks[{it->first.device, it->first.origin}] = it->first.seq;
   }
   std::vector<ReadMark> out;

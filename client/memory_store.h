@@ -1,5 +1,5 @@
-// MemoryStore keeps a device in memory: for the simulator, the load generator and tests. It is no disk: a benchmark
-// that uses it says so. Copyable, so that a simulator can restore a device from an older state.
+// MemoryStore keeps a device in memory: for the simulator, the load generator and tests. It is no disk: a
+// benchmark that uses it says so. Copyable, so that a simulator can restore a device from an older state.
 #pragma once
 #include <map>
 #include <set>
@@ -23,7 +23,9 @@ class MemoryStore final : public Storage {
   };
 
   // keep_history false: closed rows and bodies are forgotten, ids stay; for the load generator.
-  explicit MemoryStore(Random& random, bool keep_history = true) : keep_history_(keep_history) { reopen(random); }
+  explicit MemoryStore(Random& random, bool keep_history = true) : keep_history_(keep_history) {
+    reopen(random);
+  }
 
   // What opening a database does: a new origin.
   void reopen(Random& random);
@@ -61,8 +63,8 @@ class MemoryStore final : public Storage {
   const std::map<MessageId, Received>& inbox() const { return inbox_; }
   const std::vector<InboxMessage>& variants() const { return variants_; }
   uint64_t num_commits() const { return num_commits_; }
-  // The next commits fail with this error, until told otherwise. What they wrote stays in memory: after a failed
-  // commit a Device stops and the store is only good for being replaced by an older copy.
+  // The next commits fail with this error, until told otherwise. What they wrote stays in memory: after a
+  // failed commit a Device stops and the store is only good for being replaced by an older copy.
   void fail_commits(std::optional<Error> error) { failure_ = error; }
 
  private:

@@ -17,8 +17,8 @@ namespace {
 
 constexpr int kBusyMs = 5'000;  // another process of this profile commits for far shorter
 
-// 64-bit words go into SQLite's signed integers bit for bit. Ids are only compared for equality; seq and number
-// stay below 2^63, so their order survives.
+// 64-bit words go into SQLite's signed integers bit for bit. Ids are only compared for equality; seq and
+// number stay below 2^63, so their order survives.
 constexpr const char* kSchema = R"(
 CREATE TABLE identity (
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -45,7 +45,8 @@ CREATE TABLE inbox (
   arrival INTEGER PRIMARY KEY AUTOINCREMENT,
   user INTEGER NOT NULL, device INTEGER NOT NULL, origin INTEGER NOT NULL, seq INTEGER NOT NULL,
   variant INTEGER NOT NULL, peer INTEGER NOT NULL, number INTEGER NOT NULL, time_ms INTEGER NOT NULL,
-  content INTEGER NOT NULL, body BLOB NOT NULL, mark INTEGER NOT NULL DEFAULT 0, read INTEGER NOT NULL DEFAULT 0,
+  content INTEGER NOT NULL, body BLOB NOT NULL,
+  mark INTEGER NOT NULL DEFAULT 0, read INTEGER NOT NULL DEFAULT 0,
   UNIQUE (user, device, origin, seq, variant));
 CREATE INDEX inbox_peer ON inbox (peer, number);
 CREATE INDEX inbox_unread ON inbox (user) WHERE read = 0;
@@ -60,6 +61,7 @@ class SqliteStore::Query {
  public:
   template <typename... Args>
   Query(SqliteStore& store, const char* sql, const Args&... args) : store_(store) {
+    if (!store.in_transaction_) store.failed_ = 0;  // a read that failed must not blind the next one
     if (store.failed_ != 0) return;
     sqlite3_stmt*& cached = store.statements_[sql];
     if (cached == nullptr) {
@@ -88,7 +90,10 @@ class SqliteStore::Query {
     if (code != SQLITE_DONE) store_.fail(code);
     return false;
   }
-  void run() { while (step()) {} }
+  void run() {
+    while (step()) {
+    }
+  }
 
   uint64_t u64(int column) const { return static_cast<uint64_t>(sqlite3_column_int64(statement_, column)); }
   std::vector<uint8_t> blob(int column) const {
@@ -118,8 +123,8 @@ class SqliteStore::Query {
  private:
   void bind(uint64_t value) { sqlite3_bind_int64(statement_, ++bound_, static_cast<sqlite3_int64>(value)); }
   void bind(std::string_view text) {
-    sqlite3_bind_text(statement_, ++bound_, text.data() == nullptr ? "" : text.data(), static_cast<int>(text.size()),
-                      SQLITE_TRANSIENT);
+    sqlite3_bind_text(statement_, ++bound_, text.data() == nullptr ? "" : text.data(),
+                      static_cast<int>(text.size()), SQLITE_TRANSIENT);
   }
   void bind(const std::string& text) { bind(std::string_view(text)); }
   void bind(Bytes bytes) {
@@ -154,7 +159,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, R
   const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return Error{Errc::kSystem, errno};
   ::close(fd);
-  const int code = sqlite3_open_v2(file.c_str(), &store->db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code =
+      sqlite3_open_v2(file.c_str(), &store->db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (code != SQLITE_OK) return store->error_of(code);
   if (auto set = store->set_up(random); !set.ok()) return set.error();
   return store;
@@ -209,13 +215,17 @@ void SqliteStore::fail(int code) {
 
 Error SqliteStore::error_of(int code) const {
   switch (code & 0xff) {
-    case SQLITE_FULL: return Error{Errc::kFull, code};
+    case SQLITE_FULL:
+      return Error{Errc::kFull, code};
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return Error{Errc::kBusy, code};
+    case SQLITE_LOCKED:
+      return Error{Errc::kBusy, code};
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-    case SQLITE_ERROR: return Error{Errc::kCorrupt, code};
-    default: return Error{Errc::kSystem, db_ == nullptr ? 0 : sqlite3_system_errno(db_)};
+    case SQLITE_ERROR:
+      return Error{Errc::kCorrupt, code};
+    default:
+      return Error{Errc::kSystem, db_ == nullptr ? 0 : sqlite3_system_errno(db_)};
   }
 }
 
@@ -237,7 +247,8 @@ void SqliteStore::load_identity() {
 
 void SqliteStore::save_identity() {
   Query(*this,
-        "UPDATE identity SET user=?, device=?, origin=?, previous_origin=?, welcomed=?, incarnation=?, after=?, "
+        "UPDATE identity SET user=?, device=?, origin=?, previous_origin=?, welcomed=?, incarnation=?, "
+        "after=?, "
         "next_seq=?, handle=?",
         identity_.user, uint64_t{identity_.device}, identity_.origin, identity_.previous_origin,
         uint64_t{welcomed_}, identity_.incarnation, identity_.after, identity_.next_seq, identity_.handle)
@@ -277,8 +288,8 @@ std::string SqliteStore::setting(std::string_view name) {
 }
 
 void SqliteStore::set_setting(std::string_view name, std::string_view value) {
-  Query(*this, "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value=excluded.value", name,
-        value)
+  Query(*this, "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value=excluded.value",
+        name, value)
       .run();
 }
 
@@ -300,8 +311,8 @@ void SqliteStore::raise_after(Number number) {
 }
 
 void SqliteStore::set_handle(std::string_view handle, UserId user) {
-  Query(*this, "INSERT INTO handles VALUES (?, ?) ON CONFLICT (handle) DO UPDATE SET user=excluded.user", handle,
-        user)
+  Query(*this, "INSERT INTO handles VALUES (?, ?) ON CONFLICT (handle) DO UPDATE SET user=excluded.user",
+        handle, user)
       .run();
 }
 
@@ -316,15 +327,17 @@ RowId SqliteStore::add_row(const NewRow& row) {
   PERCH_CHECK(in_transaction_);
   if (row.kind == RowKind::kRead) {
     Query(*this,
-          "DELETE FROM outbox WHERE kind=1 AND open=1 AND sent=0 AND to_user=? AND read_device=? AND read_origin=?",
+          "DELETE FROM outbox WHERE kind=1 AND open=1 AND sent=0 AND to_user=? AND read_device=? AND "
+          "read_origin=?",
           row.to, uint64_t{row.read.device}, row.read.origin)
         .run();
   }
   Query(*this,
-        "INSERT INTO outbox (kind, to_user, handle, content, body, read_device, read_origin, read_up_to, time_ms) "
+        "INSERT INTO outbox (kind, to_user, handle, content, body, read_device, read_origin, read_up_to, "
+        "time_ms) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        row.kind, row.to, row.handle, uint64_t{row.content}, row.body, uint64_t{row.read.device}, row.read.origin,
-        row.read.up_to, row.time_ms)
+        row.kind, row.to, row.handle, uint64_t{row.content}, row.body, uint64_t{row.read.device},
+        row.read.origin, row.read.up_to, row.time_ms)
       .run();
   return static_cast<RowId>(sqlite3_last_insert_rowid(db_));
 }
@@ -336,8 +349,8 @@ Seq SqliteStore::take_seq() {
 }
 
 void SqliteStore::bind_row(RowId row, UserId to, Seq seq, Bytes frame) {
-  Query(*this, "UPDATE outbox SET to_user=?, origin=?, seq=?, frame=? WHERE row=? AND seq=0", to, identity_.origin,
-        seq, frame, row)
+  Query(*this, "UPDATE outbox SET to_user=?, origin=?, seq=?, frame=? WHERE row=? AND seq=0", to,
+        identity_.origin, seq, frame, row)
       .run();
 }
 
@@ -347,11 +360,12 @@ void SqliteStore::mark_sent(Seq seq) {
 
 std::vector<WaitingRow> SqliteStore::bindable_rows(size_t limit) {
   std::vector<WaitingRow> out;
-  Query query(*this,
-              "SELECT row, kind, CASE WHEN to_user<>0 THEN to_user ELSE h.user END AS target, content, body, "
-              "read_device, read_origin, read_up_to FROM outbox LEFT JOIN handles h ON h.handle=outbox.handle "
-              "WHERE open=1 AND seq=0 AND target IS NOT NULL ORDER BY row LIMIT ?",
-              uint64_t{limit});
+  Query query(
+      *this,
+      "SELECT row, kind, CASE WHEN to_user<>0 THEN to_user ELSE h.user END AS target, content, body, "
+      "read_device, read_origin, read_up_to FROM outbox LEFT JOIN handles h ON h.handle=outbox.handle "
+      "WHERE open=1 AND seq=0 AND target IS NOT NULL ORDER BY row LIMIT ?",
+      uint64_t{limit});
   while (query.step()) {
     WaitingRow row;
     row.row = query.u64(0);
@@ -377,7 +391,8 @@ std::vector<std::string> SqliteStore::unresolved_handles() {
 std::vector<OpenRow> SqliteStore::open_rows(Seq above, size_t limit) {
   std::vector<OpenRow> out;
   Query query(*this,
-              "SELECT row, origin, seq, sent, frame FROM outbox WHERE open=1 AND seq>0 AND seq>? ORDER BY seq LIMIT ?",
+              "SELECT row, origin, seq, sent, frame FROM outbox WHERE open=1 AND seq>0 AND seq>? ORDER BY "
+              "seq LIMIT ?",
               above, uint64_t{limit});
   while (query.step()) {
     out.push_back({query.u64(0), query.u64(1), query.u64(2), query.u64(3) != 0, query.blob(4)});
@@ -387,7 +402,8 @@ std::vector<OpenRow> SqliteStore::open_rows(Seq above, size_t limit) {
 
 Seq SqliteStore::lowest_open() {
   Query query(*this, "SELECT seq FROM outbox WHERE open=1 AND seq>0 ORDER BY seq LIMIT 1");
-  return query.step() ? query.u64(0) : 0;
+  if (query.step()) return query.u64(0);
+  return failed_ == 0 ? 0 : 1;  // unknown: say that nothing is closed, the server then keeps every result
 }
 
 std::optional<RowStatus> SqliteStore::status(RowId row) {
@@ -396,12 +412,13 @@ std::optional<RowStatus> SqliteStore::status(RowId row) {
   return query.row(0);
 }
 
-std::optional<RowStatus> SqliteStore::close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
-                                                uint64_t time_ms) {
+std::optional<RowStatus> SqliteStore::close_row(Origin origin, Seq seq, Mark mark, uint8_t reason,
+                                                Number number, uint64_t time_ms) {
   PERCH_CHECK(in_transaction_);
   RowStatus row;
   {
-    Query query(*this, "SELECT " PERCH_ROW_COLUMNS " FROM outbox WHERE seq=? AND origin=? AND seq>0", seq, origin);
+    Query query(*this, "SELECT " PERCH_ROW_COLUMNS " FROM outbox WHERE seq=? AND origin=? AND seq>0", seq,
+                origin);
     if (!query.step()) return std::nullopt;
     row = query.row(0);
   }
@@ -427,10 +444,11 @@ std::vector<RowStatus> SqliteStore::reject_handle(std::string_view handle, uint8
 
 std::vector<RowStatus> SqliteStore::mark_rows(UserId peer, Origin origin, Seq up_to, Mark mark) {
   std::vector<RowStatus> out;
-  Query query(*this,
-              "UPDATE outbox SET mark=?1, frame=CASE WHEN open=1 THEN frame END WHERE to_user=?2 AND origin=?3 AND "
-              "seq<=?4 AND seq>0 AND kind=0 AND mark<?1 RETURNING " PERCH_ROW_COLUMNS,
-              mark, peer, origin, up_to);
+  Query query(
+      *this,
+      "UPDATE outbox SET mark=?1, frame=CASE WHEN open=1 THEN frame END WHERE to_user=?2 AND origin=?3 AND "
+      "seq<=?4 AND seq>0 AND kind=0 AND mark<?1 RETURNING " PERCH_ROW_COLUMNS,
+      mark, peer, origin, up_to);
   while (query.step()) out.push_back(query.row(0));
   std::sort(out.begin(), out.end(), [](const RowStatus& a, const RowStatus& b) { return a.seq < b.seq; });
   return out;
@@ -448,7 +466,8 @@ std::optional<RowStatus> SqliteStore::expire_row(UserId peer, Origin origin, Seq
 }
 
 size_t SqliteStore::reopen_accepted() {
-  Query(*this, "UPDATE outbox SET open=1, mark=0 WHERE open=0 AND kind=0 AND mark=1 AND seq>0 AND frame IS NOT NULL")
+  Query(*this,
+        "UPDATE outbox SET open=1, mark=0 WHERE open=0 AND kind=0 AND mark=1 AND seq>0 AND frame IS NOT NULL")
       .run();
   return failed_ != 0 ? 0 : static_cast<size_t>(sqlite3_changes(db_));
 }
@@ -475,7 +494,8 @@ Insert SqliteStore::insert_message(InboxMessage& message) {
   }
   if (arrival != 0) {
     if (message.number <= number) return Insert::kKnown;
-    Query(*this, "UPDATE inbox SET number=?, time_ms=? WHERE arrival=?", message.number, message.time_ms, arrival)
+    Query(*this, "UPDATE inbox SET number=?, time_ms=? WHERE arrival=?", message.number, message.time_ms,
+          arrival)
         .run();
     return Insert::kRenumbered;
   }
@@ -484,15 +504,17 @@ Insert SqliteStore::insert_message(InboxMessage& message) {
   Query(*this,
         "INSERT INTO inbox (user, device, origin, seq, variant, peer, number, time_ms, content, body, read) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        id.user, uint64_t{id.device}, id.origin, id.seq, uint64_t{message.variant}, message.peer, message.number,
-        message.time_ms, uint64_t{message.content}, message.body, uint64_t{id.user == identity_.user})
+        id.user, uint64_t{id.device}, id.origin, id.seq, uint64_t{message.variant}, message.peer,
+        message.number, message.time_ms, uint64_t{message.content}, message.body,
+        uint64_t{id.user == identity_.user})
       .run();
   return known ? Insert::kVariant : Insert::kNew;
 }
 
 void SqliteStore::mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq up_to, Mark mark) {
   Query(*this,
-        "UPDATE inbox SET mark=?1 WHERE user=?2 AND device=?3 AND origin=?4 AND seq<=?5 AND peer=?6 AND mark<?1",
+        "UPDATE inbox SET mark=?1 WHERE user=?2 AND device=?3 AND origin=?4 AND seq<=?5 AND peer=?6 AND "
+        "mark<?1",
         mark, me, uint64_t{device}, origin, up_to, peer)
       .run();
 }
@@ -519,11 +541,36 @@ std::vector<ReadMark> SqliteStore::unread(UserId peer) {
   return out;
 }
 
+std::vector<Arrival> SqliteStore::arrivals(uint64_t after, size_t limit) {
+  std::vector<Arrival> out;
+  Query query(
+      *this,
+      "SELECT arrival, user, device, origin, seq, variant, peer, number, time_ms, content, body, mark "
+      "FROM inbox WHERE arrival>? ORDER BY arrival LIMIT ?",
+      after, uint64_t{limit});
+  while (query.step()) {
+    Arrival next;
+    next.arrival = query.u64(0);
+    InboxMessage& in = next.message;
+    in.id = {query.u64(1), static_cast<DeviceNo>(query.u64(2)), query.u64(3), query.u64(4)};
+    in.variant = static_cast<uint32_t>(query.u64(5));
+    in.peer = query.u64(6);
+    in.number = query.u64(7);
+    in.time_ms = query.u64(8);
+    in.content = static_cast<uint8_t>(query.u64(9));
+    in.body = query.blob(10);
+    in.mark = static_cast<Mark>(query.u64(11));
+    out.push_back(std::move(next));
+  }
+  return out;
+}
+
 std::vector<HistoryLine> SqliteStore::history(UserId peer, std::string_view handle, size_t limit) {
   std::vector<HistoryLine> out;
   {
     Query query(*this,
-                "SELECT " PERCH_ROW_COLUMNS ", content, body FROM outbox WHERE kind=0 AND ((to_user=?1 AND ?1<>0) OR "
+                "SELECT " PERCH_ROW_COLUMNS
+                ", content, body FROM outbox WHERE kind=0 AND ((to_user=?1 AND ?1<>0) OR "
                 "(to_user=0 AND handle=?2 AND ?2<>'')) ORDER BY row DESC LIMIT ?3",
                 peer, handle, uint64_t{limit});
     while (query.step()) {

@@ -1,10 +1,10 @@
 // SqliteStore is a profile on disk: DIR/profile.db, SQLite in WAL mode with synchronous=FULL, because what is
-// confirmed to the server is deleted there (delivery.md H33); and DIR/profile.lock, whose flock says which process
-// may connect.
+// confirmed to the server is deleted there (delivery.md H33); and DIR/profile.lock, whose flock says which
+// process may connect.
 //
-// Several processes may open one profile. The one that holds the lock owns it: it draws a new origin, connects, and
-// gives ids to rows. The others only add rows without an id and read; ids come from the owner, so that a profile
-// put back from a backup never uses an id twice.
+// Several processes may open one profile. The one that holds the lock owns it: it draws a new origin,
+// connects, and gives ids to rows. The others only add rows without an id and read; ids come from the owner,
+// so that a profile put back from a backup never uses an id twice.
 //
 // ON: one thread. ERRORS of writes: as storage.h says, at commit().
 #pragma once
@@ -33,13 +33,19 @@ struct HistoryLine {
   std::vector<uint8_t> body;
 };
 
+// A received message in order of arrival, for whoever shows messages once.
+struct Arrival {
+  uint64_t arrival = 0;  // counts up
+  InboxMessage message;
+};
+
 class SqliteStore final : public Storage {
  public:
   static constexpr int kSchemaVersion = 1;
 
-  // Opens the profile in `dir`, making it if it is missing (mode 0700; it holds a token). With `connect` it tries to
-  // become the owner; owner() tells. ERRORS: kNewerFormat (detail: its version), kSystem (detail: errno or 0),
-  // kCorrupt (detail: SQLite's code).
+  // Opens the profile in `dir`, making it if it is missing (mode 0700; it holds a token). With `connect` it
+  // tries to become the owner; owner() tells. ERRORS: kNewerFormat (detail: its version), kSystem (detail:
+  // errno or 0), kCorrupt (detail: SQLite's code).
   static Result<std::unique_ptr<SqliteStore>> open(const std::string& dir, Random& random, bool connect);
   ~SqliteStore() override;
   SqliteStore(const SqliteStore&) = delete;
@@ -51,9 +57,12 @@ class SqliteStore final : public Storage {
   // Small texts kept with the profile: "server", "token". Empty if never set.
   std::string setting(std::string_view name);
   void set_setting(std::string_view name, std::string_view value);  // REQUIRES: a transaction
-  // The last `limit` messages with `peer`, oldest first: by number, own open rows last. `handle`, if not empty, adds
-  // rows that wait for it.
+  // The last `limit` messages with `peer`, oldest first: by number, own open rows last. `handle`, if not
+  // empty, adds rows that wait for it.
   std::vector<HistoryLine> history(UserId peer, std::string_view handle, size_t limit);
+
+  // Received messages with arrival > after, in order of arrival.
+  std::vector<Arrival> arrivals(uint64_t after, size_t limit);
 
   const Identity& identity() const override { return identity_; }
   void begin() override;

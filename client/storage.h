@@ -1,9 +1,11 @@
-// Storage is what a device keeps for ever: its outbox, its inbox, and who it is. Device decides, Storage remembers;
-// the SQLite profile of the client and the memory store of the simulator and the load generator implement it.
+// Storage is what a device keeps for ever: its outbox, its inbox, and who it is. Device decides, Storage
+// remembers; the SQLite profile of the client and the memory store of the simulator and the load generator
+// implement it.
 //
-// TRANSACTIONS: every write happens between begin() and commit(). Writes do not report errors one by one: the first
-// failure is remembered, the rest of the transaction does nothing, and commit() rolls back and returns it. After a
-// failed commit nothing of the transaction is visible, and the caller must not tell anybody about it.
+// TRANSACTIONS: every write happens between begin() and commit(). Writes do not report errors one by one: the
+// first failure is remembered, the rest of the transaction does nothing, and commit() rolls back and returns
+// it. After a failed commit nothing of the transaction is visible, and the caller must not tell anybody about
+// it.
 // ON: one thread.
 #pragma once
 #include <optional>
@@ -92,10 +94,10 @@ struct RowStatus {
 
 // What a result does to a row, the same for every storage. False if nothing changed.
 inline bool merge_result(RowStatus& row, Mark mark, uint8_t reason, Number number, uint64_t time_ms) {
-  // A receipt may have said more than an "accepted" that is only repeated; a delivery told by a result beats an
-  // expiry; nothing but a rejection takes a mark back.
-  const bool take = mark == Mark::kRejected || row.mark < mark ||
-                    (row.mark == Mark::kExpired && mark == Mark::kDelivered);
+  // A receipt may have said more than an "accepted" that is only repeated; a delivery told by a result beats
+  // an expiry; nothing but a rejection takes a mark back.
+  const bool take =
+      mark == Mark::kRejected || row.mark < mark || (row.mark == Mark::kExpired && mark == Mark::kDelivered);
   if (!row.open && number <= row.number && (!take || row.mark == mark)) return false;
   if (take) row.mark = mark;
   if (take && mark == Mark::kRejected) row.reason = reason;
@@ -107,12 +109,13 @@ inline bool merge_result(RowStatus& row, Mark mark, uint8_t reason, Number numbe
 
 struct InboxMessage {
   MessageId id;
-  UserId peer = 0;  // whose conversation it belongs to; the recipient's for copies of what this user sent elsewhere
+  UserId peer =
+      0;  // whose conversation it belongs to; the recipient's for copies of what this user sent elsewhere
   Number number = 0;
   uint64_t time_ms = 0;
   uint8_t content = 0;
   std::vector<uint8_t> body;
-  uint32_t variant = 0;  // not 0: another message came under this id before
+  uint32_t variant = 0;       // not 0: another message came under this id before
   Mark mark = Mark::kQueued;  // copies of own messages: what receipts said
 };
 
@@ -156,14 +159,14 @@ class Storage {
   virtual std::vector<OpenRow> open_rows(Seq above, size_t limit) = 0;
   virtual Seq lowest_open() = 0;  // 0 if none
   virtual std::optional<RowStatus> status(RowId row) = 0;
-  // A result: closes the row; for one already closed only a larger mark or number counts. Nothing if unknown or
-  // unchanged.
+  // A result: closes the row; for one already closed only a larger mark or number counts. Nothing if unknown
+  // or unchanged.
   virtual std::optional<RowStatus> close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
                                              uint64_t time_ms) = 0;
   // Rejects what waits for a handle that nobody has.
   virtual std::vector<RowStatus> reject_handle(std::string_view handle, uint8_t reason) = 0;
-  // Marks message rows to `peer` with seq <= up_to, open ones too: after a server's restart a receipt can come
-  // before the repeated result. Rejected and expired rows keep their mark. Returns what changed.
+  // Marks message rows to `peer` with seq <= up_to, open ones too: after a server's restart a receipt can
+  // come before the repeated result. Rejected and expired rows keep their mark. Returns what changed.
   virtual std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq up_to, Mark mark) = 0;
   virtual std::optional<RowStatus> expire_row(UserId peer, Origin origin, Seq seq) = 0;
   // Opens message rows again that are accepted and not delivered. Returns how many.

@@ -19,14 +19,22 @@ std::string_view view(const flatbuffers::String* text) {
 
 const char* name_of(StopReason reason) noexcept {
   switch (reason) {
-    case StopReason::kNone: return "running";
-    case StopReason::kReplaced: return "another login of this device took over";
-    case StopReason::kToken: return "the token is not accepted";
-    case StopReason::kNoAccount: return "no such account";
-    case StopReason::kDeviceLimit: return "the user has too many devices";
-    case StopReason::kVersion: return "no common protocol version";
-    case StopReason::kOtherUser: return "the profile belongs to another user";
-    case StopReason::kStorage: return "the profile cannot be written";
+    case StopReason::kNone:
+      return "running";
+    case StopReason::kReplaced:
+      return "another login of this device took over";
+    case StopReason::kToken:
+      return "the token is not accepted";
+    case StopReason::kNoAccount:
+      return "no such account";
+    case StopReason::kDeviceLimit:
+      return "the user has too many devices";
+    case StopReason::kVersion:
+      return "no common protocol version";
+    case StopReason::kOtherUser:
+      return "the profile belongs to another user";
+    case StopReason::kStorage:
+      return "the profile cannot be written";
   }
   return "unknown";
 }
@@ -161,7 +169,8 @@ void Device::on_bytes(MutableBytes bytes) {
   if (wants_close_ || (state_ != State::kHello && state_ != State::kOnline)) return;
   heard_at_ms_ = clock_.mono_ms();
   const bool was_online = state_ == State::kOnline;
-  const auto fed = framer_.feed(bytes, options_.frame_bytes_max, [this](MutableBytes frame) { return on_frame(frame); });
+  const auto fed =
+      framer_.feed(bytes, options_.frame_bytes_max, [this](MutableBytes frame) { return on_frame(frame); });
   const bool resolved = in_transaction_ && !asked_handles_.empty();
   if (!commit()) {
     flush_events();
@@ -189,7 +198,8 @@ void Device::on_timer() {
   }
   if (state_ != State::kOnline) return;
   if (goaway_at_ms_ != 0 && now >= goaway_at_ms_) return drop("the server asked to reconnect");
-  if (!in_flight_.empty() && now >= in_flight_.front().sent_ms + kResultMsMax) return drop("no result in time");
+  if (!in_flight_.empty() && now >= in_flight_.front().sent_ms + kResultMsMax)
+    return drop("no result in time");
   if (now >= heard_at_ms_ + 2 * ping_ms_ + kSilenceExtraMs) return drop("the server is silent");
   if (now >= pinged_at_ms_ + ping_ms_) {
     pinged_at_ms_ = now;
@@ -233,29 +243,45 @@ bool Device::on_frame(MutableBytes bytes) {
     return false;
   }
   switch (type) {
-    case wire::Payload::Welcome: on_welcome(*frame.payload_as_Welcome()); break;
-    case wire::Payload::Refreshed: break;
-    case wire::Payload::Ping: emit(codec::pong(frame.payload_as_Ping()->nonce())); break;
-    case wire::Payload::Pong: break;
+    case wire::Payload::Welcome:
+      on_welcome(*frame.payload_as_Welcome());
+      break;
+    case wire::Payload::Refreshed:
+      break;
+    case wire::Payload::Ping:
+      emit(codec::pong(frame.payload_as_Ping()->nonce()));
+      break;
+    case wire::Payload::Pong:
+      break;
     case wire::Payload::Goaway:
       // The session stays until then: results on their way need not be repeated.
       goaway_at_ms_ = clock_.mono_ms() + random_.below(uint64_t{frame.payload_as_Goaway()->jitter_ms()} + 1);
       why_ = "the server asked to reconnect";
       break;
-    case wire::Payload::Error: on_error(*frame.payload_as_Error()); break;
+    case wire::Payload::Error:
+      on_error(*frame.payload_as_Error());
+      break;
     case wire::Payload::Resolved:
       on_resolved(frame.payload_as_Resolved()->request(), frame.payload_as_Resolved()->user());
       break;
-    case wire::Payload::Message: on_message(*frame.route(), *frame.payload_as_Message()); break;
-    case wire::Payload::Read: on_read(*frame.route(), *frame.payload_as_Read()); break;
-    case wire::Payload::Receipt: on_receipt(*frame.payload_as_Receipt()); break;
-    case wire::Payload::Expired: on_expired(*frame.payload_as_Expired()); break;
+    case wire::Payload::Message:
+      on_message(*frame.route(), *frame.payload_as_Message());
+      break;
+    case wire::Payload::Read:
+      on_read(*frame.route(), *frame.payload_as_Read());
+      break;
+    case wire::Payload::Receipt:
+      on_receipt(*frame.payload_as_Receipt());
+      break;
+    case wire::Payload::Expired:
+      on_expired(*frame.payload_as_Expired());
+      break;
     case wire::Payload::Result: {
       const auto& result = *frame.payload_as_Result();
       counters_.results++;
       on_result(result.origin(), result.seq(),
-                result.tick() == wire::Tick::Delivered ? Mark::kDelivered : Mark::kAccepted, 0, result.number(),
-                result.time_ms());
+                result.tick() == wire::Tick::Delivered ? Mark::kDelivered : Mark::kAccepted, 0,
+                result.number(), result.time_ms());
       break;
     }
     case wire::Payload::Rejected: {
@@ -265,7 +291,9 @@ bool Device::on_frame(MutableBytes bytes) {
                 rejected.number(), 0);
       break;
     }
-    case wire::Payload::Hold: on_hold(*frame.payload_as_Hold()); break;
+    case wire::Payload::Hold:
+      on_hold(*frame.payload_as_Hold());
+      break;
     case wire::Payload::NONE:
     case wire::Payload::Hello:
     case wire::Payload::Refresh:
@@ -273,7 +301,9 @@ bool Device::on_frame(MutableBytes bytes) {
     case wire::Payload::Confirm:
       drop("the server sent a client's frame");
       break;
-    default: counters_.skipped++; break;
+    default:
+      counters_.skipped++;
+      break;
   }
   return !wants_close_;
 }
@@ -323,10 +353,17 @@ void Device::on_message(const wire::Route& route, const wire::Message& message) 
   transact();
   const Insert insert = storage_.insert_message(in);
   switch (insert) {
-    case Insert::kKnown: counters_.known++; return;
-    case Insert::kRenumbered: counters_.renumbered++; break;
-    case Insert::kVariant: counters_.variants++; break;
-    case Insert::kNew: break;
+    case Insert::kKnown:
+      counters_.known++;
+      return;
+    case Insert::kRenumbered:
+      counters_.renumbered++;
+      break;
+    case Insert::kVariant:
+      counters_.variants++;
+      break;
+    case Insert::kNew:
+      break;
   }
   tell([this, in = std::move(in), insert] { events_.on_message(in, insert); });
 }
@@ -407,14 +444,19 @@ void Device::on_error(const wire::Error& error) {
       return stop(StopReason::kReplaced, text);
     case wire::ErrorCode::TokenInvalid:
     case wire::ErrorCode::TokenExpired:
-    case wire::ErrorCode::SessionExpired: return stop(StopReason::kToken, text);
-    case wire::ErrorCode::NoAccount: return stop(StopReason::kNoAccount, text);
-    case wire::ErrorCode::DeviceLimit: return stop(StopReason::kDeviceLimit, text);
-    case wire::ErrorCode::Version: return stop(StopReason::kVersion, text);
+    case wire::ErrorCode::SessionExpired:
+      return stop(StopReason::kToken, text);
+    case wire::ErrorCode::NoAccount:
+      return stop(StopReason::kNoAccount, text);
+    case wire::ErrorCode::DeviceLimit:
+      return stop(StopReason::kDeviceLimit, text);
+    case wire::ErrorCode::Version:
+      return stop(StopReason::kVersion, text);
     case wire::ErrorCode::Busy:
       retry_at_ms_ = clock_.mono_ms() + error.retry_ms() + random_.below(uint64_t{error.retry_ms()} + 1);
       return drop("the server is busy");
-    default: return drop(text.empty() ? "the server closed the session" : text);
+    default:
+      return drop(text.empty() ? "the server closed the session" : text);
   }
 }
 
@@ -427,8 +469,8 @@ void Device::on_resolved(uint64_t request, UserId user) {
   if (user != 0) {
     storage_.set_handle(handle, user);
   } else {
-    // As the server does for an id that nobody has. Waiting on would deliver the text to whoever takes the name
-    // years later.
+    // As the server does for an id that nobody has. Waiting on would deliver the text to whoever takes the
+    // name years later.
     asked_handles_.erase(handle);
     for (const RowStatus& row :
          storage_.reject_handle(handle, static_cast<uint8_t>(wire::RejectReason::NotFound))) {
@@ -456,7 +498,9 @@ bool Device::commit() {
   return false;
 }
 
-void Device::emit(const codec::FrameBytes& frame) { output_.insert(output_.end(), frame.begin(), frame.end()); }
+void Device::emit(const codec::FrameBytes& frame) {
+  output_.insert(output_.end(), frame.begin(), frame.end());
+}
 
 void Device::flush_events() {
   while (!told_.empty()) {
@@ -493,7 +537,8 @@ bool Device::bind_waiting() {
 }
 
 void Device::fill() {
-  if (state_ != State::kOnline || wants_close_ || !more_open_ || goaway_at_ms_ != 0 || in_transaction_) return;
+  if (state_ != State::kOnline || wants_close_ || !more_open_ || goaway_at_ms_ != 0 || in_transaction_)
+    return;
   const uint64_t now = clock_.mono_ms();
   if (now < hold_until_ms_ || in_flight_.size() >= window_) return;
   hold_until_ms_ = 0;
@@ -501,6 +546,19 @@ void Device::fill() {
   std::vector<OpenRow> rows = storage_.open_rows(cursor_, room);
   more_open_ = rows.size() == room;
   if (rows.empty()) return;
+  // A server with a smaller limit than the one this row was composed under would close every session over it.
+  const auto fits = [this](const OpenRow& row) { return row.frame.size() <= options_.frame_bytes_max; };
+  if (!std::all_of(rows.begin(), rows.end(), fits)) {
+    for (const OpenRow& row : rows) {
+      if (fits(row)) continue;
+      on_result(row.origin, row.seq, Mark::kRejected, static_cast<uint8_t>(wire::RejectReason::TooLarge), 0,
+                0);
+    }
+    std::erase_if(rows, [&](const OpenRow& row) { return !fits(row); });
+    more_open_ = true;
+    if (!commit()) return flush_events();
+    if (rows.empty()) return;
+  }
   if (std::any_of(rows.begin(), rows.end(), [](const OpenRow& row) { return !row.sent; })) {
     transact();
     for (const OpenRow& row : rows) {

@@ -1,5 +1,5 @@
-// Device is the client's half of delivery.md, part 1, without I/O: bytes and time go in, bytes and events come out.
-// The client library, the load generator and the simulator drive the same code.
+// Device is the client's half of delivery.md, part 1, without I/O: bytes and time go in, bytes and events
+// come out. The client library, the load generator and the simulator drive the same code.
 //
 //            on_connected             WELCOME
 //   kOffline ------------> kHello ------------> kOnline
@@ -36,13 +36,13 @@ inline constexpr uint64_t kSteadyMs = 10'000;      // a session that lived so lo
 
 enum class StopReason : uint8_t {
   kNone,
-  kReplaced,      // another opening of this device took over
-  kToken,         // forged, unknown, expired; set_token() may cure it
+  kReplaced,  // another opening of this device took over
+  kToken,     // forged, unknown, expired; set_token() may cure it
   kNoAccount,
   kDeviceLimit,
-  kVersion,       // no common protocol version
-  kOtherUser,     // the token is not of the user this storage belongs to
-  kStorage,       // a commit failed
+  kVersion,    // no common protocol version
+  kOtherUser,  // the token is not of the user this storage belongs to
+  kStorage,    // a commit failed
 };
 const char* name_of(StopReason reason) noexcept;
 
@@ -57,8 +57,8 @@ struct LoginInfo {
   size_t num_reopened = 0;         // rows that go out again because of it
 };
 
-// What a Device tells. Every call comes after the commit of what it tells about, from inside on_bytes(), on_timer(),
-// on_disconnected() or poke(); it may call send() and mark_read(), nothing else of the Device.
+// What a Device tells. Every call comes after the commit of what it tells about, from inside on_bytes(),
+// on_timer(), on_disconnected() or poke(); it may call send() and mark_read(), nothing else of the Device.
 class DeviceEvents {
  public:
   virtual ~DeviceEvents() = default;
@@ -93,20 +93,22 @@ class Device {
   Device(Storage& storage, Clock& clock, Random& random, DeviceEvents& events, Options options);
 
   // --- the user's side: works in every state ---
-  // Commits one message to the outbox and sends it if the session and the window allow. Exactly one of `to` and
-  // `handle` says to whom; an unknown handle waits until the server has resolved it. ERRORS: kInvalid (nobody or
-  // both), kTooLarge (detail: the limit), those of the storage.
+  // Commits one message to the outbox and sends it if the session and the window allow. Exactly one of `to`
+  // and `handle` says to whom; an unknown handle waits until the server has resolved it. ERRORS: kInvalid
+  // (nobody or both), kTooLarge (detail: the limit), those of the storage.
   Result<RowId> send(UserId to, std::string_view handle, uint8_t content, Bytes body);
-  // Commits read marks for everything unread of `peer`; how many rows that took. ERRORS: those of the storage.
+  // Commits read marks for everything unread of `peer`; how many rows that took. ERRORS: those of the
+  // storage.
   Result<size_t> mark_read(UserId peer);
   // Another process may have added rows: gives them ids and sends them.
   void poke();
-  // For the next login; on a running session it is presented at once. Leaves kStopped if that was about the token.
+  // For the next login; on a running session it is presented at once. Leaves kStopped if that was about the
+  // token.
   void set_token(std::string_view token);
 
   // --- the transport's side ---
-  void on_connected();      // REQUIRES: state() is kOffline
-  void on_disconnected();   // also after a failed attempt to connect
+  void on_connected();     // REQUIRES: state() is kOffline
+  void on_disconnected();  // also after a failed attempt to connect
   // What was received, as one unit: all of it is committed in one transaction, then confirmed. The bytes are
   // written to. Ignored when wants_close().
   void on_bytes(MutableBytes bytes);
@@ -139,14 +141,14 @@ class Device {
   void on_error(const wire::Error& error);
   void on_resolved(uint64_t request, UserId user);
 
-  void transact();       // begins a transaction if none is open
-  bool commit();         // ends it, if any; false: stopped
+  void transact();  // begins a transaction if none is open
+  bool commit();    // ends it, if any; false: stopped
   void emit(const codec::FrameBytes& frame);
   void tell(std::function<void()> event) { told_.push_back(std::move(event)); }
   void flush_events();
   void bind(RowId row, const WaitingRow& what);
-  bool bind_waiting();   // all that can be; false: the storage failed
-  void fill();           // sends open rows as far as the window allows
+  bool bind_waiting();  // all that can be; false: the storage failed
+  void fill();          // sends open rows as far as the window allows
   void resolve_waiting();
   Seq closed();
   void drop(std::string_view why);  // asks the transport to close

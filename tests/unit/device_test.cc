@@ -1,4 +1,5 @@
-// Device against a scripted server: frames made by codec's encoders, a memory store, a clock that the test moves.
+// Device against a scripted server: frames made by codec's encoders, a memory store, a clock that the test
+// moves.
 #include "client/protocol/device.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +21,9 @@ class FakeClock final : public Clock {
 struct Events final : DeviceEvents {
   void on_online(const LoginInfo& info) override { logins.push_back(info); }
   void on_offline(std::string_view why) override { offline.emplace_back(why); }
-  void on_message(const InboxMessage& in, Insert insert) override { messages.emplace_back(in.id.seq, insert); }
+  void on_message(const InboxMessage& in, Insert insert) override {
+    messages.emplace_back(in.id.seq, insert);
+  }
   void on_row(const RowStatus& row) override { rows.push_back(row); }
   void on_hold(wire::HoldReason, uint32_t wait_ms) override { holds.push_back(wait_ms); }
   void on_stopped(StopReason reason, std::string_view) override { stops.push_back(reason); }
@@ -44,11 +47,14 @@ class DeviceTest : public testing::Test {
   static std::vector<codec::FrameBytes> take(Device& device) {
     std::vector<codec::FrameBytes> frames;
     codec::Framer framer;
-    EXPECT_TRUE(framer.feed(device.output(), 1 << 20, [&](MutableBytes frame) {
-      EXPECT_TRUE(codec::verify(frame).ok());
-      frames.emplace_back(frame.begin(), frame.end());
-      return true;
-    }).ok());
+    EXPECT_TRUE(framer
+                    .feed(device.output(), 1 << 20,
+                          [&](MutableBytes frame) {
+                            EXPECT_TRUE(codec::verify(frame).ok());
+                            frames.emplace_back(frame.begin(), frame.end());
+                            return true;
+                          })
+                    .ok());
     device.output().clear();
     return frames;
   }
@@ -104,7 +110,8 @@ class DeviceTest : public testing::Test {
     log_in(device);
   }
   static RowId send(Device& device, std::string_view text, UserId to = kPeer) {
-    const auto row = device.send(to, "", 0, Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+    const auto row =
+        device.send(to, "", 0, Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
     EXPECT_TRUE(row.ok());
     return *row;
   }
@@ -173,8 +180,8 @@ TEST_F(DeviceTest, HoldGoesBackAndWaits) {
   log_in(d);
   for (int i = 0; i < 4; ++i) send(d, "x");
   EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1, 2, 3, 4}));
-  feed(d, {codec::hold(origin(), 2, wire::HoldReason::Rate, 500), codec::result(origin(), 1, 1024, 9,
-                                                                               wire::Tick::Delivered)});
+  feed(d, {codec::hold(origin(), 2, wire::HoldReason::Rate, 500),
+           codec::result(origin(), 1, 1024, 9, wire::Tick::Delivered)});
   EXPECT_EQ(events_.holds, std::vector<uint32_t>{500});
   send(d, "y");
   EXPECT_TRUE(seqs(take(d)).empty());
@@ -208,7 +215,11 @@ TEST_F(DeviceTest, ResendIsIdenticalButForProgress) {
 
 TEST_F(DeviceTest, RowsKeepTheOriginOfTheOpeningThatMadeThem) {
   const Origin old = origin();
-  { Device d = device(); send(d, "one"); log_in(d); }
+  {
+    Device d = device();
+    send(d, "one");
+    log_in(d);
+  }
   store_.reopen(*random_);
   Device d = device();
   send(d, "two");
@@ -475,6 +486,22 @@ TEST_F(DeviceTest, BadInputIsAnswered) {
   feed(d, {incoming(1, 1024, "good"), bad});
   EXPECT_TRUE(d.wants_close());
   EXPECT_EQ(store_.inbox().size(), 1u) << "what came before the bad frame counts";
+}
+
+TEST_F(DeviceTest, ARowOverTheServersFrameLimitDoesNotBlockTheOthers) {
+  Device d = device();
+  const RowId large = send(d, std::string(60'000, 'x')), small = send(d, "x");
+  d.on_connected();
+  take(d);
+  codec::WelcomeFields fields;
+  fields.user = kMe;
+  fields.device = kMyDevice;
+  fields.window = 64;
+  fields.frame_bytes_max = 8192;
+  feed(d, {codec::welcome(fields)});
+  EXPECT_EQ(seqs(take(d)), std::vector<Seq>{2});
+  EXPECT_EQ(mark(large), Mark::kRejected);
+  EXPECT_EQ(mark(small), Mark::kQueued);
 }
 
 TEST(Backoff, FullJitterWithinDoublingCeilings) {

@@ -98,10 +98,13 @@ TEST_F(SqliteStoreTest, AnUnfinishedTransactionKeepsNothing) {
   sqlite3* other = nullptr;
   ASSERT_EQ(sqlite3_open((dir_ + "/me/profile.db").c_str(), &other), SQLITE_OK);
   int rows = -1;
-  sqlite3_exec(other, "SELECT count(*) FROM inbox", [](void* out, int, char** text, char**) {
-    *static_cast<int*>(out) = atoi(text[0]);
-    return 0;
-  }, &rows, nullptr);
+  sqlite3_exec(
+      other, "SELECT count(*) FROM inbox",
+      [](void* out, int, char** text, char**) {
+        *static_cast<int*>(out) = atoi(text[0]);
+        return 0;
+      },
+      &rows, nullptr);
   EXPECT_EQ(rows, 0) << "nothing is visible before commit()";
   sqlite3_close(other);
   store.reset();  // the process dies before its commit
@@ -134,6 +137,9 @@ TEST_F(SqliteStoreTest, LargerNumberWinsAndOtherBytesAreKept) {
   ASSERT_EQ(history.size(), 3u);
   EXPECT_EQ(history[0].number, 20u);
   EXPECT_EQ(history[0].id.origin, 0x8000000000000001u);
+  const auto arrivals = store->arrivals(1, 10);
+  ASSERT_EQ(arrivals.size(), 2u);
+  EXPECT_EQ(arrivals[0].message.variant, 1u);
   const auto unread = store->unread(7);
   ASSERT_EQ(unread.size(), 1u);
   EXPECT_EQ(unread[0].up_to, 1u);
