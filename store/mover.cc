@@ -27,7 +27,7 @@ Result<std::vector<Moved>> Mover::copy(uint64_t now_ms) {
   for (; at != held.end() && at->pos < cut; ++at) {
     if (at->waiting.num == 0) continue;
     // A record's users go together: finish() cuts between records.
-    if (rows.size() >= rows_max_ && (moved.empty() || moved.back().pos != at->pos)) {
+    if (rows.size() >= copy_max_ && (moved.empty() || moved.back().pos != at->pos)) {
       cut = at->pos;
       break;
     }
@@ -106,7 +106,7 @@ Result<bool> Mover::finish() {
     writer_.moved_below_ = cut_;
     writer_.next_pos_ = staged.next_pos;
   }
-  if (*erased < rows_max_) pending_ = false;
+  if (*erased < erase_max_) pending_ = false;
   return !pending_;
 }
 
@@ -141,7 +141,7 @@ Result<size_t> Mover::erase_some() {
   auto scanned = writer_.journal_.scan(kJournalTable, {}, [&](Bytes bytes, Bytes) {
     auto key = unpack_journal_key(bytes);
     corrupt = !key;
-    if (!key || key->pos >= cut_ || keys.size() == rows_max_) return false;
+    if (!key || key->pos >= cut_ || keys.size() == erase_max_) return false;
     keys.push_back(pack_key(*key));
     return true;
   });

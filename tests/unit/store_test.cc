@@ -605,6 +605,18 @@ TEST_F(StoreTest, ConfirmationBetweenTheStepsSurvivesAStop) {
   }
 }
 
+TEST_F(StoreTest, ConfirmationOfTheOldPlaceReachesTheRow) {
+  open();
+  const Place place = accept(10, bytes_of("ten"));
+  Mover mover(*writer_);
+  copy(mover);
+  EXPECT_EQ(confirm(place, 10, waiting_of(kBob, {1, 2})), Status::kDone);
+  finish(mover);
+  EXPECT_EQ(num_row_values(), 1u) << "only the one for Ann's other device";
+  open();
+  EXPECT_FALSE(item_of(kBob, 10));
+}
+
 TEST_F(StoreTest, StopBetweenTheCommitsOfOneConfirmation) {
   open();
   const Place place = accept(10, bytes_of("ten"));
@@ -679,7 +691,7 @@ TEST_F(StoreTest, PositionsAreNeverReused) {
 TEST_F(StoreTest, SmallStepsMoveEverythingToo) {
   open();
   for (Number number = 1; number <= 50; ++number) accept(number, pattern(number * 100, 1));
-  auto mover = std::make_unique<Mover>(*writer_, 7);
+  auto mover = std::make_unique<Mover>(*writer_, 7, 5);
   size_t num_moved = 0, num_steps = 0;
   for (;; ++num_steps) {
     num_moved += copy(*mover).size();
@@ -688,7 +700,7 @@ TEST_F(StoreTest, SmallStepsMoveEverythingToo) {
     ASSERT_TRUE(done);
     if (num_steps == 3 && mover->pending()) {
       open();  // a stop in the middle of deleting
-      mover = std::make_unique<Mover>(*writer_, 7);
+      mover = std::make_unique<Mover>(*writer_, 7, 5);
       num_moved = found_.items.size();
       for (const RecoveredItem& item : found_.items) num_moved -= !item.place.in_table;
     }
