@@ -369,6 +369,9 @@ def main() -> int:
         server.stop()
     totals = play.totals
     held = not (totals.lost or totals.duplicated or totals.out_of_order or totals.unticked)
+    if server.process.returncode != 0:
+        print(f"error: perchd, asked to stop, ended with status {server.process.returncode}", file=sys.stderr)
+        held = False
     verdict = "The promise held." if held else f"THE PROMISE DID NOT HOLD; see {arguments.data}"
     print(f"""
 === Checked against the script, in the database of each of {len(people)} participants
