@@ -184,19 +184,12 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
 
 void Core::on_violation(net::ConnId id, net::CloseReason reason) {
   ++counters_.protocol_errors;
-  wire::ErrorCode code = wire::ErrorCode::Malformed;
-  const char* text = "a frame's length is out of bounds";
-  switch (reason) {
-    case net::CloseReason::kLoginTimeout: code = wire::ErrorCode::LoginTimeout; text = "no login in time"; break;
-    case net::CloseReason::kFrameTimeout: code = wire::ErrorCode::FrameTimeout; text = "a frame was not finished in time"; break;
-    case net::CloseReason::kSilence: code = wire::ErrorCode::Idle; text = "nothing was heard for too long"; break;
-    case net::CloseReason::kSendStall: code = wire::ErrorCode::SlowReader; text = "nothing was read for too long"; break;
-    default: break;
-  }
-  net_.send(id, frames_.make(codec::error(code, text)));
+  PERCH_CHECK(reason == net::CloseReason::kBadFrame);  // deadlines close without a word: nobody is listening
+  net_.send(id, frames_.make(codec::error(wire::ErrorCode::Malformed, "a frame's length is out of bounds")));
 }
 
 void Core::on_closed(net::ConnId id, net::CloseReason) {
+  moving_.erase(id.index);  // it ended before it could move
   Bound* at = bound(id);
   if (at == nullptr) return;
   const Bound was = *at;
@@ -212,6 +205,7 @@ void Core::on_hop(const Hop& hop) {
       const auto login = hop.as<LoginHop>();
       std::unique_ptr<LoginRequest> request(login.login);
       request->conn = net_.adopt(login.slot);
+      if (!request->conn.valid()) return;  // this core is full; net has closed it and the client comes again
       return login_here(std::move(request));
     }
     case kHopMessage: return on_message(hop.as<MessageHop>(), hop.source);

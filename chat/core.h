@@ -152,6 +152,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   FlightTable flights_;
   std::unordered_map<UserId, std::unique_ptr<User>> users_;
   std::vector<Bound> bound_;  // by connection index
+  std::unordered_map<uint32_t, std::unique_ptr<LoginRequest>> moving_;  // by connection index, until on_moved
   std::vector<Completion> completions_;
   uint64_t counter_;
   uint64_t ceiling_;

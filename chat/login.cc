@@ -59,12 +59,15 @@ void Core::send_home(std::unique_ptr<LoginRequest> login) {
   const CoreId target = home(login->user);
   if (target == options_.id) return login_here(std::move(login));
   const net::ConnId conn = login->conn;
-  const auto cookie = reinterpret_cast<uint64_t>(login.release());
-  net_.move(conn, options_.ring_ids[target], cookie);
+  moving_[conn.index] = std::move(login);
+  net_.move(conn, options_.ring_ids[target], conn.index);
 }
 
 void Core::on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) {
-  std::unique_ptr<LoginRequest> login(reinterpret_cast<LoginRequest*>(cookie));
+  const auto found = moving_.find(static_cast<uint32_t>(cookie));
+  PERCH_CHECK(found != moving_.end());
+  std::unique_ptr<LoginRequest> login = std::move(found->second);
+  moving_.erase(found);
   if (!ok) return fail(id, wire::ErrorCode::Busy, "the user's core takes no more connections");
   const CoreId target = home(login->user);
   post(target, kHopLogin, LoginHop{login.release(), slot});
@@ -116,6 +119,9 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
 }
 
 void Core::welcome(std::unique_ptr<LoginRequest> login) {
+  // Gone while the login was written, or never adopted. Its index may be another connection's by now, so nothing may
+  // be bound to it; and a session that cannot hear replaces none that can.
+  if (!net_.writable(login->conn)) return;
   User* user = find_user(login->user);
   PERCH_CHECK(user != nullptr);
   const int slot = user->slot_of(login->number);
@@ -161,7 +167,10 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   fields.continuity_broken = login->continuity_broken;
   fields.overflowed = login->overflowed;
   fields.handle = user->handle;
-  if (!send(session, codec::welcome(fields))) return;
+  if (!send(session, codec::welcome(fields))) {  // it has gone while its login was on the way
+    bound_[session.conn.index] = Bound{};
+    return end_session(*user, device);
+  }
   repeat_results(device);
   for (auto& [key, pending] : device.receipts) send_receipt(device, key, pending.up_to);
   for (const auto& [id, to] : device.expired) send_expired(device, id, to);

@@ -1,0 +1,209 @@
+"""What the end-to-end tests share: a perchd, devices driven through the real `perch`, and the checker that compares
+every device's own SQLite with every sender's outbox. Talks to 127.0.0.1 only."""
+import os
+import pathlib
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("PERCH_BIN", ROOT / "build/release/bin"))
+DELIVERED = 2  # outbox.mark: 1 accepted, 2 delivered, 3 read
+
+
+class Failure(Exception):
+    pass
+
+
+def require(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+class Server:
+    def __init__(self, folder, flags=()):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.secret = self.folder / "secret"
+        self.secret.write_text(os.urandom(32).hex())
+        self.flags = list(flags)
+        self.address = "127.0.0.1:0"
+        self.process = None
+
+    def start(self, *more):
+        log = open(self.folder / "perchd.log", "ab")
+        self.process = subprocess.Popen(
+            [BIN / "perchd", "--data", self.folder / "data", "--listen", self.address, "--secret-file", self.secret,
+             "--accounts-auto", "--rate", "100000", "--rate-burst", "100000", *self.flags, *more],
+            stdout=subprocess.PIPE, stderr=log, text=True)
+        line = self.process.stdout.readline()
+        require(line.startswith("listening "), f"perchd did not start: see {self.folder}/perchd.log: "
+                + (self.folder / "perchd.log").read_text()[-500:])
+        self.address = line.split()[1]
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        status = self.process.wait()
+        require(status == -signal.SIGKILL, f"perchd had ended by itself with status {status}: "
+                + (self.folder / "perchd.log").read_text()[-2000:])
+
+    def drain(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+    def token(self, user, device, days=1):
+        return subprocess.run([ROOT / "tools/mint-token", "--secret-file", self.secret, "--sub", str(user), "--dev",
+                               device, "--days", str(days)], check=True, capture_output=True, text=True).stdout.strip()
+
+
+class Device:
+    """One profile. talk(to) starts a `perch chat` whose lines are typed by say(); listen() a `perch listen`."""
+
+    def __init__(self, server, user, name, folder):
+        self.server, self.user, self.name = server, user, name
+        self.profile = pathlib.Path(folder) / f"{user}-{name}"
+        self.profile.mkdir(parents=True)
+        self.token_file = self.profile / "token"
+        self.token_file.write_text(server.token(user, name))
+        self.process = None
+        self.num_said = 0
+
+    def _perch(self, command, *args):
+        return [BIN / "perch", command, "--profile", self.profile, "--server", self.server.address, "--token-file",
+                self.token_file, *map(str, args)]
+
+    def start(self, command, *args):
+        log = open(self.profile / "perch.log", "ab")
+        self.process = subprocess.Popen(self._perch(command, *args), stdin=subprocess.PIPE, stdout=log, stderr=log,
+                                        text=True)
+
+    def talk(self, to):
+        self.start("chat", to)
+
+    def listen(self):
+        self.start("listen", "--json")
+
+    def say(self, text):
+        self.num_said += 1
+        try:
+            self.process.stdin.write(text + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # killed: what was never committed to the outbox was never sent
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def leave(self):
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def send(self, to, text, wait=10):
+        return subprocess.run(self._perch("send", "--wait", wait, to, text), capture_output=True, text=True)
+
+    def query(self, sql):
+        for path in self.profile.glob("*.db"):
+            db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+            try:
+                return db.execute(sql).fetchall()
+            except sqlite3.OperationalError as error:
+                if "no such table" not in str(error):  # the profile is being made at this moment
+                    raise
+            finally:
+                db.close()
+        return []
+
+    def outbox(self):
+        """(to, origin, seq, open, mark, number, body) of every message, in order of seq."""
+        return self.query("SELECT to_user, origin, seq, open, mark, number, body FROM outbox WHERE kind = 0 ORDER BY row")
+
+    def inbox(self):
+        """(user, device, origin, seq, variant, peer, number, body) in order of arrival."""
+        return self.query("SELECT user, device, origin, seq, variant, peer, number, body FROM inbox ORDER BY arrival")
+
+    def identity(self):
+        rows = self.query("SELECT user, device FROM identity")
+        return rows[0] if rows else (0, 0)
+
+
+def wait_until(condition, seconds, text):
+    end = time.monotonic() + seconds
+    while not condition():
+        require(time.monotonic() < end, text)
+        time.sleep(0.1)
+
+
+def check(devices):
+    """Compares all outboxes with all inboxes. Returns totals; `problems` is empty if every promise held."""
+    who = {d: d.identity() for d in devices}
+    total = {"messages": 0, "copies": 0, "lost": 0, "duplicated": 0, "reordered": 0, "open": 0, "numbers": 0,
+             "unexpected": 0, "undelivered": 0}
+    problems = []
+
+    def problem(kind, text):
+        total[kind] += 1
+        problems.append(f"{kind}: {text}")
+
+    inboxes = {d: d.inbox() for d in devices}
+    known = set()
+    numbers = {}
+    for sender in devices:
+        user, number_of_device = who[sender]
+        last = {}
+        for to, origin, seq, is_open, mark, number, body in sender.outbox():
+            name = (user, number_of_device, origin, seq)
+            known.add(name)
+            total["messages"] += 1
+            if is_open:
+                problem("open", f"{sender.user}: {body!r}")
+                continue
+            if mark < DELIVERED:
+                problem("undelivered", f"{sender.user}: {body!r} has mark {mark}")
+            if number in numbers:
+                problem("numbers", f"{body!r} and {numbers[number]!r} have one number")
+            numbers[number] = body
+            if last.get(to, 0) >= number:
+                problem("reordered", f"{sender.user}: number of {body!r} is not above that of the one before")
+            last[to] = number
+            for device in devices:
+                if device is sender or who[device][0] not in (to, user):
+                    continue
+                copies = [row for row in inboxes[device] if row[:4] == name]
+                total["copies"] += len(copies)
+                if not copies:
+                    problem("lost", f"{body!r} from {sender.user} is not on {device.user}-{device.name}")
+                elif len(copies) > 1:
+                    problem("duplicated", f"{body!r} is {len(copies)} times on {device.user}-{device.name}")
+                elif copies[0][6] != number or copies[0][7] != body:
+                    problem("numbers", f"{body!r}: {copies[0][6]} on {device.user}-{device.name}, {number} at the sender")
+    for device in devices:
+        last_arrival = {}
+        for user, number_of_device, origin, seq, variant, peer, number, body in inboxes[device]:
+            if (user, number_of_device, origin, seq) not in known or variant != 0:
+                problem("unexpected", f"{body!r} on {device.user}-{device.name}")
+            key = (user, number_of_device, peer)
+            if last_arrival.get(key, 0) >= seq:
+                problem("reordered", f"{body!r} came to {device.user}-{device.name} after a later one")
+            last_arrival[key] = seq
+    return total, problems
+
+
+def run(test):
+    """Runs test(folder) in a folder of its own; kept if it fails. Returns the process's exit status."""
+    folder = tempfile.mkdtemp(prefix="perch-e2e-")
+    try:
+        print(test(folder))
+    except Failure as failure:
+        print(f"FAILED: {failure}\nall files are kept in {folder}")
+        return 1
+    subprocess.run(["rm", "-rf", folder], check=True)
+    return 0
