@@ -1,0 +1,92 @@
+// sim --seed N [--seeds K] [--seconds S] [--log]: runs K seeds from N on, or as many as fit into S seconds but at
+// least K. Exit status 1 at the first broken promise.
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <unistd.h>
+
+#include "world.h"
+
+namespace {
+
+volatile uint64_t seed_running = 0;
+
+// A CHECK that fails is a finding too: it must name its seed.
+void on_crash(int number) {
+  char text[96];
+  const int length = std::snprintf(text, sizeof(text), "\nBROKEN seed %llu: signal %d\n",
+                                   static_cast<unsigned long long>(seed_running), number);
+  if (write(STDERR_FILENO, text, static_cast<size_t>(length)) < 0) _exit(2);
+  std::signal(number, SIG_DFL);
+  std::raise(number);
+}
+
+double share(uint64_t part, uint64_t of) { return of == 0 ? 0 : static_cast<double>(part) / static_cast<double>(of); }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  uint64_t first = 1, num = 1, seconds = 0;
+  bool log = false, quiet = false;
+  for (int i = 1; i < argc; ++i) {
+    const auto number = [&](const char* name, uint64_t& out) {
+      if (std::strcmp(argv[i], name) != 0 || i + 1 >= argc) return false;
+      out = std::strtoull(argv[++i], nullptr, 10);
+      return true;
+    };
+    if (number("--seed", first) || number("--seeds", num) || number("--seconds", seconds)) continue;
+    if (std::strcmp(argv[i], "--log") == 0) log = true;
+    else if (std::strcmp(argv[i], "--quiet") == 0) quiet = true;
+    else return std::fprintf(stderr, "usage: sim --seed N [--seeds K] [--seconds S] [--log] [--quiet]\n"), 2;
+  }
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  for (const int number : {SIGABRT, SIGSEGV, SIGBUS}) std::signal(number, on_crash);
+  perch::sim::Totals totals;
+  uint64_t hash = 0;
+  timespec begin{};
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  const auto elapsed = [&begin] {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<double>(now.tv_sec - begin.tv_sec) + static_cast<double>(now.tv_nsec - begin.tv_nsec) / 1e9;
+  };
+  for (uint64_t i = 0; i < num || (seconds > 0 && elapsed() < static_cast<double>(seconds)); ++i) {
+    const perch::sim::Plan plan = perch::sim::Plan::from(first + i);
+    seed_running = plan.seed;
+    if (!quiet) std::printf("%s\n", plan.text().c_str());
+    perch::sim::World world(plan, log, totals);
+    const std::string broken = world.run();
+    hash = (hash ^ world.trace_hash()) * 0x100000001b3u;
+    if (broken.empty()) continue;
+    std::printf("BROKEN seed %llu: %s\n", static_cast<unsigned long long>(plan.seed), broken.c_str());
+    std::printf("again: sim --seed %llu --log\n", static_cast<unsigned long long>(plan.seed));
+    return 1;
+  }
+  const auto print = [](const char* name, uint64_t value) {
+    std::printf("%s %llu, ", name, static_cast<unsigned long long>(value));
+  };
+  print("seeds", totals.seeds);
+  print("calm", totals.calm_seeds);
+  print("steps", totals.steps);
+  print("messages", totals.messages);
+  print("deliveries", totals.deliveries);
+  print("kills", totals.kills);
+  print("disk crashes", totals.disk_crashes);
+  print("drains", totals.drains);
+  print("cuts", totals.cuts);
+  print("freezes", totals.freezes);
+  print("client kills", totals.client_kills);
+  print("replaced sessions", totals.replaced);
+  print("holds", totals.holds);
+  print("rejected", totals.rejected);
+  print("renumbered", totals.renumbered);
+  print("commits", totals.commits);
+  std::printf("resolved without a disk write %.1f %%\n",
+              100 * (1 - share(totals.handed_to_store, totals.taken)));
+  std::printf("trace %016llx\n", static_cast<unsigned long long>(hash));
+  std::fprintf(stderr, "%.1f seeds/s\n", static_cast<double>(totals.seeds) / elapsed());
+  return 0;
+}

@@ -1,0 +1,209 @@
+#include "oracle.h"
+
+#include <algorithm>
+
+#include "store/keyspace.h"
+
+namespace perch::sim {
+
+using client::Insert;
+using client::Mark;
+
+size_t Oracle::add_device(UserId user, const client::MemoryStore& store) {
+  devices_.push_back({user, 0, &store});
+  return devices_.size() - 1;
+}
+
+void Oracle::registered(size_t device, DeviceNo number) {
+  DeviceNo& known = devices_[device].number;
+  if (known != 0 && known != number) fail("H29 a device got another number: " + name(device));
+  known = number;
+}
+
+std::string Oracle::name(size_t device) const {
+  return std::to_string(devices_[device].user) + "/" + std::to_string(device);
+}
+
+std::string Oracle::describe(const Sent& sent) const {
+  return sent.body.substr(0, sent.body.find(' ')) + " from " + name(sent.device) + " seq " + std::to_string(sent.seq) +
+         " to " + std::to_string(sent.to);
+}
+
+const client::RowStatus& Oracle::status(const Sent& sent) const {
+  return devices_[sent.device].store->rows().at(sent.row).status;
+}
+
+void Oracle::composed(size_t device, UserId to, client::RowId row, const std::string& body) {
+  Sent sent;
+  sent.body = body;
+  sent.device = device;
+  sent.to = to;
+  sent.row = row;
+  sent.seq = devices_[device].store->rows().at(row).status.seq;
+  sent.stops = num_stops_;
+  sent.recipient_known = false;
+  const UserId from = devices_[device].user;
+  for (size_t other = 0; other < devices_.size(); ++other) {
+    if (other == device || devices_[other].number == 0) continue;
+    if (devices_[other].user != to && devices_[other].user != from) continue;
+    sent.owed.push_back(other);
+    sent.recipient_known |= devices_[other].user == to;
+  }
+  sent.recipient_known |= to == from;
+  const auto question = last_from_.find({device, to});
+  if (question != last_from_.end()) {
+    sent.question = question->second;
+    sent.question_number = number_on(messages_[sent.question], device);
+  }
+  by_body_[body] = messages_.size();
+  by_row_[{device, row}] = messages_.size();
+  messages_.push_back(std::move(sent));
+}
+
+void Oracle::received(size_t device, const client::InboxMessage& message, Insert insert) {
+  const std::string body(message.body.begin(), message.body.end());
+  const auto found = by_body_.find(body);
+  if (found == by_body_.end()) return fail("a device has a message that nobody sent: " + name(device));
+  const size_t index = found->second;
+  Sent& sent = messages_[index];
+  const OracleDevice& sender = devices_[sent.device];
+  if (insert == Insert::kVariant) return fail("S2 another message under a known id: " + describe(sent));
+  if (insert == Insert::kRenumbered) {
+    sent.renumbered = true;
+    ++num_renumbered_;
+    // A device that was away may learn the new number late, but no number grows after its row is closed.
+    if (sent.closed && message.number > status(sent).number)
+      fail("H5 renumbered after its row was closed: " + describe(sent));
+    if (sent.stops == num_stops_) fail("S12 renumbered without a stop: " + describe(sent));
+  }
+  if (insert == Insert::kNew) {
+    ++num_deliveries_;
+    if (device == sent.device) return fail("a message came back to its sender: " + describe(sent));
+    if (devices_[device].user != sent.to && devices_[device].user != sender.user)
+      return fail("a message reached a stranger: " + describe(sent) + " at " + name(device));
+    if (!sent.has.insert(device).second) return fail("S2 applied twice: " + describe(sent) + " at " + name(device));
+    if (message.id.user != sender.user || message.id.seq != sent.seq ||
+        (sender.number != 0 && message.id.device != sender.number))
+      fail("a message has the id of another: " + describe(sent));
+    if (status(sent).mark == Mark::kRejected && sent.stops == num_stops_)
+      fail("S6 rejected and shown: " + describe(sent));
+    // Arrival order is promised for what was never rejected, so not for what went to nobody at first.
+    if (sent.recipient_known) {
+      Seq& last = arrived_[{device, sent.device, sent.to}];
+      if (sent.seq < last)
+        fail("S5 arrived after seq " + std::to_string(last) + ": " + describe(sent) + " at " + name(device));
+      last = std::max(last, sent.seq);
+    }
+  }
+  const UserId peer = sender.user == devices_[device].user ? sent.to : sender.user;
+  const auto last = last_from_.find({device, peer});
+  if (last == last_from_.end() || number_on(messages_[last->second], device) <= message.number)
+    last_from_[{device, peer}] = index;
+}
+
+Number Oracle::number_on(const Sent& sent, size_t device) const {
+  const OracleDevice& sender = devices_[sent.device];
+  const auto& inbox = devices_[device].store->inbox();
+  const auto found = inbox.find({sender.user, sender.number, status(sent).origin, sent.seq});
+  return found == inbox.end() ? 0 : found->second.message.number;
+}
+
+void Oracle::row_changed(size_t device, const client::RowStatus& row) {
+  const auto found = by_row_.find({device, row.row});
+  if (found == by_row_.end()) return;  // a read mark
+  Sent& sent = messages_[found->second];
+  if (row.mark == Mark::kRejected) {
+    if (!sent.closed) ++num_rejected_;
+    if (sent.recipient_known)
+      fail("rejected (" + std::to_string(row.reason) + ") though it could be delivered: " + describe(sent));
+    if (!sent.has.empty() && sent.stops == num_stops_) fail("S6 shown and rejected: " + describe(sent));
+  } else if (row.mark == Mark::kDelivered && sent.to != devices_[device].user) {
+    const bool has = std::any_of(sent.has.begin(), sent.has.end(),
+                                 [&](size_t other) { return devices_[other].user == sent.to; });
+    if (!has) fail("S1 shown as delivered, but no device of the recipient has it: " + describe(sent));
+  }
+  if (row.open || sent.closed) return;
+  sent.closed = true;
+  for (const auto& [id, other] : devices_[device].store->rows()) {
+    if (other.status.to == row.to && other.status.open && other.status.seq != 0 && other.status.seq < row.seq)
+      fail("S7 closed before seq " + std::to_string(other.status.seq) + ": " + describe(sent));
+  }
+  if (row.mark != Mark::kRejected) check_safe(sent, row);
+}
+
+void Oracle::check_safe(const Sent& sent, const client::RowStatus&) {
+  for (const size_t device : sent.owed) {
+    if (sent.has.contains(device) || on_disk(sent, device)) continue;
+    fail("S1 ticked, but neither on " + name(device) + " nor in a flushed record for it: " + describe(sent));
+  }
+}
+
+// Whether a restart at this moment would find a record that names the device.
+bool Oracle::on_disk(const Sent& sent, size_t device) const {
+  const OracleDevice& sender = devices_[sent.device];
+  const OracleDevice& to = devices_[device];
+  const MessageId id{sender.user, sender.number, status(sent).origin, sent.seq};
+  std::map<JournalPos, bool> named;
+  for (const auto& [key, value] : journal_.committed(store::kJournalTable)) {
+    const auto at = store::unpack_journal_key(key);
+    if (!at || at->chunk != 0) continue;
+    const auto record = store::unpack_record(key, value, nullptr);
+    if (!record) continue;
+    if (record->kind == store::RecordKind::kAccept && record->id == id) {
+      for (uint8_t i = 0; i < record->num_waiting; ++i)
+        if (record->waiting[i].user == to.user && record->waiting[i].has(to.number)) named[at->pos] = true;
+    }
+    if (record->kind == store::RecordKind::kConfirm && record->who.user == to.user && record->who.has(to.number))
+      named.erase(record->target);
+  }
+  if (!named.empty()) return true;
+  for (const auto& [key, value] : tables_.committed(store::mailbox_table(to.user))) {
+    const auto at = store::unpack_row_key(key);
+    if (!at || at->chunk != 0 || at->user != to.user) continue;
+    const auto row = store::unpack_row(key, value, nullptr);
+    if (row && row->id == id && row->waiting.has(to.number)) return true;
+  }
+  return false;
+}
+
+std::optional<std::string> Oracle::first_missing() const {
+  for (const Sent& sent : messages_) {
+    const client::RowStatus& row = status(sent);
+    if (row.open) return "S3 no result: " + describe(sent);
+    if (row.mark == Mark::kRejected) continue;
+    for (const size_t device : sent.owed)
+      if (!sent.has.contains(device)) return "S3 not on " + name(device) + ": " + describe(sent);
+    // A note to oneself that was stored is not reported back: the sender is its own recipient.
+    if (row.mark < Mark::kDelivered && sent.to != devices_[sent.device].user)
+      return "S8 never shown as delivered: " + describe(sent);
+  }
+  for (const OracleDevice& device : devices_)
+    if (std::ranges::any_of(device.store->rows(), [](const auto& row) { return row.second.status.open; })) return "S3 an open read mark of " + std::to_string(device.user);
+  return std::nullopt;
+}
+
+void Oracle::check_numbers() {
+  std::map<Number, const Sent*> numbers;
+  std::map<std::tuple<size_t, UserId>, const Sent*> before;  // sending device, conversation
+  for (const Sent& sent : messages_) {
+    const client::RowStatus& row = status(sent);
+    if (row.mark == Mark::kRejected) continue;
+    for (const size_t device : sent.has)
+      if (number_on(sent, device) != row.number)
+        fail("S4 number " + std::to_string(row.number) + " at the sender, " +
+             std::to_string(number_on(sent, device)) + " at " + name(device) + ": " + describe(sent));
+    const auto [other, added] = numbers.emplace(row.number, &sent);
+    if (!added) fail("S4 one number for " + describe(sent) + " and " + describe(*other->second));
+    const Sent*& last = before[{sent.device, sent.to}];
+    if (last != nullptr && status(*last).number >= row.number)
+      fail("S4 numbers do not grow from " + describe(*last) + " to " + describe(sent));
+    last = &sent;
+    if (sent.question != kNone) {
+      const Sent& question = messages_[sent.question];
+      if (status(question).number == sent.question_number && sent.question_number >= row.number)
+        fail("S4 a reply before its question: " + describe(sent) + " after " + describe(question));
+    }
+  }
+}
+
+}  // namespace perch::sim

@@ -1,0 +1,88 @@
+// Oracle is a small model of what delivery.md promises for messages between two users. It hears of every message that
+// is composed and of every commit on a device, looks at the committed state of the disk, and names the first promise
+// that is broken. Messages are told apart by their bodies, so that it does not trust the ids it checks.
+#pragma once
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "client/memory_store.h"
+#include "store_sim.h"
+
+namespace perch::sim {
+
+inline constexpr size_t kNone = SIZE_MAX;
+
+struct OracleDevice {
+  UserId user = 0;
+  DeviceNo number = 0;         // 0: has never logged in
+  const client::MemoryStore* store = nullptr;
+};
+
+class Oracle {
+ public:
+  Oracle(const SimKv& journal, const SimKv& tables) : journal_(journal), tables_(tables) {}
+
+  size_t add_device(UserId user, const client::MemoryStore& store);
+  void registered(size_t device, DeviceNo number);
+  void composed(size_t device, UserId to, client::RowId row, const std::string& body);
+  void server_stopped() { ++num_stops_; }
+  // Commits on a device.
+  void received(size_t device, const client::InboxMessage& message, client::Insert insert);
+  void row_changed(size_t device, const client::RowStatus& row);
+  // True once everything is closed, shown delivered, and everywhere.
+  bool converged() const { return !first_missing(); }
+  std::optional<std::string> first_missing() const;
+  // After convergence: numbers.
+  void check_numbers();
+  void fail(const std::string& what) {
+    if (failure_.empty()) failure_ = what;
+  }
+  const std::string& failure() const { return failure_; }
+
+  uint64_t num_messages() const { return messages_.size(); }
+  uint64_t num_deliveries() const { return num_deliveries_; }
+  uint64_t num_renumbered() const { return num_renumbered_; }
+  uint64_t num_rejected() const { return num_rejected_; }
+
+ private:
+  struct Sent {
+    std::string body;
+    size_t device;
+    UserId to;
+    client::RowId row;
+    Seq seq;
+    uint64_t stops;               // of the server, when it was composed
+    std::vector<size_t> owed;     // devices that were registered then
+    bool recipient_known;         // … at least one of them is the recipient's
+    std::set<size_t> has;
+    bool renumbered = false;
+    bool closed = false;
+    size_t question = kNone;      // a message the sender had seen then
+    Number question_number = 0;
+  };
+  const client::RowStatus& status(const Sent& sent) const;
+  Number number_on(const Sent& sent, size_t device) const;
+  bool on_disk(const Sent& sent, size_t device) const;
+  std::string name(size_t device) const;
+  std::string describe(const Sent& sent) const;
+  void check_safe(const Sent& sent, const client::RowStatus& row);
+
+  const SimKv& journal_;
+  const SimKv& tables_;
+  std::vector<OracleDevice> devices_;
+  std::vector<Sent> messages_;
+  std::map<std::string, size_t> by_body_;
+  std::map<std::pair<size_t, client::RowId>, size_t> by_row_;
+  std::map<std::tuple<size_t, size_t, UserId>, Seq> arrived_;  // receiving device, sending device, conversation
+  std::map<std::tuple<size_t, UserId>, size_t> last_from_;     // device, peer: the largest number seen
+  std::string failure_;
+  uint64_t num_stops_ = 0;
+  uint64_t num_deliveries_ = 0;
+  uint64_t num_renumbered_ = 0;
+  uint64_t num_rejected_ = 0;
+};
+
+}  // namespace perch::sim

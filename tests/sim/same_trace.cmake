@@ -1,0 +1,10 @@
+# The same seeds twice: every line of both runs must be equal, the hash of the trace included.
+foreach(run first second)
+  execute_process(COMMAND ${SIM} --seed 1 --seeds 20 OUTPUT_VARIABLE ${run} ERROR_VARIABLE rate RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${${run}}${rate}")
+  endif()
+endforeach()
+if(NOT first STREQUAL second)
+  message(FATAL_ERROR "two runs of the same seeds differ:\n${first}\n${second}")
+endif()

@@ -1,0 +1,74 @@
+// SimDisk and SimKv are the simulator's disk: what is committed outlives the node, the rest does not.
+//
+// A crash is armed as a number of operations from now; it may fall between any two writes of a transaction, before a
+// commit, or after a commit that nobody hears of. From then on both environments of the disk answer errors until
+// reboot(), which undoes the open transaction. So the journal may have committed what the tables have not.
+#pragma once
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "store/kv.h"
+
+namespace perch::sim {
+
+class SimKv;
+
+struct SimDisk {
+  uint64_t operations_to_crash = 0;  // 0: not armed
+  bool commit_survives = false;      // a crash in commit() comes after the flush
+  bool crashed = false;
+  double fill = 0.1;
+  uint64_t num_commits = 0;
+  bool strikes() {
+    if (crashed) return true;
+    if (operations_to_crash == 0 || --operations_to_crash > 0) return false;
+    crashed = true;
+    return true;
+  }
+};
+
+class SimKv final : public store::Kv {
+ public:
+  using Blob = std::vector<uint8_t>;
+  struct Less {
+    bool operator()(const Blob& a, const Blob& b) const {
+      const int order = std::memcmp(a.data(), b.data(), std::min(a.size(), b.size()));
+      return order != 0 ? order < 0 : a.size() < b.size();
+    }
+  };
+  using Map = std::map<Blob, Blob, Less>;
+
+  SimKv(SimDisk& disk, size_t num_tables) : disk_(disk), tables_(num_tables) {}
+  Result<void> begin() override;
+  Result<void> put(store::Table table, Bytes key, Bytes value) override;
+  Result<void> append(store::Table table, Bytes key, Bytes value) override;
+  Result<void> erase(store::Table table, Bytes key) override;
+  Result<Bytes> get(store::Table table, Bytes key) override;
+  Result<void> scan(store::Table table, Bytes from, const std::function<bool(Bytes, Bytes)>& visit) override;
+  Result<void> commit() override;
+  void abort() override;
+  std::unique_ptr<store::Snapshot> snapshot() override;
+  double fill() override { return disk_.fill; }
+
+  void reboot();
+  // What a restart would find. REQUIRES: no transaction is open.
+  const Map& committed(store::Table table) const;
+
+ private:
+  friend class SimSnapshot;
+  struct Undo {
+    store::Table table;
+    Blob key;
+    std::optional<Blob> value;
+  };
+  Result<void> write(store::Table table, Bytes key, std::optional<Blob> value);
+  SimDisk& disk_;
+  std::vector<Map> tables_;  // with the open transaction's writes
+  std::vector<Undo> undo_;
+  bool open_ = false;
+};
+
+}  // namespace perch::sim

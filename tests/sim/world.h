@@ -1,0 +1,98 @@
+// World runs a whole node and its users in one thread from one seed: N cores, the store, and devices with their
+// storage, each stepped in the order the seed says. First everybody logs in, then come the faults, then all is healed
+// and everything must arrive.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "chat/core.h"
+#include "chat/store_thread.h"
+#include "client/memory_store.h"
+#include "client/protocol/device.h"
+#include "clock_sim.h"
+#include "oracle.h"
+#include "ring_sim.h"
+#include "store_sim.h"
+
+namespace perch::sim {
+
+// Everything the seed decides, so that it can be printed before the run.
+struct Plan {
+  uint64_t seed = 0;
+  bool calm = false;            // all online, no faults: nothing may be written
+  bool tiny = false;            // queues and windows so small that every "full" is common
+  bool all_log_in_first = true;
+  uint16_t num_users = 2;
+  uint32_t num_steps = 4000;
+  uint32_t step_ns_max = 100'000;
+  // Chances in a million per step.
+  uint32_t compose = 0, mark_read = 0, kill = 0, drain = 0, disk_fault = 0, cut = 0, freeze = 0, client_kill = 0;
+  uint32_t go_away = 0, wall_jump = 0, store_full = 0, time_jump = 0;
+  Faults faults;
+  Limits limits;
+  RingOptions ring;
+  static Plan from(uint64_t seed);
+  std::string text() const;
+};
+
+struct Totals {
+  uint64_t seeds = 0, calm_seeds = 0, steps = 0, messages = 0, deliveries = 0, kills = 0, disk_crashes = 0, drains = 0;
+  uint64_t cuts = 0, freezes = 0, client_kills = 0, renumbered = 0, rejected = 0, taken = 0, handed_to_store = 0;
+  uint64_t commits = 0, holds = 0, replaced = 0;
+};
+
+class World {
+ public:
+  World(const Plan& plan, bool log, Totals& totals);
+  ~World();
+  // Empty: every promise was kept. Else the one that was broken.
+  std::string run();
+  uint64_t trace_hash() const { return trace_; }
+
+ private:
+  struct Client;
+  struct Node;
+
+  void start_node();
+  void stop_node();
+  void kill_node(const char* why);
+  bool node_must_stop();
+  void step();
+  void step_actor(size_t actor);
+  void step_client(Client& client);
+  void faults();
+  void compose(Client& client);
+  void disconnect(Client& client);
+  void restart(Client& client);
+  void round();
+  void pass_time();
+  bool heal();
+  void trace(uint64_t what);
+  void log(const char* format, ...) __attribute__((format(printf, 2, 3)));
+  bool chance(uint32_t millionths) { return sim::chance(*random_, millionths); }
+  bool failed() const { return !oracle_.failure().empty(); }
+
+  Plan plan_;
+  bool log_;
+  Totals& totals_;
+  std::unique_ptr<Random> random_;
+  SimClock clock_;
+  Network network_;
+  SimDisk disk_;
+  SimKv journal_;
+  SimKv tables_;
+  Oracle oracle_;
+  TokenKeys keys_;
+  std::unique_ptr<Node> node_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  uint64_t down_until_ns_ = 0;
+  bool faulty_ = false;
+  bool draining_ = false;
+  uint64_t num_idle_ = 0;
+  uint64_t last_moved_ = 0;
+  uint64_t num_bodies_ = 0;
+  uint64_t trace_ = 0xcbf29ce484222325u;
+};
+
+}  // namespace perch::sim
