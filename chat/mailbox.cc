@@ -1,5 +1,5 @@
 // The recipient's home core: one list per user, handed to each device in order (delivery.md, Forwarding).
-#include <bit>
+#include <cstdio>
 
 #include "chat/core.h"
 
@@ -125,7 +125,13 @@ bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {
   if (!frame) {
     std::vector<uint8_t> bytes;
     const Result<void> read = reader_->frame(user.id, item.number, item.place, bytes);
-    PERCH_CHECK(read.ok());  // a record that was flushed and is not confirmed is there; a bad checksum stops the node
+    if (!read) {  // flushed and not confirmed, so it was there: the disk has changed it. Nothing false is handed over.
+      std::fprintf(stderr, "perchd: message %llu of user %llu cannot be read back: %s; stopping\n",
+                   static_cast<unsigned long long>(item.number), static_cast<unsigned long long>(user.id),
+                   name_of(read.error().code));
+      store_poisoned_ = true;
+      return false;
+    }
     frame = frames_.make(bytes);
     ++counters_.handed_over;
   }
