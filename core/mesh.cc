@@ -6,12 +6,12 @@ namespace perch {
 
 // What other threads touch of an endpoint. 128 bytes: see spsc_queue.h.
 //
-// Sleeping is a handshake of two words, both sequentially consistent (Dekker): the sleeper stores `sleeping`, then
-// loads the doorbell; the poster rings the doorbell, then loads `sleeping`. One of them sees the other.
+// Sleeping is a handshake of two words, both sequentially consistent (Dekker): the sleeper stores `sleeping`,
+// then loads the doorbell; the poster rings the doorbell, then loads `sleeping`. One of them sees the other.
 struct alignas(128) Mesh::Shared {
   std::atomic<bool> sleeping{false};
-  std::atomic<int> ring{-1};                            // set before the first sleep
-  std::unique_ptr<std::atomic<uint64_t>[]> doorbell;    // a bit per source that has published
+  std::atomic<int> ring{-1};                          // set before the first sleep
+  std::unique_ptr<std::atomic<uint64_t>[]> doorbell;  // a bit per source that has published
 };
 
 namespace {
@@ -64,7 +64,8 @@ bool MeshEndpoint::publish() {
     queue.publish();
     Mesh::Shared& shared = mesh_.shared_[target];
     shared.doorbell[id_ / kWordBits].fetch_or(uint64_t{1} << id_ % kWordBits, std::memory_order_seq_cst);
-    // The exchange makes one poster send the one wake; the load before it spares the line while nobody sleeps.
+    // The exchange makes one poster send the one wake; the load before it spares the line while nobody
+    // sleeps.
     if (shared.sleeping.load(std::memory_order_seq_cst) &&
         shared.sleeping.exchange(false, std::memory_order_seq_cst)) {
       PERCH_CHECK(ring_ != nullptr);

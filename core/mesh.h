@@ -62,13 +62,14 @@ class MeshEndpoint {
   // The ring whose wait() this endpoint's thread sleeps in; set once, on that thread, before the first post.
   void bind(Ring& ring);
   void post(CoreId target, Hop hop);  // target == id() is allowed: the hop is drained like any other
-  // Makes posted hops visible and wakes targets that sleep, with the next wait() of our ring. Once per loop turn,
-  // right before that wait. True if nothing is left over.
+  // Makes posted hops visible and wakes targets that sleep, with the next wait() of our ring. Once per loop
+  // turn, right before that wait. True if nothing is left over.
   bool publish();
-  // Hands over at most `most` hops; returns how many. Bounded, so that no source starves the turn. `handle` may post.
+  // Hands over at most `most` hops; returns how many. Bounded, so that no source starves the turn. `handle`
+  // may post.
   size_t drain(const std::function<void(const Hop&)>& handle, size_t most = 1024);
-  // Announces sleep. False: a hop came in between, or one of ours is not published yet (publish() said so): do not
-  // sleep. Call awake() after the wait. There is no other signal: what must reach a sleeper comes as a hop.
+  // Announces sleep. False: a hop came in between, or one of ours is not published yet (publish() said so): do
+  // not sleep. Call awake() after the wait. There is no other signal: what must reach a sleeper comes as a hop.
   bool may_sleep();
   void awake();
   size_t num_waiting_to_publish() const;  // posted hops that their queue has had no room for

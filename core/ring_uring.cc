@@ -3,6 +3,8 @@
 //
 // Operations of the ring itself (wake, shutdown, the steps of a connect) carry a user_data at or above
 // kReservedUserData; reap() handles them and the caller never sees them.
+#include "core/ring.h"
+
 #include <liburing.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -22,7 +24,6 @@
 
 #include "core/check.h"
 #include "core/clock.h"
-#include "core/ring.h"
 
 namespace perch {
 namespace {
@@ -42,9 +43,12 @@ constexpr uint32_t own_index(uint64_t user_data) { return user_data & ((1u << kO
 
 socklen_t address_length(const sockaddr_storage& address) {
   switch (address.ss_family) {
-    case AF_INET: return sizeof(sockaddr_in);
-    case AF_INET6: return sizeof(sockaddr_in6);
-    default: return sizeof(sockaddr_storage);
+    case AF_INET:
+      return sizeof(sockaddr_in);
+    case AF_INET6:
+      return sizeof(sockaddr_in6);
+    default:
+      return sizeof(sockaddr_storage);
   }
 }
 
@@ -149,13 +153,15 @@ class UringRing final : public Ring {
 
 Error ring_error(int negative_errno) {
   const int number = -negative_errno;
-  // ENOSYS: no io_uring at all. EINVAL: a flag, a register call or an operation that this kernel does not know.
+  // ENOSYS: no io_uring at all. EINVAL: a flag, a register call or an operation that this kernel does not
+  // know.
   const bool unsupported = number == ENOSYS || number == EINVAL || number == EOPNOTSUPP;
   return {unsupported ? Errc::kUnsupported : Errc::kSystem, number};
 }
 
 UringRing::~UringRing() {
-  // Ends what is in flight. The pool's memory goes after it: receives never wait, so none can still write to it.
+  // Ends what is in flight. The pool's memory goes after it: receives never wait, so none can still write to
+  // it.
   if (opened_) io_uring_queue_exit(&ring_);
   for (const Connecting& connecting : connecting_) {
     if (connecting.descriptor >= 0) ::close(connecting.descriptor);
@@ -166,8 +172,8 @@ Result<void> UringRing::open(const RingOptions& options) {
   PERCH_CHECK(options.buffers == 0 || std::has_single_bit(options.buffers));
   PERCH_CHECK(options.buffers <= 32768 && options.sockets <= 1u << kOwnIndexBits);
   io_uring_params params{};
-  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
-                 IORING_SETUP_CQSIZE;
+  params.flags =
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
   params.cq_entries = std::max(options.completions, options.submissions);
   if (int error = io_uring_queue_init_params(options.submissions, &ring_, &params); error < 0) {
     return ring_error(error);
@@ -183,7 +189,8 @@ Result<void> UringRing::open(const RingOptions& options) {
   if (io_uring_register_ring_fd(&ring_) == 1) enter_flags_ = IORING_ENTER_REGISTERED_RING;
 
   if (options.sockets > 0) {
-    if (int error = io_uring_register_files_sparse(&ring_, options.sockets); error < 0) return ring_error(error);
+    if (int error = io_uring_register_files_sparse(&ring_, options.sockets); error < 0)
+      return ring_error(error);
     slots_.assign(options.sockets, Slot::kPlain);
   }
   if (options.buffers > 0) {
@@ -206,8 +213,9 @@ Result<void> UringRing::open(const RingOptions& options) {
 
 // ---- submission
 
-// Submits all that is queued and, if `flags` say so, waits. One system call, unlike liburing's own, which enters
-// a second time when a submit was followed by a timeout. Returns -errno of what is worth a caller's thought.
+// Submits all that is queued and, if `flags` say so, waits. One system call, unlike liburing's own, which
+// enters a second time when a submit was followed by a timeout. Returns -errno of what is worth a caller's
+// thought.
 int UringRing::enter(uint32_t wait_nr, unsigned flags, uint64_t timeout_ns) {
   io_uring_sq& sq = ring_.sq;
   sq.sqe_head = sq.sqe_tail;
@@ -221,9 +229,9 @@ int UringRing::enter(uint32_t wait_nr, unsigned flags, uint64_t timeout_ns) {
   argument.sigmask_sz = 8;  // of the kernel's signal set; without a mask it is not read
   argument.ts = reinterpret_cast<uint64_t>(&timeout);
   ++num_syscalls_;
-  const int result = io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), to_submit, wait_nr,
-                                     flags | enter_flags_, reinterpret_cast<sigset_t*>(&argument),
-                                     sizeof(argument));
+  const int result =
+      io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), to_submit, wait_nr, flags | enter_flags_,
+                      reinterpret_cast<sigset_t*>(&argument), sizeof(argument));
   if (result >= 0) return 0;
   switch (-result) {
     case ETIME:  // nothing came in time
@@ -233,8 +241,8 @@ int UringRing::enter(uint32_t wait_nr, unsigned flags, uint64_t timeout_ns) {
     case EAGAIN:  // no memory for requests now; they stay queued
       return result;
     default:
-      // EBADR: the kernel lost completions for want of memory, so that buffers are held for ever. EEXIST: another
-      // thread's ring. The rest are calls that we never make. None can be survived.
+      // EBADR: the kernel lost completions for want of memory, so that buffers are held for ever. EEXIST:
+      // another thread's ring. The rest are calls that we never make. None can be survived.
       std::fprintf(stderr, "perch: io_uring_enter: %s\n", std::strerror(-result));
       PERCH_CHECK(!"io_uring_enter failed");
       return result;
@@ -283,8 +291,7 @@ void UringRing::receive(Socket socket, uint64_t user_data) {
 
 void UringRing::put_buffer(uint16_t buffer) {
   uint8_t* memory = buffer_memory_.data() + size_t{buffer} * buffer_bytes_;
-  io_uring_buf_ring_add(buffer_ring_, memory, buffer_bytes_, buffer,
-                        io_uring_buf_ring_mask(num_buffers_), 0);
+  io_uring_buf_ring_add(buffer_ring_, memory, buffer_bytes_, buffer, io_uring_buf_ring_mask(num_buffers_), 0);
   io_uring_buf_ring_advance(buffer_ring_, 1);
   ++num_buffers_free_;
 }
@@ -302,9 +309,9 @@ void UringRing::send(Socket socket, const msghdr* message, uint64_t user_data) {
   sqe->user_data = user_data;
 }
 
-// The kernel gives a shutdown to a worker thread, which looks the slot up only when it runs. Were the slot closed
-// and taken by an accept in between, it would shut down a stranger. So its completion is awaited, and a close()
-// that comes earlier waits for it.
+// The kernel gives a shutdown to a worker thread, which looks the slot up only when it runs. Were the slot
+// closed and taken by an accept in between, it would shut down a stranger. So its completion is awaited, and
+// a close() that comes earlier waits for it.
 void UringRing::shutdown(Socket socket) {
   PERCH_CHECK(socket < slots_.size() && slots_[socket] != Slot::kCloseWaits);
   if (slots_[socket] == Slot::kShuttingDown) return;
@@ -340,7 +347,8 @@ void UringRing::move(Socket socket, int target_ring, uint64_t user_data) {
   sqe->addr = IORING_MSG_SEND_FD;
   sqe->addr3 = socket;
   sqe->file_index = IORING_FILE_INDEX_ALLOC;
-  sqe->msg_ring_flags = IORING_MSG_RING_CQE_SKIP;  // the target learns the slot from us, with what belongs to it
+  sqe->msg_ring_flags =
+      IORING_MSG_RING_CQE_SKIP;  // the target learns the slot from us, with what belongs to it
   sqe->user_data = user_data;
 }
 
@@ -584,7 +592,8 @@ int32_t probe_operations(Ring& ring, Ring& other) {
   if (int32_t result = probe_wait(ring, &completion); result < 0) return result;
   ring.wake(other.id());
   ring.wait({&completion, 1}, 0);
-  if (other.wait({&completion, 1}, kProbeNs) != 1 || completion.user_data != Ring::kWakeUserData) return -EINVAL;
+  if (other.wait({&completion, 1}, kProbeNs) != 1 || completion.user_data != Ring::kWakeUserData)
+    return -EINVAL;
   ring.shutdown(ends[1]);
   ring.close(ends[1], 7);
   if (int32_t result = probe_wait(ring, &completion); result < 0) return result;
@@ -625,22 +634,28 @@ const char* explain_ring_error(const Error& error) noexcept {
     std::fclose(file);
   }
   if (number == EPERM && disabled != 0) {
-    std::snprintf(text, sizeof(text), "io_uring is switched off: sysctl kernel.io_uring_disabled is %d, set it to 0",
-                  disabled);
+    std::snprintf(text, sizeof(text),
+                  "io_uring is switched off: sysctl kernel.io_uring_disabled is %d, set it to 0", disabled);
   } else if (number == EPERM || number == EACCES) {
-    std::snprintf(text, sizeof(text), "io_uring is forbidden (%s), probably by a seccomp filter of the container "
-                  "or the service: allow io_uring_setup, io_uring_enter, io_uring_register", std::strerror(number));
-  } else if (number == ENOSYS) {
-    std::snprintf(text, sizeof(text), "kernel %s has no io_uring, or a seccomp filter hides it; Perch needs "
-                  "6.1 or newer", kernel);
-  } else if (error.code == Errc::kUnsupported) {
-    std::snprintf(text, sizeof(text), "kernel %s lacks an io_uring feature (%s); Perch needs 6.1 or newer", kernel,
+    std::snprintf(text, sizeof(text),
+                  "io_uring is forbidden (%s), probably by a seccomp filter of the container "
+                  "or the service: allow io_uring_setup, io_uring_enter, io_uring_register",
                   std::strerror(number));
+  } else if (number == ENOSYS) {
+    std::snprintf(text, sizeof(text),
+                  "kernel %s has no io_uring, or a seccomp filter hides it; Perch needs "
+                  "6.1 or newer",
+                  kernel);
+  } else if (error.code == Errc::kUnsupported) {
+    std::snprintf(text, sizeof(text), "kernel %s lacks an io_uring feature (%s); Perch needs 6.1 or newer",
+                  kernel, std::strerror(number));
   } else if (number == ENOMEM) {
-    std::snprintf(text, sizeof(text), "no memory for an io_uring: raise the memlock limit (ulimit -l, systemd "
+    std::snprintf(text, sizeof(text),
+                  "no memory for an io_uring: raise the memlock limit (ulimit -l, systemd "
                   "LimitMEMLOCK=infinity)");
   } else if (number == EMFILE || number == ENFILE) {
-    std::snprintf(text, sizeof(text), "the table of sockets is larger than the descriptor limit: raise it "
+    std::snprintf(text, sizeof(text),
+                  "the table of sockets is larger than the descriptor limit: raise it "
                   "(ulimit -n, systemd LimitNOFILE)");
   } else {
     std::snprintf(text, sizeof(text), "io_uring on kernel %s failed: %s", kernel, std::strerror(number));

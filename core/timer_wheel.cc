@@ -57,8 +57,8 @@ void TimerWheel::disarm(Timer& timer) {
   TimerNode* neighbour = timer.next == timer.prev ? timer.next : nullptr;
   unlink(timer);
   --size_;
-  // With one neighbour on both sides that was the list's head: the slot is empty now. Its index follows from its
-  // address, so that a timer need not carry it.
+  // With one neighbour on both sides that was the list's head: the slot is empty now. Its index follows from
+  // its address, so that a timer need not carry it.
   const TimerNode* first = &slots_.front().front();
   const TimerNode* last = &slots_.back().back();
   if (neighbour != nullptr && neighbour >= first && neighbour <= last) {
@@ -67,8 +67,8 @@ void TimerWheel::disarm(Timer& timer) {
   }
 }
 
-// The level is the highest byte in which the deadline differs from now. So every timer of a level is due before
-// every timer of the level above, and only slots ahead of now's own are occupied.
+// The level is the highest byte in which the deadline differs from now. So every timer of a level is due
+// before every timer of the level above, and only slots ahead of now's own are occupied.
 void TimerWheel::place(Timer& timer) {
   const uint64_t deadline_ms = timer.deadline_ms;
   if (deadline_ms <= now_ms_) return push_back(due_, timer);

@@ -1,8 +1,8 @@
 // TimerWheel keeps deadlines of a million objects in intrusive lists: O(1) arm, disarm and expiry, 24 bytes
 // each, no allocation. Four levels of 256 slots (Varghese, Lauck 1987, scheme 7).
 //
-// ON: one core. TIME: milliseconds of any clock that does not go back; a deadline fires in the first advance()
-// whose `now` is at or after it, never before.
+// ON: one core. TIME: milliseconds of any clock that does not go back; a deadline fires in the first
+// advance() whose `now` is at or after it, never before.
 // LIFETIME: a Timer must be disarmed before it is destroyed; its destructor checks that.
 #pragma once
 #include <array>
@@ -33,12 +33,14 @@ class TimerWheel {
   TimerWheel& operator=(const TimerWheel&) = delete;
   void arm(Timer& timer, uint64_t deadline_ms);  // rearms if armed
   void disarm(Timer& timer);                     // not armed: nothing
-  // Takes every timer whose deadline is <= now off the wheel and calls `fire(timer)`, which may arm and disarm any.
+  // Takes every timer whose deadline is <= now off the wheel and calls `fire(timer)`, which may arm and disarm
+  // any.
   template <typename Fire>
   void advance(uint64_t now_ms, Fire&& fire) {
     while (Timer* timer = pop_due(now_ms)) fire(*timer);
   }
-  // Milliseconds until something may be due: never later than the next deadline, UINT64_MAX if nothing is armed.
+  // Milliseconds until something may be due: never later than the next deadline, UINT64_MAX if nothing is
+  // armed.
   uint64_t ms_to_next(uint64_t now_ms) const;
   size_t size() const { return size_; }
 

@@ -100,7 +100,8 @@ TEST(Mesh, OverflowKeepsOrder) {
     uint64_t posted = 0;
     bool all = false;
     while (posted < kHops || !all) {
-      for (uint64_t end = std::min(posted + 100, kHops); posted < end; ++posted) endpoint.post(1, count(posted));
+      for (uint64_t end = std::min(posted + 100, kHops); posted < end; ++posted)
+        endpoint.post(1, count(posted));
       all = endpoint.publish();
       EXPECT_EQ(all, endpoint.num_waiting_to_publish() == 0);
       ring->wait(completions, 0);
@@ -147,7 +148,8 @@ TEST(Mesh, HopsToOneselfAreDrainedLikeOthersButNotInTheSameCall) {
     EXPECT_EQ(endpoint.drain([&](const Hop& hop) {
       EXPECT_EQ(hop.as<Count>().value, i);
       if (i < 2) endpoint.post(0, count(i + 1));
-    }), 1u);
+    }),
+              1u);
   }
   EXPECT_EQ(endpoint.drain([](const Hop&) {}), 0u);
   EXPECT_TRUE(endpoint.may_sleep());

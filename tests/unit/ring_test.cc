@@ -63,7 +63,8 @@ struct Peer {
   explicit Peer(const Listener& listener) : descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     timeval limit{5, 0};
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    EXPECT_EQ(::connect(descriptor, reinterpret_cast<const sockaddr*>(&listener.address), sizeof(sockaddr_in)), 0);
+    EXPECT_EQ(
+        ::connect(descriptor, reinterpret_cast<const sockaddr*>(&listener.address), sizeof(sockaddr_in)), 0);
   }
   Peer(const Peer&) = delete;
   ~Peer() { close(); }
@@ -226,14 +227,14 @@ TEST(Ring, ShutdownEndsAnArmedPollAndCompletesNothingElse) {
   EXPECT_EQ(expect(*ring, 3).result, 0);
 }
 
-// The kernel's worker looks the slot up when it runs: a slot that is closed and taken again at once must not be
-// shut down in its new life.
+// The kernel's worker looks the slot up when it runs: a slot that is closed and taken again at once must not
+// be shut down in its new life.
 TEST(Ring, ShutdownThenCloseNeverHitsTheNextOwnerOfTheSlot) {
   RingOptions options = small();
   options.sockets = 1;
   auto ring = make_ring(options);
   Listener listener;
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 1000; ++round) {
     Peer first(listener);
     const Socket socket = accept_one(*ring, listener);
     ASSERT_EQ(socket, 0u);
@@ -311,7 +312,8 @@ TEST(Ring, ConnectWithAndWithoutALocalAddress) {
   auto& local_in = reinterpret_cast<sockaddr_in&>(local);
   local_in.sin_family = AF_INET;
   local_in.sin_addr.s_addr = inet_addr("127.0.0.2");
-  for (const sockaddr_storage* from : {static_cast<const sockaddr_storage*>(nullptr), &std::as_const(local)}) {
+  for (const sockaddr_storage* from :
+       {static_cast<const sockaddr_storage*>(nullptr), &std::as_const(local)}) {
     PeerAddress address;
     ring->accept(listener.descriptor, &address, 1);
     ring->connect(listener.address, from, 2);

@@ -23,8 +23,8 @@ using Deadlines = std::vector<uint64_t>;
 TEST(TimerWheel, FiresAtItsDeadlineAndNotBefore) {
   TimerWheel wheel(1000);
   Timer timer;
-  for (uint64_t distance : {1ull, 2ull, 255ull, 256ull, 257ull, 65535ull, 65536ull, 1ull << 24, (1ull << 32) - 1,
-                            1ull << 32, (1ull << 32) + 1, 1ull << 40}) {
+  for (uint64_t distance : {1ull, 2ull, 255ull, 256ull, 257ull, 65535ull, 65536ull, 1ull << 24,
+                            (1ull << 32) - 1, 1ull << 32, (1ull << 32) + 1, 1ull << 40}) {
     TimerWheel fresh(1000);
     fresh.arm(timer, 1000 + distance);
     EXPECT_EQ(fresh.size(), 1u);
