@@ -1,11 +1,13 @@
-// perch-relay: bytes in, bytes out, no logic. What any server built on core/ring has to pay for a frame; perchd's
-// cost is told as a multiple of this.
+// perch-relay: bytes in, bytes out, no logic. What any server built on core/ring has to pay for a frame;
+// perchd's cost is told as a multiple of this.
 //
-// The first 8 bytes of a connection are two little-endian 32-bit numbers: its own name and the name of the connection
-// that gets everything that follows. Bytes for a name that is not there yet wait. Never use it on a network: nothing
-// is limited and nobody is asked who they are.
+// The first 8 bytes of a connection are two little-endian 32-bit numbers: its own name and the name of the
+// connection that gets everything that follows. Bytes for a name that is not there yet wait. Never use it on
+// a network: nothing is limited and nobody is asked who they are.
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -78,6 +80,9 @@ class Relay {
     if (done.has_buffer) {
       forward(socket, done.bytes);
       ring_.give_back(done.buffer);
+      if (done.bytes.size() == RingOptions{}.buffer_bytes) {  // there is more
+        return ring_.receive(socket, user_data(Op::kReceive, socket));
+      }
     }
     ring_.poll_readable(socket, user_data(Op::kPoll, socket));
   }
@@ -134,7 +139,8 @@ int main(int argc, char** argv) {
   const auto connections = static_cast<uint32_t>(argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 16384);
   const auto listener = perch::net::open_listener(address, false);
   if (!listener.ok() || connections == 0) {
-    std::fprintf(stderr, "usage: perch-relay [ADDRESS:PORT [CONNECTIONS]]; cannot listen on %s\n", address.c_str());
+    std::fprintf(stderr, "usage: perch-relay [ADDRESS:PORT [CONNECTIONS]]; cannot listen on %s\n",
+                 address.c_str());
     return 2;
   }
   const auto port = perch::net::local_port(*listener);
@@ -142,7 +148,8 @@ int main(int argc, char** argv) {
   options.sockets = connections;
   const auto ring = perch::make_uring(options);
   if (!ring.ok() || !port.ok()) {
-    std::fprintf(stderr, "perch-relay: %s\n", ring.ok() ? "no port" : perch::explain_ring_error(ring.error()));
+    const char* why = ring.ok() ? "no port" : perch::explain_ring_error(ring.error());
+    std::fprintf(stderr, "perch-relay: %s\n", why);
     return 2;
   }
   std::signal(SIGPIPE, SIG_IGN);
