@@ -139,6 +139,8 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
   const wire::Frame& frame = **checked;
   Bound* at = bound(id);
   if (at == nullptr) {
+    if (frame.payload_type() >= wire::Payload::Presence)
+      return fail(id, wire::ErrorCode::UnknownFrame, "this server does not know this frame yet");
     if (frame.payload_type() != wire::Payload::Hello) return fail(id, wire::ErrorCode::State, "log in first");
     return on_hello(id, frame);
   }
@@ -184,8 +186,15 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
 
 void Core::on_violation(net::ConnId id, net::CloseReason reason) {
   ++counters_.protocol_errors;
-  PERCH_CHECK(reason == net::CloseReason::kBadFrame);  // deadlines close without a word: nobody is listening
-  net_.send(id, frames_.make(codec::error(wire::ErrorCode::Malformed, "a frame's length is out of bounds")));
+  wire::ErrorCode code = wire::ErrorCode::Malformed;
+  const char* text = "a frame's length is out of bounds";
+  switch (reason) {
+    case net::CloseReason::kLoginTimeout: code = wire::ErrorCode::LoginTimeout; text = "no login in time"; break;
+    case net::CloseReason::kFrameTimeout: code = wire::ErrorCode::FrameTimeout; text = "a frame was not finished in time"; break;
+    case net::CloseReason::kSilence: code = wire::ErrorCode::Idle; text = "nothing was heard for too long"; break;
+    default: break;
+  }
+  net_.send(id, frames_.make(codec::error(code, text)));
 }
 
 void Core::on_closed(net::ConnId id, net::CloseReason) {

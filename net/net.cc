@@ -48,7 +48,7 @@ struct Net::State {
   }
   void arm_accepts() { acceptor.arm(limits.connections_max - table.size(), now_ms()); }
 
-  Connection* admit(Socket socket, bool logged_in);
+  Connection* admit(Socket socket, bool awaiting);
   void poll(Connection& c);
   void receive(Connection& c);
   void read_on(Connection& c, bool at_once);
@@ -57,7 +57,7 @@ struct Net::State {
   void feed(Connection& c, MutableBytes bytes);
   bool hand_over(Connection& c, MutableBytes frame);
 
-  void violate(Connection& c);
+  void violate(Connection& c, CloseReason reason = CloseReason::kBadFrame);
   void begin_close(Connection& c, CloseReason reason);
   void abort(Connection& c, CloseReason reason);
   void close_if_quiet(Connection& c);
@@ -107,10 +107,10 @@ void Net::State::on_deadline(Connection& c, uint64_t now) {
       if (c.sending != nullptr && over(c.progress_ms, limits.send_stall_ms_max))
         return abort(c, CloseReason::kSendStall);
       if (reads && c.framer.in_frame() && over(c.frame_ms, limits.frame_ms_max))
-        return abort(c, CloseReason::kFrameTimeout);
-      if (!c.logged_in && over(c.heard_ms, limits.login_ms_max)) return abort(c, CloseReason::kLoginTimeout);
+        return violate(c, CloseReason::kFrameTimeout);
+      if (!c.logged_in && over(c.heard_ms, limits.login_ms_max)) return violate(c, CloseReason::kLoginTimeout);
       if (c.logged_in && reads && over(c.heard_ms, limits.silence_ms_max))
-        return abort(c, CloseReason::kSilence);
+        return violate(c, CloseReason::kSilence);
       break;
     }
     case ConnectionState::kFlushing:
@@ -125,7 +125,7 @@ void Net::State::on_deadline(Connection& c, uint64_t now) {
 // --- reading -----------------------------------------------------------------------------------------------
 
 // Null: the table is full and the socket is closed again.
-Connection* Net::State::admit(Socket socket, bool logged_in) {
+Connection* Net::State::admit(Socket socket, bool awaiting) {
   Connection* c = table.take();
   if (c == nullptr) {
     ring.close(socket, Operation{OperationKind::kClose, 0, kNobody}.user_data());
@@ -133,10 +133,10 @@ Connection* Net::State::admit(Socket socket, bool logged_in) {
   }
   c->state = ConnectionState::kOpen;
   c->socket = socket;
-  c->logged_in = logged_in;
+  c->awaiting = awaiting;
   c->heard_ms = stamp();
-  expect_by(*c, now_ms() + (logged_in ? limits.silence_ms_max : limits.login_ms_max));
-  poll(*c);
+  expect_by(*c, now_ms() + limits.login_ms_max);
+  if (!awaiting) poll(*c);
   return c;
 }
 
@@ -276,12 +276,13 @@ void Net::State::on_sent(Connection& c, int32_t result) {
 
 // --- ending ------------------------------------------------------------------------------------------------
 
-void Net::State::violate(Connection& c) {
+// REQUIRES: kOpen
+void Net::State::violate(Connection& c, CloseReason reason) {
   c.violated = true;
-  c.reason = CloseReason::kBadFrame;
+  c.reason = reason;
   c.move_pending = false;
-  handler.on_violation(c.id(), CloseReason::kBadFrame);
-  if (c.state == ConnectionState::kOpen) begin_close(c, CloseReason::kBadFrame);
+  handler.on_violation(c.id(), reason);
+  if (c.state == ConnectionState::kOpen) begin_close(c, reason);
 }
 
 // Closes once everything queued is sent. REQUIRES: kOpen

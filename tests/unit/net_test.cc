@@ -575,6 +575,22 @@ TEST_F(NetTest, PausedReadingIsNotSilence) {
   EXPECT_THAT(handler.closed, ElementsAre(CloseReason::kSilence));
 }
 
+TEST_F(NetTest, ADeadlineIsToldBeforeTheClose) {
+  handler.violation_hook = [&](ConnId id) { EXPECT_TRUE(net().send(id, frame(wire('e')))); };
+  const Socket silent = accepted();
+  pass(limits.login_ms_max);
+  const Peered in_frame = logged_in();
+  peer(in_frame.socket).inbound = wire('a').substr(0, 5);
+  turns();
+  pass(limits.frame_ms_max);
+  const Peered idle = logged_in();
+  pass(limits.silence_ms_max);
+  EXPECT_THAT(handler.violations,
+              ElementsAre(CloseReason::kLoginTimeout, CloseReason::kFrameTimeout, CloseReason::kSilence));
+  EXPECT_EQ(handler.closed, handler.violations);
+  for (const Socket socket : {silent, in_frame.socket, idle.socket}) EXPECT_EQ(ring.gone[socket].sent, wire('e'));
+}
+
 TEST_F(NetTest, LengthsOutOfBoundsAreViolations) {
   limits.hello_bytes_max = 100;
   limits.frame_bytes_max = 200;
@@ -723,10 +739,13 @@ TEST_F(NetTest, CloseWhileMovingCountsIfTheMoveFails) {
   EXPECT_EQ(handler.closed.size(), 1u);
 }
 
-TEST_F(NetTest, AdoptedConnectionsAreLoggedIn) {
+TEST_F(NetTest, AdoptedConnectionsAreReadOnceLoggedIn) {
   ring.peers[5].inbound = wire('a', limits.hello_bytes_max + 1) + wire('b');
   const ConnId id = net().adopt(5);
   ASSERT_TRUE(id.valid());
+  turns();
+  EXPECT_THAT(handler.frames, IsEmpty());
+  net().logged_in(id);
   turns();
   EXPECT_EQ(handler.frames.size(), 2u);
   pass(limits.login_ms_max * 2);
@@ -734,6 +753,13 @@ TEST_F(NetTest, AdoptedConnectionsAreLoggedIn) {
   net().close(id);
   turns();
   EXPECT_THAT(handler.closed, ElementsAre(CloseReason::kLocal));
+}
+
+TEST_F(NetTest, AdoptedConnectionsHaveTheLoginDeadline) {
+  ring.peers[5] = {};
+  ASSERT_TRUE(net().adopt(5).valid());
+  pass(limits.login_ms_max * 2);
+  EXPECT_THAT(handler.closed, ElementsAre(CloseReason::kLoginTimeout));
 }
 
 TEST_F(NetTest, AtConnectionsMaxNothingIsAccepted) {
