@@ -478,13 +478,14 @@ Result<void> Writer::write_account(StoreOp& op, Outcome& outcome) {
   UserId id = op.user_row.id;
   if (!op.handle.empty()) {
     if (op.handle.size() > kHandleBytesMax) return {};
-    id = 0;
     auto value = journal_.get(kHandlesTable, bytes_of(op.handle));
     if (!value && value.error().code != Errc::kNotFound) return value.error();
     if (value) {
       auto found = unpack_number(bytes_of(op.handle), *value);
       if (!found) return found.error();
-      id = *found;
+      // Who is named by id stays that user, without a handle that is somebody else's.
+      if (id == 0) id = *found;
+      else if (id != *found) op.handle.clear();
     }
   } else if (id == 0) {
     return {};

@@ -304,7 +304,19 @@ TEST_F(StoreTest, Accounts) {
   EXPECT_EQ(apply(by_id), Status::kNotFound);
   by_id.create = true;
   EXPECT_EQ(apply(by_id), Status::kDone);
+  // An id with a handle is that id: it gets the handle if that is free, and is never taken for its owner.
+  for (const auto& [id, handle] : {std::pair<UserId, std::string>{4712, "cid"}, {4713, "ann"}}) {
+    StoreOp both_named;
+    both_named.kind = OpKind::kAccount;
+    both_named.user_row.id = id;
+    both_named.handle = handle;
+    both_named.create = true;
+    EXPECT_EQ(apply(both_named), Status::kDone);
+    EXPECT_EQ(both_named.user_row.id, id);
+  }
   open();
+  EXPECT_EQ(*reader_->handle("cid"), 4712u);
+  EXPECT_EQ(reader_->user(4713)->handle, "");
   EXPECT_EQ(*reader_->handle("ann"), ann);
   EXPECT_EQ(reader_->handle("eve").error().code, Errc::kNotFound);
   auto row = reader_->user(ann);
