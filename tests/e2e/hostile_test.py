@@ -1,0 +1,660 @@
+#!/usr/bin/python3
+"""Hostile clients: every error and every rejection of PROTOCOL.md that a version 1 server can answer, over raw TCP.
+
+Each attack is checked for its exact answer, and after each an honest sender, an honest recipient and a new login must
+get what they always get. All attacks run against one reactor and against two, where logins move between cores. At the
+end every server must drain on SIGTERM with exit status 0.
+
+Not here, because they need longer waits than a test should take: Idle (75 s) and SlowReader (60 s); the unit tests of
+net cover both deadlines on a simulated clock.
+"""
+import json
+import pathlib
+import random
+import shutil
+import signal
+import struct
+import sys
+import tempfile
+import time
+import unittest
+from importlib import import_module
+
+import flatbuffers
+
+import wire
+from wire import frame, hello, jwt, message, sized, token
+
+ADA, BOB, EVE = 1, 2, 666
+HS256 = {"alg": "HS256", "typ": "JWT", "kid": "dev"}
+OUT_OF_BOUNDS = ("Malformed", "TooLarge")  # a server may say either of a length
+
+
+def claims(**more) -> dict:
+    return {"sub": str(EVE), "dev": "d", "exp": int(time.time()) + 3600, **more}
+
+
+def without(name: str) -> dict:
+    return {key: value for key, value in claims().items() if key != name}
+
+
+def u32(data: bytes, at: int, value: int) -> bytes:
+    return data[:at] + struct.pack("<I", value) + data[at + 4:]
+
+
+def with_size(data: bytes) -> bytes:
+    """`data` behind its first four bytes, with the length that it has now."""
+    return sized(len(data) - 4) + data[4:]
+
+
+def shifted_route(data: bytes, by: int) -> bytes:
+    """The Route moved by changing where the root's vtable says it is."""
+    root = 4 + struct.unpack_from("<I", data, 4)[0]
+    vtable = root - struct.unpack_from("<i", data, root)[0]
+    offset = struct.unpack_from("<H", data, vtable + 4)[0]
+    assert offset + by > 0
+    return data[:vtable + 4] + struct.pack("<H", offset + by) + data[vtable + 6:]
+
+
+def media(num: int) -> bytes:
+    """A Message with `num` tables in its media vector, from the generated code alone."""
+    refs, messages, frames = (import_module(f"perch.wire.{name}") for name in ("MediaRef", "Message", "Frame"))
+    builder = flatbuffers.Builder(1024)
+    tables = []
+    for _ in range(num):
+        refs.MediaRefStart(builder)
+        refs.MediaRefAddBytes(builder, 1)
+        tables.append(refs.MediaRefEnd(builder))
+    messages.MessageStartMediaVector(builder, num)
+    for table in tables:
+        builder.PrependUOffsetTRelative(table)
+    vector = builder.EndVector()
+    body = builder.CreateByteVector(b"x")
+    messages.MessageStart(builder)
+    messages.MessageAddBody(builder, body)
+    messages.MessageAddMedia(builder, vector)
+    payload = messages.MessageEnd(builder)
+    frames.FrameStart(builder)
+    route = import_module("perch.wire.Route").CreateRoute(builder, BOB, 7, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    frames.FrameAddRoute(builder, route)
+    frames.FrameAddPayloadType(builder, wire.PAYLOAD_IDS["Message"])
+    frames.FrameAddPayload(builder, payload)
+    builder.FinishSizePrefixed(frames.FrameEnd(builder), file_identifier=b"PRC1")
+    return bytes(builder.Output())
+
+
+MALFORMED_ANYWHERE = {
+    "zeros": sized(60) + bytes(60),
+    "ones": sized(60) + b"\xff" * 60,
+    "text": sized(60) + b"GET / HTTP/1.1\r\nHost: example.org\r\nUser-Agent: none\r\n\r\n".ljust(60),
+    "smallest frame, empty": sized(16) + bytes.fromhex("08000000") + b"PRC1" + bytes(8),
+    "another identifier": frame("Ping", nonce=1, identifier=b"PRC2"),
+    "no identifier": u32(frame("Ping", nonce=1), 8, 0),
+    "root offset 0": u32(frame("Ping", nonce=1), 4, 0),
+    "root offset at the end": u32(frame("Ping", nonce=1), 4, len(frame("Ping", nonce=1)) - 4),
+    "root offset outside": u32(frame("Ping", nonce=1), 4, 5000),
+    "root offset 2^31": u32(frame("Ping", nonce=1), 4, 2**31),
+    "root offset 2^32-1": u32(frame("Ping", nonce=1), 4, 2**32 - 1),
+    "misaligned: four bytes before an ordinary buffer": sized(56) + bytes(4) + frame("Ping", nonce=1)[4:],
+    "union of type none": frame("Ping", nonce=1, payload_type=0),
+    "union without a table": frame("Ping", table=False),
+    "union of another type": frame("Ping", nonce=1, payload_type=wire.PAYLOAD_IDS["Hello"]),
+    "cut in half": with_size(frame("Ping", nonce=1)[:28]),
+    "Hello without token": frame("Hello", origin=1),
+    "Refresh without token": frame("Refresh"),
+    "Resolve without handle": frame("Resolve", request=1),
+    "agent over 128 bytes": hello(EVE, agent="a" * 129),
+    "token over 3584 bytes": hello(EVE, token="a" * 3585),
+    "handle over 64 bytes": frame("Resolve", handle="h" * 65),
+    "Message without body": frame("Message", route=dict(to=BOB, origin=7, seq=1)),
+    "Message without route": frame("Message", body=b"x"),
+    "Read without route": frame("Read", up_to=1),
+    "Route over the root's fields": shifted_route(message(BOB, 1), -8),
+    "Route over what follows": shifted_route(message(BOB, 1), 8),
+    "65 media tables": media(65),
+}
+CLIENT_FRAMES = {
+    "Message": message(BOB, 1), "Read": frame("Read", route=dict(to=BOB, origin=7, seq=1), up_to=1),
+    "Confirm": frame("Confirm", count=0), "Ping": frame("Ping", nonce=1), "Refresh": frame("Refresh", token=token(EVE)),
+    "Resolve": frame("Resolve", handle="ada"),
+}
+SERVER_FRAMES = {
+    "Welcome": frame("Welcome", version=1), "Refreshed": frame("Refreshed"), "Pong": frame("Pong", nonce=1),
+    "Goaway": frame("Goaway", jitter_ms=1), "Error": frame("Error", code=1), "Resolved": frame("Resolved", handle="ada"),
+    "Result": frame("Result", origin=7, seq=1), "Rejected": frame("Rejected", seq=1), "Hold": frame("Hold", seq=1),
+    "Receipt": frame("Receipt", peer=BOB), "Expired": frame("Expired", peer=BOB),
+}
+UNKNOWN_FRAMES = {name: frame(name) for name in ("Presence", "Typing", "CallSignal", "KeyBundle", "GroupChange")}
+UNKNOWN_FRAMES |= {f"payload {number}": frame("Ping", nonce=1, payload_type=number) for number in (24, 99, 255)}
+BAD_TOKENS = {
+    "empty": "", "one part": "a", "two parts": "a.b", "four parts": token(EVE) + ".a", "three dots": "...",
+    "no base64": "!.!.!", "padding": token(EVE) + "=", "signature cut": token(EVE)[:-2],
+    "forged": jwt(HS256, claims(), b"x" * 32),
+    "other payload, old signature": ".".join(
+        [token(EVE).split(".")[0], token(ADA).split(".")[1], token(EVE).split(".")[2]]),
+    "alg none, no signature": jwt({"alg": "none", "kid": "dev"}, claims(), None),
+    "alg none, signed": jwt({"alg": "none", "kid": "dev"}, claims()),
+    "alg EdDSA, signed by the secret": jwt({"alg": "EdDSA", "kid": "dev"}, claims()),
+    "alg HS512": jwt({"alg": "HS512", "kid": "dev"}, claims()),
+    "alg in small letters": jwt({"alg": "hs256", "kid": "dev"}, claims()),
+    "no alg": jwt({"kid": "dev"}, claims()),
+    "unknown key": jwt({"alg": "HS256", "kid": "other"}, claims()),
+    "kid no string": jwt({"alg": "HS256", "kid": 1}, claims()),
+    "crit": jwt({**HS256, "crit": ["exp"]}, claims()),
+    "payload no JSON": jwt(HS256, b"{"), "payload a list": jwt(HS256, b"[]"),
+    "payload deep": jwt(HS256, json.dumps(claims()).encode()[:-1] + b', "x":' + b"[" * 900 + b"]" * 900 + b"}"),
+    "a claim twice": jwt(HS256, json.dumps(claims()).encode()[:-1] + b', "sub": "1"}'),
+    "no sub": jwt(HS256, without("sub")), "no dev": jwt(HS256, without("dev")), "no exp": jwt(HS256, without("exp")),
+    "sub empty": jwt(HS256, claims(sub="")), "sub 65 bytes": jwt(HS256, claims(sub="s" * 65)),
+    "dev empty": jwt(HS256, claims(dev="")), "dev 65 bytes": jwt(HS256, claims(dev="d" * 65)),
+    "dev with control characters": jwt(HS256, claims(dev="d\x1b[2J")),
+    "exp a string": jwt(HS256, claims(exp="tomorrow")), "exp below 0": jwt(HS256, claims(exp=-1)),
+    "exp out of range": jwt(HS256, claims(exp=2**63)),
+    "not valid yet": jwt(HS256, claims(nbf=int(time.time()) + 3600)),
+    "handle in capitals": jwt(HS256, claims(handle="ADA")), "handle 33 bytes": jwt(HS256, claims(handle="h" * 33)),
+    "over 3 KiB": jwt(HS256, claims(x="x" * 2300)),
+}
+
+
+class Hostile:
+    """What is attacked: self.server, with honest Ada and Bob online on it. Subclasses say how it is started."""
+
+    flags = ("--accounts-auto",)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = wire.Server(*cls.flags)
+        cls.meet()
+
+    @classmethod
+    def meet(cls):
+        cls.ada = cls.server.login(ADA, "honest")
+        cls.bob = cls.server.login(BOB, "honest")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.ada.close()
+        cls.bob.close()
+        status = cls.server.stop()
+        assert status == 0, f"exit status {status} instead of a drain"
+
+    def tearDown(self):
+        self.honest()
+
+    def honest(self):
+        """The people who use the server notice nothing."""
+        self.assertTrue(self.server.alive(), "the server is gone")
+        body = random.randbytes(20)
+        seq = self.ada.message(BOB, body)
+        got = self.bob.take()
+        self.assertEqual((got.body, got.route.from_, got.route.seq), (body, ADA, seq))
+        result = self.ada.until("Result", seq=seq)
+        self.assertEqual((result.origin, result.number), (self.ada.origin, got.route.number))
+        with self.server.login(3, "new connection") as third:
+            third.ping()
+
+    def refused(self, data: bytes, *codes: str, device: wire.Device | None = None):
+        """`data`, on a connection that is not logged in or on the device's, is answered by one of the codes and the end."""
+        with device or self.server.connect() as connection:
+            connection.send_or_gone(data)
+            error = connection.error()
+        self.assertIn(error.name, codes)
+        self.honest()
+        return error
+
+    def each(self, attacks: dict[str, bytes], *codes: str, logged_in: bool = False):
+        for name, data in attacks.items():
+            with self.subTest(name, logged_in=logged_in):
+                self.refused(data, *codes, device=self.server.login(EVE) if logged_in else None)
+
+
+class Attacks(Hostile):
+    # ---- bytes ---------------------------------------------------------------------------------------------
+
+    def test_malformed(self):
+        self.each(MALFORMED_ANYWHERE, "Malformed")
+        self.each(MALFORMED_ANYWHERE, "Malformed", logged_in=True)
+
+    def test_frames_of_random_bytes(self):
+        rng = random.Random(4711)
+        for i in range(40):
+            data = rng.randbytes(rng.randrange(16, 400))
+            self.refused(sized(len(data)) + data[:4] + b"PRC1" + data[8:], "Malformed", "UnknownFrame",
+                         device=self.server.login(EVE) if i % 2 else None)
+
+    def test_one_byte_changed(self):
+        """Whatever it has become, it is answered or passed on, and the server reads on or says why not."""
+        good = message(EVE, 1, b"to myself", closed=1)
+        ends = 0
+        for at in range(4, len(good)):
+            bad = good[:at] + bytes([good[at] ^ (0x80 if at % 2 else 0x7f)]) + good[at + 1:]
+            with self.server.login(EVE) as device:
+                device.send_or_gone(bad + frame("Ping", nonce=99))
+                while True:
+                    got = device.receive()
+                    self.assertIsNotNone(got, f"closed without a word, byte {at}")
+                    if got.kind == "Pong":
+                        break
+                    if got.kind == "Error":
+                        self.assertIn(wire.ERRORS[got.code], ("Malformed", "UnknownFrame", "State"))
+                        ends += 1
+                        break
+            if at % 16 == 0:
+                self.honest()
+        self.assertGreater(ends, 20)
+
+    def test_lengths(self):
+        for limit, logged_in in ((wire.HELLO_BYTES_MAX, False), (wire.FRAME_BYTES_MAX, True)):
+            for length in (0, 1, wire.FRAME_BYTES_MIN - 5, limit - 3, limit - 4 + 2**16, 2**31 - 1, 2**31, 2**32 - 4, 2**32 - 1):
+                for sent in (b"", b"abc"):
+                    with self.subTest(length=length, sent=sent, logged_in=logged_in):
+                        self.refused(sized(length) + sent, *OUT_OF_BOUNDS,
+                                     device=self.server.login(EVE) if logged_in else None)
+            for length in (wire.FRAME_BYTES_MIN - 4, limit - 4):
+                with self.subTest(length=length, logged_in=logged_in):
+                    with (self.server.login(EVE) if logged_in else self.server.connect()) as connection:
+                        connection.send(sized(length) + b"abc")
+                        with self.assertRaises(TimeoutError):
+                            connection.until("Goaway", 0.3)
+
+    def test_a_declared_length_costs_nothing(self):
+        before = self.server.resident_kib()
+        waiting = []
+        for i in range(200):
+            device = self.server.login(EVE + 1 + i)
+            device.send(sized(wire.FRAME_BYTES_MAX - 4) + b"abc")
+            waiting.append(device)
+        self.honest()
+        grown = self.server.resident_kib() - before
+        for device in waiting:
+            device.close()
+        self.assertLess(grown, 200 * 66 // 2)
+
+    def test_largest_frame_and_body(self):
+        with self.server.login(EVE) as device:
+            overhead = len(message(EVE, 1, bytes(wire.BODY_BYTES_MAX))) - wire.BODY_BYTES_MAX
+            size = wire.FRAME_BYTES_MAX - overhead
+            while len(message(EVE, 1, bytes(size))) > wire.FRAME_BYTES_MAX:
+                size -= 1
+            largest = message(EVE, 1, bytes(size), origin=device.origin)
+            self.assertGreater(len(largest), wire.FRAME_BYTES_MAX - 8)
+            device.send(largest)
+            self.assertEqual(wire.REJECTS[device.until("Rejected", seq=1).reason], "TooLarge")
+            device.send(message(EVE, 2, bytes(wire.BODY_BYTES_MAX + 1), origin=device.origin))
+            self.assertEqual(wire.REJECTS[device.until("Rejected", seq=2).reason], "TooLarge")
+            device.send(message(EVE, 3, bytes(wire.BODY_BYTES_MAX), origin=device.origin))
+            device.until("Result", seq=3)
+        largest_and_more = message(EVE, 1, bytes(size + 8))
+        self.assertGreater(len(largest_and_more), wire.FRAME_BYTES_MAX)
+        self.refused(largest_and_more, *OUT_OF_BOUNDS, device=self.server.login(EVE))
+
+    # ---- states --------------------------------------------------------------------------------------------
+
+    def test_before_login(self):
+        self.each(CLIENT_FRAMES | SERVER_FRAMES, "State")
+        self.each(UNKNOWN_FRAMES, "UnknownFrame")
+
+    def test_after_login(self):
+        self.each(SERVER_FRAMES | {"Hello": hello(EVE), "Hello of another": hello(ADA, "honest")}, "State", logged_in=True)
+        self.each(UNKNOWN_FRAMES, "UnknownFrame", logged_in=True)
+
+    def test_bytes_behind_hello(self):
+        for name, more in {"a byte": b"\0", "half a length": b"\x20\0", "Ping": frame("Ping", nonce=1),
+                           "Hello": hello(EVE), "much": bytes(3000)}.items():
+            with self.subTest(name):
+                self.refused(hello(EVE) + more, *OUT_OF_BOUNDS, "State")
+
+    def test_second_hello_while_logging_in(self):
+        for i in range(40):
+            with self.server.connect() as connection:
+                connection.send(hello(3000 + 2 * i))
+                time.sleep(i % 8 / 4000)
+                connection.send_or_gone(hello(3001 + 2 * i))
+                kinds = []
+                while (got := connection.receive()) is not None:
+                    kinds.append(got.kind if got.kind != "Error" else wire.ERRORS[got.code])
+                self.assertIn(kinds, (["Welcome", "State"], ["Malformed"], ["State"]))
+        self.honest()
+
+    def test_an_ended_login_takes_nobodys_place(self):
+        for i in range(100):
+            gone = self.server.connect()
+            gone.send(hello(5000 + i, f"never {i}"))
+            if i % 4 > 1:
+                time.sleep(0.001 * (i % 3))
+            gone.reset() if i % 2 else gone.close()
+            with self.server.login(4) as first, self.server.login(5) as second:
+                time.sleep(0.002)
+                first.ping()
+                second.ping()
+        self.honest()
+
+    def test_version(self):
+        self.refused(hello(EVE, version_min=2, version_max=3), "Version")
+        self.refused(hello(EVE, version_min=0, version_max=0), "Version")
+        with self.server.login(EVE, version_min=0, version_max=9) as device:
+            self.assertEqual(device.welcome.version, 1)
+
+    # ---- tokens and devices --------------------------------------------------------------------------------
+
+    def test_bad_tokens(self):
+        self.each({name: hello(EVE, token=bad) for name, bad in BAD_TOKENS.items()}, "TokenInvalid")
+        self.each({name: frame("Refresh", token=bad) for name, bad in BAD_TOKENS.items()}, "TokenInvalid", logged_in=True)
+
+    def test_token_expired(self):
+        self.refused(hello(EVE, token=token(EVE, seconds=-1)), "TokenExpired")
+        self.refused(hello(EVE, token=jwt(HS256, claims(exp=0))), "TokenExpired")
+        self.refused(hello(EVE, token=jwt(HS256, claims(exp=1), b"x" * 32)), "TokenInvalid")
+
+    def test_refresh(self):
+        for name, fresh in {"another user": token(ADA), "another device": token(EVE, "e"),
+                            "expired": token(EVE, seconds=-1)}.items():
+            with self.subTest(name):
+                self.refused(frame("Refresh", token=fresh), "TokenInvalid", device=self.server.login(EVE))
+        short = token(EVE, seconds=3)
+        ends, stays = self.server.login(EVE, token=short), self.server.login(EVE + 1, token=token(EVE + 1, seconds=3))
+        with ends, stays:
+            stays.send(frame("Refresh", token=token(EVE + 1, seconds=600)))
+            self.assertGreater(stays.until("Refreshed").session_expires_ms, stays.welcome.session_expires_ms)
+            ends.ping()
+            time.sleep(3.1)
+            stays.ping()
+            ends.send(frame("Ping", nonce=1))
+            self.assertEqual(ends.error().name, "SessionExpired")
+
+    def test_device_limit(self):
+        user = 7000
+        for i in range(wire.DEVICES_MAX):
+            self.server.login(user, f"device {i}").close()
+        self.refused(hello(user, "one more"), "DeviceLimit")
+        for i in range(wire.DEVICES_MAX):
+            with self.server.login(user, f"device {i}") as device:
+                self.assertEqual(device.welcome.device, i + 1)
+
+    def test_replaced(self):
+        with self.server.login(EVE) as old, self.server.login(EVE) as new:
+            old.send_or_gone(message(BOB, 1, b"from a session that is over", origin=old.origin))
+            error = old.error()
+            self.assertEqual((error.name, error.origin), ("Replaced", new.origin))
+            new.ping()
+        self.honest()  # and Bob was sent nothing else
+
+    def test_stale_attempt(self):
+        with self.server.login(EVE, origin=77, attempt=5) as device:
+            self.refused(hello(EVE, origin=77, attempt=4), "StaleAttempt")
+            self.refused(hello(EVE, origin=77, attempt=0), "StaleAttempt")
+            device.ping()
+            with self.server.login(EVE, origin=77, attempt=6) as newer:
+                error = device.error()
+                self.assertEqual((error.name, error.origin), ("Replaced", 77))
+                newer.ping()
+
+    # ---- messages ------------------------------------------------------------------------------------------
+
+    def test_window(self):
+        with self.server.login(8010) as sender, self.server.login(8000) as silent:
+            sender.send(b"".join(message(8000, i + 1, b"%d" % i, origin=sender.origin) for i in range(wire.WINDOW)))
+            sender.send(frame("Ping", nonce=5))
+            self.assertEqual(sender.receive().kind, "Pong")  # before any result, and no error
+            sender.send(message(8000, wire.WINDOW + 1, b"too many", origin=sender.origin))
+            self.assertEqual(sender.error().name, "Window")
+            self.honest()
+            for i in range(wire.WINDOW):
+                self.assertEqual(silent.until("Message").body, b"%d" % i)
+            silent.send(frame("Ping", nonce=6))
+            self.assertEqual(silent.receive().kind, "Pong")  # the one too many was not taken
+            with self.server.login(8010, origin=sender.origin, attempt=2) as again:
+                again.send(message(8000, 1, b"0", origin=sender.origin))
+                again.until("Result", seq=1)
+
+    def test_confirm(self):
+        for count in (1, 2**32, 2**64 - 1):
+            self.refused(frame("Confirm", count=count), "Confirm", device=self.server.login(EVE))
+        with self.server.login(8011) as sender, self.server.login(8001) as device:
+            sender.message(8001)
+            device.until("Message")
+            device.send(frame("Confirm", count=2))
+            self.assertEqual(device.error().name, "Confirm")
+            sender.until("Result", seq=1)
+        with self.server.login(8001) as device:
+            device.take()
+            device.send(frame("Confirm", count=0))  # fewer than before is nothing
+            device.ping()
+
+    def test_resolve(self):
+        with self.server.login(8002, token=token(8002, handle="known")) as device:
+            device.send(frame("Resolve", request=1, handle="unknown"))
+            got = device.receive()
+            self.assertEqual((got.kind, wire.ERRORS[got.code], got.request), ("Error", "NotFound", 1))
+            device.send(frame("Resolve", request=2, handle=""))
+            self.assertEqual(wire.ERRORS[device.receive().code], "NotFound")
+            device.send(frame("Resolve", request=3, handle="known"))
+            self.assertEqual(device.until("Resolved", request=3).user, 8002)
+            device.ping()
+
+    def test_rejected(self):
+        with self.server.login(EVE) as device:
+            seq = 0
+            for reason, route in (("NotFound", dict(to=999_999)), ("NotFound", dict(to=0)), ("NotFound", dict(to=2**64 - 1)),
+                                  ("NotMember", dict(to=BOB, scope=1)), ("NotMember", dict(to=BOB, scope=255))):
+                for kind, fields in (("Message", dict(body=b"x")), ("Read", dict(up_to=1))):
+                    with self.subTest(kind, **route):
+                        seq += 1
+                        device.send(frame(kind, route=dict(origin=device.origin, seq=seq, closed=seq, **route), **fields))
+                        got = device.until("Rejected", seq=seq)
+                        self.assertEqual((wire.REJECTS[got.reason], got.origin), (reason, device.origin))
+                        device.ping()
+                        self.honest()
+
+    def test_forged_route(self):
+        """What the server sets is overwritten; a sender cannot speak for somebody else."""
+        with self.server.login(8013) as device, self.server.login(8003) as peer:
+            device.message(8003, b"it is me, Ada", from_=ADA, number=2**64 - 1, time_ms=1, device=9)
+            got = peer.take()
+            self.assertEqual((got.route.from_, got.route.device), (8013, device.welcome.device))
+            self.assertGreater(got.route.time_ms, 1)
+            result = device.until("Result", seq=1)
+            self.assertEqual(got.route.number, result.number)
+            self.assertLess(result.number, 2**63)
+
+    # ---- connections ---------------------------------------------------------------------------------------
+
+    def test_end_at_every_byte_of_hello(self):
+        data = hello(EVE)
+        for size in range(len(data) + 1):
+            connection = self.server.connect()
+            connection.send(data[:size])
+            connection.reset() if size % 2 else connection.close()
+            if size % 32 == 0:
+                self.honest()
+
+    def test_end_at_every_byte_of_a_message(self):
+        with self.server.login(8004) as peer:
+            size_of_all = len(message(8004, 1, b"byte 000"))
+            for size in range(size_of_all + 1):
+                with self.server.login(EVE) as device:
+                    device.send(message(8004, 1, b"byte %3d" % size, origin=device.origin)[:size])
+                    if size == size_of_all:
+                        self.assertEqual(peer.take().body, b"byte %3d" % size)
+                        device.until("Result", seq=1)
+                if size % 32 == 0:
+                    self.honest()
+            peer.ping()
+
+    def test_byte_by_byte(self):
+        with self.server.connect() as connection:
+            for byte in hello(EVE):
+                connection.send(bytes([byte]))
+            self.assertEqual(connection.receive().kind, "Welcome")
+            for byte in frame("Ping", nonce=8):
+                connection.send(bytes([byte]))
+            self.assertEqual(connection.until("Pong").nonce, 8)
+
+    def test_floods(self):
+        for reset in (False, True):
+            silent = [self.server.connect() for _ in range(300)]
+            self.honest()
+            for connection in silent:
+                connection.reset() if reset else connection.close()
+            self.honest()
+        for i in range(300):
+            self.server.connect().reset() if i % 2 else self.server.connect().close()
+        self.honest()
+
+
+class OneReactor(Attacks, unittest.TestCase):
+    flags = ("--accounts-auto", "--reactors", "1")
+
+
+class TwoReactors(Attacks, unittest.TestCase):
+    flags = ("--accounts-auto", "--reactors", "2")
+
+
+class Deadlines(Hostile, unittest.TestCase):
+    def test_login_and_frame_timeouts(self):
+        with self.server.connect(20) as silent, self.server.connect(20) as slow, self.server.login(EVE, timeout=20) as inside:
+            began = time.monotonic()
+            slow.send(hello(EVE)[:50])
+            inside.send(frame("Ping", nonce=1)[:30])
+            self.assertEqual(silent.error().name, "LoginTimeout")
+            self.assertEqual(slow.error().name, "LoginTimeout")
+            self.assertGreater(time.monotonic() - began, 9)
+            self.assertEqual(inside.error().name, "FrameTimeout")
+            self.assertGreater(time.monotonic() - began, 14)
+
+
+class NoAccounts(Hostile, unittest.TestCase):
+    flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="perch-e2e-")
+        data = pathlib.Path(cls.folder) / "data"
+        first = wire.Server("--accounts-auto", data=data)
+        for user in (ADA, BOB, 3):
+            first.login(user, "honest").close()
+        assert first.stop() == 0
+        cls.server = wire.Server(data=data)
+        cls.meet()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        shutil.rmtree(cls.folder)
+
+    def test_no_account(self):
+        self.refused(hello(EVE), "NoAccount")
+        self.refused(hello("nobody"), "NoAccount")
+        self.refused(hello(2**63 - 1), "NoAccount")
+
+
+class Rate(Hostile, unittest.TestCase):
+    flags = ("--accounts-auto", "--rate", "4", "--rate-burst", "6")
+
+    def test_hold(self):
+        with self.server.login(EVE) as device, self.server.login(9000):
+            for seq in range(1, 9):
+                device.send(message(EVE, seq, origin=device.origin))
+            for seq in range(1, 7):
+                device.until("Result", seq=seq)
+            hold = device.receive()
+            self.assertEqual((hold.kind, hold.seq, hold.origin), ("Hold", 7, device.origin))
+            self.assertEqual(wire.HOLDS[hold.reason], "Rate")
+            self.assertGreater(hold.wait_ms, 0)
+            time.sleep(hold.wait_ms / 1000 + 0.3)
+            device.send(message(EVE, 8, origin=device.origin))  # behind the held one: ignored
+            device.send(frame("Ping", nonce=3))
+            self.assertEqual(device.receive().kind, "Pong")
+            device.send(message(EVE, 7, origin=device.origin))
+            device.until("Result", seq=7)
+
+
+class FewConnections(Hostile, unittest.TestCase):
+    flags = ("--accounts-auto", "--connections-per-reactor", "8")
+
+    def test_flood(self):
+        waiting = [self.server.connect() for _ in range(60)]
+        seq = self.ada.message(BOB, b"still here")
+        self.assertEqual(self.bob.take().body, b"still here")
+        self.ada.until("Result", seq=seq)
+        for connection in waiting:
+            connection.close()
+
+
+class FullMailbox(Hostile, unittest.TestCase):
+    flags = ("--accounts-auto", "--rate", "1000000", "--rate-burst", "1000000")
+
+    def test_mailbox_full(self):
+        self.server.login(9001).close()
+        with self.server.login(EVE, timeout=60) as device:
+            for _ in range(16):
+                first, body = device.seq + 1, bytes(wire.BODY_BYTES_MAX - 512)
+                for _ in range(wire.WINDOW):
+                    device.message(9001, body, closed=first)
+                answers = [device.receive() for _ in range(wire.WINDOW)]
+                self.assertTrue(all(got.kind == "Result" for got in answers[:32]))
+            for _ in range(16):
+                device.message(9001, body)
+                got = device.receive()
+                if got.kind == "Rejected":
+                    break
+            self.assertEqual((got.kind, wire.REJECTS.get(getattr(got, "reason", 0))), ("Rejected", "MailboxFull"))
+
+
+class FullStore(Hostile, unittest.TestCase):
+    flags = ("--accounts-auto", "--journal-bytes", str(1 << 20))
+
+    def test_store_full(self):
+        self.server.login(9002).close()
+        with self.server.login(EVE) as device:
+            for _ in range(60):
+                device.message(9002, bytes(32 * 1024))
+                got = device.receive()
+                if got.kind != "Result":
+                    break
+            self.assertEqual((got.kind, wire.HOLDS.get(getattr(got, "reason", 0))), ("Hold", "StoreFull"))
+            self.assertEqual(got.seq, device.seq)
+            device.ping()
+
+    def honest(self):  # nothing is taken any more, but nobody is turned away
+        self.assertTrue(self.server.alive())
+        for device in (self.ada, self.bob):
+            device.ping()
+        with self.server.login(ADA, "honest again") as device:
+            device.ping()
+
+
+class Draining(unittest.TestCase):
+    def test_drain(self):
+        server = wire.Server("--accounts-auto", "--reactors", "2")
+        with server.login(ADA) as ada, server.login(BOB) as bob, server.connect() as late, server.connect() as half:
+            half.send(hello(EVE)[:40])
+            for _ in range(20):
+                ada.message(BOB, closed=1)  # Bob confirms none of them
+            ada.ping()
+            server.process.send_signal(signal.SIGTERM)
+            ada.until("Goaway")
+            ada.send_or_gone(message(BOB, 21, b"late", origin=ada.origin))
+            late.send_or_gone(hello(EVE))
+            results, kinds = 0, []
+            for connection in (ada, late):
+                try:
+                    while (got := connection.receive()) is not None:
+                        results += got.kind == "Result"
+                        if got.kind != "Result":
+                            kinds.append((got.kind, wire.HOLDS.get(getattr(got, "reason", 0)),
+                                          wire.ERRORS.get(getattr(got, "code", 0))))
+                except AssertionError as reset:
+                    self.assertIn("reset", str(reset))
+            self.assertEqual(results, 20)
+            for kind, hold, error in kinds:
+                self.assertIn((kind, hold if kind == "Hold" else error), (("Hold", "Draining"), ("Error", "Busy")))
+        self.assertEqual(server.stop(), 0)
+
+
+if __name__ == "__main__":
+    outcome = unittest.main(exit=False, verbosity=2).result
+    bad = len(outcome.failures) + len(outcome.errors)
+    sys.stderr.flush()
+    print(f"{outcome.testsRun} attacks and their kin, {bad} failed", flush=True)
+    sys.exit(bad != 0 or outcome.testsRun == 0)
