@@ -17,7 +17,7 @@ struct Head {
 };
 static_assert(sizeof(Head) == kBodyBytesMin);
 
-} // namespace
+}  // namespace
 
 Ledger::Ledger(uint64_t run, std::vector<uint32_t> partner)
     : run_(run), partner_(std::move(partner)), senders_(partner_.size()) {}
@@ -33,20 +33,16 @@ void Ledger::compose(uint32_t sender, uint64_t intended_ns, MutableBytes body) {
   std::memcpy(body.data(), &head, sizeof(head));
   senders_[sender].seen.push_back(false);
   ++num_sent_;
-  if (!in_window(intended_ns))
-    return;
+  if (!in_window(intended_ns)) return;
   ++num_intended_in_window_;
   const uint64_t now = system_clock().mono_ns();
   lag_ns_.record(now > intended_ns ? now - intended_ns : 0);
 }
 
-std::optional<uint32_t> Ledger::arrived(uint32_t recipient, Bytes body,
-                                        uint64_t now_ns) {
+std::optional<uint32_t> Ledger::arrived(uint32_t recipient, Bytes body, uint64_t now_ns) {
   Head head{};
-  if (body.size() >= sizeof(head))
-    std::memcpy(&head, body.data(), sizeof(head));
-  if (body.size() < sizeof(head) || head.run != run_ ||
-      head.sender >= senders_.size() ||
+  if (body.size() >= sizeof(head)) std::memcpy(&head, body.data(), sizeof(head));
+  if (body.size() < sizeof(head) || head.run != run_ || head.sender >= senders_.size() ||
       head.seq >= senders_[head.sender].next_seq) {
     ++num_foreign_;
     return std::nullopt;
@@ -55,23 +51,19 @@ std::optional<uint32_t> Ledger::arrived(uint32_t recipient, Bytes body,
     ++num_astray_;
     return std::nullopt;
   }
-  Sender &sender = senders_[head.sender];
+  Sender& sender = senders_[head.sender];
   if (sender.seen[head.seq]) {
     ++num_duplicated_;
     return std::nullopt;
   }
   sender.seen[head.seq] = true;
-  if (head.seq + 1 < sender.highest)
-    ++num_reordered_;
-  if (head.seq + 1 > sender.highest)
-    sender.highest = head.seq + 1;
+  if (head.seq + 1 < sender.highest) ++num_reordered_;
+  if (head.seq + 1 > sender.highest) sender.highest = head.seq + 1;
   ++num_delivered_;
-  if (in_window(now_ns))
-    ++num_delivered_in_window_;
+  if (in_window(now_ns)) ++num_delivered_in_window_;
   if (in_window(head.intended_ns))
-    latency_ns_.record(now_ns > head.intended_ns ? now_ns - head.intended_ns
-                                                 : 0);
+    latency_ns_.record(now_ns > head.intended_ns ? now_ns - head.intended_ns : 0);
   return head.sender;
 }
 
-} // namespace perch::bench
+}  // namespace perch::bench

@@ -17,7 +17,7 @@ namespace perch::bench {
 inline constexpr size_t kBodyBytesMin = 24;
 
 class Ledger {
-public:
+ public:
   // `partner` of each connection gets what it sends; `run` tells this run's
   // messages from those of earlier ones.
   Ledger(uint64_t run, std::vector<uint32_t> partner);
@@ -30,36 +30,25 @@ public:
   void compose(uint32_t sender, uint64_t intended_ns, MutableBytes body);
   // A body came to `recipient`. The sender, unless it is a message of another
   // run or a repetition.
-  std::optional<uint32_t> arrived(uint32_t recipient, Bytes body,
-                                  uint64_t now_ns);
+  std::optional<uint32_t> arrived(uint32_t recipient, Bytes body, uint64_t now_ns);
 
-  uint32_t num_connections() const {
-    return static_cast<uint32_t>(partner_.size());
-  }
+  uint32_t num_connections() const { return static_cast<uint32_t>(partner_.size()); }
   uint32_t partner(uint32_t connection) const { return partner_[connection]; }
   uint64_t num_sent() const { return num_sent_; }
-  uint64_t num_delivered() const { return num_delivered_; } // each message once
+  uint64_t num_delivered() const { return num_delivered_; }  // each message once
   uint64_t num_duplicated() const { return num_duplicated_; }
-  uint64_t num_reordered() const {
-    return num_reordered_;
-  } // came after a later one of its sender
-  uint64_t num_astray() const { return num_astray_; }   // came to somebody else
-  uint64_t num_foreign() const { return num_foreign_; } // of another run
+  uint64_t num_reordered() const { return num_reordered_; }  // came after a later one of its sender
+  uint64_t num_astray() const { return num_astray_; }        // came to somebody else
+  uint64_t num_foreign() const { return num_foreign_; }      // of another run
   uint64_t num_intended_in_window() const { return num_intended_in_window_; }
-  uint64_t num_delivered_in_window() const {
-    return num_delivered_in_window_;
-  } // by arrival
-  const Histogram &latency_ns() const {
-    return latency_ns_;
-  } // of those intended in the window
-  const Histogram &lag_ns() const {
-    return lag_ns_;
-  } // from intended to composed: the generator's own
+  uint64_t num_delivered_in_window() const { return num_delivered_in_window_; }  // by arrival
+  const Histogram& latency_ns() const { return latency_ns_; }  // of those intended in the window
+  const Histogram& lag_ns() const { return lag_ns_; }  // from intended to composed: the generator's own
 
-private:
+ private:
   struct Sender {
     uint32_t next_seq = 0;
-    uint32_t highest = 0; // seq + 1 that has arrived
+    uint32_t highest = 0;  // seq + 1 that has arrived
     std::vector<bool> seen;
   };
   bool in_window(uint64_t ns) const { return ns >= begin_ns_ && ns < end_ns_; }
@@ -68,11 +57,10 @@ private:
   std::vector<uint32_t> partner_;
   std::vector<Sender> senders_;
   uint64_t begin_ns_ = 0, end_ns_ = 0;
-  uint64_t num_sent_ = 0, num_delivered_ = 0, num_duplicated_ = 0,
-           num_reordered_ = 0;
+  uint64_t num_sent_ = 0, num_delivered_ = 0, num_duplicated_ = 0, num_reordered_ = 0;
   uint64_t num_astray_ = 0, num_foreign_ = 0;
   uint64_t num_intended_in_window_ = 0, num_delivered_in_window_ = 0;
   Histogram latency_ns_, lag_ns_;
 };
 
-} // namespace perch::bench
+}  // namespace perch::bench

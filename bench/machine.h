@@ -13,7 +13,7 @@ namespace perch::bench {
 
 struct MachineFacts {
   std::string kernel, cpu, date, commit, build;
-  uint32_t num_cores = 0; // that this process may run on
+  uint32_t num_cores = 0;  // that this process may run on
 };
 MachineFacts machine_facts();
 
@@ -32,33 +32,32 @@ struct CpuTime {
 // Of all threads of a process, in steps of a clock tick (10 ms). ERRORS:
 // kNotFound.
 Result<CpuTime> cpu_of_process(pid_t pid);
-uint64_t resident_bytes_of(pid_t pid); // 0: unknown
+uint64_t resident_bytes_of(pid_t pid);  // 0: unknown
 double cpu_of_this_thread_s();
 
 // A server started for a benchmark. It does not outlive this process, however
 // that ends.
 class ServerProcess {
-public:
+ public:
   ServerProcess() = default;
-  ServerProcess(const ServerProcess &) = delete;
-  ServerProcess &operator=(const ServerProcess &) = delete;
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
   ~ServerProcess() { stop(); }
   // Starts `program`, on `core` unless that is negative, and waits until it
   // prints "listening ADDRESS". Empty: it runs. Else one line that says what is
   // wrong.
-  std::string start(const std::string &program,
-                    const std::vector<std::string> &arguments, int core);
-  const std::string &address() const { return address_; }
+  std::string start(const std::string& program, const std::vector<std::string>& arguments, int core);
+  const std::string& address() const { return address_; }
   pid_t pid() const { return pid_; }
   bool running();
   // SIGTERM; after 15 s SIGKILL. True: it ended by itself with status 0.
   bool stop();
 
-private:
+ private:
   pid_t pid_ = -1;
   int output_ = -1;
   bool ended_well_ = false;
   std::string address_;
 };
 
-} // namespace perch::bench
+}  // namespace perch::bench

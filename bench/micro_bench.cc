@@ -36,15 +36,11 @@ constexpr size_t kBodyBytes = 128;
 
 codec::FrameBytes sample_message() {
   const std::vector<uint8_t> body(kBodyBytes, 0x5a);
-  return codec::message({.to = 42,
-                         .origin = 0x1122334455667788,
-                         .seq = 7,
-                         .closed = 5,
-                         .after = 1 << 20},
-                        0, body);
+  return codec::message({.to = 42, .origin = 0x1122334455667788, .seq = 7, .closed = 5, .after = 1 << 20}, 0,
+                        body);
 }
 
-void count_items(benchmark::State &state, int64_t each = 1) {
+void count_items(benchmark::State& state, int64_t each = 1) {
   state.SetItemsProcessed(state.iterations() * each);
 }
 
@@ -53,10 +49,9 @@ void count_items(benchmark::State &state, int64_t each = 1) {
 // FlatBuffers' verifier takes 12-19 ns for a small frame; the check that no
 // field overlaps the Route, the strings and the union's member come on top:
 // three further tables of the same size.
-void frame_verify(benchmark::State &state) {
+void frame_verify(benchmark::State& state) {
   const codec::FrameBytes frame = sample_message();
-  for (auto _ : state)
-    benchmark::DoNotOptimize(codec::verify(frame).ok());
+  for (auto _ : state) benchmark::DoNotOptimize(codec::verify(frame).ok());
   count_items(state);
   state.SetLabel("sketch: 60 ns");
 }
@@ -64,7 +59,7 @@ BENCHMARK(frame_verify);
 
 // Nine stores into one line that is in the first-level cache, behind two
 // dependent loads.
-void frame_stamp(benchmark::State &state) {
+void frame_stamp(benchmark::State& state) {
   codec::FrameBytes frame = sample_message();
   codec::Stamp stamp{.from = 1, .device = 1, .number = 1, .time_ms = 1};
   for (auto _ : state) {
@@ -79,22 +74,19 @@ BENCHMARK(frame_stamp);
 
 // Whole frames in one chunk are handed out in place: a length, two comparisons
 // and one indirect call each.
-void framer_whole(benchmark::State &state) {
+void framer_whole(benchmark::State& state) {
   const codec::FrameBytes frame = sample_message();
   const auto num = static_cast<size_t>(state.range(0));
   std::vector<uint8_t> chunk;
-  for (size_t i = 0; i < num; ++i)
-    chunk.insert(chunk.end(), frame.begin(), frame.end());
+  for (size_t i = 0; i < num; ++i) chunk.insert(chunk.end(), frame.begin(), frame.end());
   const uint32_t most = Limits{}.frame_bytes_max;
   codec::Framer framer;
   size_t seen = 0;
   for (auto _ : state) {
-    const auto fed =
-        framer.feed(chunk, most, [&seen](MutableBytes) { return ++seen != 0; });
+    const auto fed = framer.feed(chunk, most, [&seen](MutableBytes) { return ++seen != 0; });
     benchmark::DoNotOptimize(fed.ok());
   }
-  if (seen != num * static_cast<size_t>(state.iterations()))
-    state.SkipWithError("frames were lost");
+  if (seen != num * static_cast<size_t>(state.iterations())) state.SkipWithError("frames were lost");
   count_items(state, state.range(0));
   state.SetLabel("sketch: 5 ns a frame");
 }
@@ -102,7 +94,7 @@ BENCHMARK(framer_whole)->Arg(1)->Arg(8);
 
 // A frame cut in two costs an allocation, two copies of 250 bytes and the
 // release.
-void framer_split(benchmark::State &state) {
+void framer_split(benchmark::State& state) {
   codec::FrameBytes frame = sample_message();
   const MutableBytes all(frame);
   const size_t cut = frame.size() / 2;
@@ -113,8 +105,7 @@ void framer_split(benchmark::State &state) {
   for (auto _ : state) {
     const bool first = framer.feed(all.first(cut), most, on_frame).ok();
     const bool second = framer.feed(all.subspan(cut), most, on_frame).ok();
-    if (!first || !second)
-      state.SkipWithError("no frame");
+    if (!first || !second) state.SkipWithError("no frame");
   }
   count_items(state);
   state.SetLabel("sketch: 120 ns");
@@ -126,16 +117,15 @@ BENCHMARK(framer_split);
 // Per hop one cache line written and one read, all in the first two levels of
 // the cache; the two shared indices once a batch. Two cores add one line's
 // transfer, about 50 ns within a cluster, per batch of at least a line.
-void spsc_push_pop(benchmark::State &state) {
+void spsc_push_pop(benchmark::State& state) {
   const auto batch = static_cast<uint32_t>(state.range(0));
   SpscQueue<Hop> queue(1024);
   const Hop hop = Hop::make(1, uint64_t{7});
   uint64_t sum = 0;
   for (auto _ : state) {
-    for (uint32_t i = 0; i < batch; ++i)
-      benchmark::DoNotOptimize(queue.push(hop));
+    for (uint32_t i = 0; i < batch; ++i) benchmark::DoNotOptimize(queue.push(hop));
     queue.publish();
-    while (const Hop *front = queue.front()) {
+    while (const Hop* front = queue.front()) {
       sum += front->kind;
       queue.pop();
     }
@@ -150,7 +140,7 @@ BENCHMARK(spsc_push_pop)->Arg(1)->Arg(64);
 // Two endpoints driven by one thread, so without the line's transfer between
 // cores: the queue, the doorbell (one atomic or, one exchange: 6 ns each), one
 // full fence for the sleep check, one indirect call a hop.
-void mesh_hop(benchmark::State &state) {
+void mesh_hop(benchmark::State& state) {
   const auto batch = static_cast<uint32_t>(state.range(0));
   RingOptions options;
   options.submissions = 16;
@@ -164,18 +154,15 @@ void mesh_hop(benchmark::State &state) {
     return;
   }
   Mesh mesh(2, Limits{}.mesh_slots);
-  MeshEndpoint &from = mesh.endpoint(0);
-  MeshEndpoint &to = mesh.endpoint(1);
+  MeshEndpoint& from = mesh.endpoint(0);
+  MeshEndpoint& to = mesh.endpoint(1);
   from.bind(**first);
   to.bind(**second);
   const Hop hop = Hop::make(1, uint64_t{7});
   uint64_t seen = 0;
-  const std::function<void(const Hop &)> handle = [&seen](const Hop &got) {
-    seen += got.kind;
-  };
+  const std::function<void(const Hop&)> handle = [&seen](const Hop& got) { seen += got.kind; };
   for (auto _ : state) {
-    for (uint32_t i = 0; i < batch; ++i)
-      from.post(1, hop);
+    for (uint32_t i = 0; i < batch; ++i) from.post(1, hop);
     from.publish();
     to.drain(handle);
   }
@@ -191,8 +178,7 @@ BENCHMARK(mesh_hop)->Arg(1)->Arg(64);
 struct Wheel {
   explicit Wheel(size_t num) : timers(num) {}
   ~Wheel() {
-    for (Timer &timer : timers)
-      wheel.disarm(timer);
+    for (Timer& timer : timers) wheel.disarm(timer);
   }
   TimerWheel wheel{0};
   std::vector<Timer> timers;
@@ -201,18 +187,15 @@ struct Wheel {
 // Out of one doubly linked list and into another: up to five lines, of which a
 // million timers leave none in the cache: two misses of 80 ns that overlap,
 // against 10 ns where all is near.
-void timer_rearm(benchmark::State &state) {
+void timer_rearm(benchmark::State& state) {
   Wheel w(static_cast<size_t>(state.range(0)));
   const auto random = seeded_random(1);
-  for (Timer &timer : w.timers)
-    w.wheel.arm(timer, 1 + random->below(75'000));
+  for (Timer& timer : w.timers) w.wheel.arm(timer, 1 + random->below(75'000));
   std::vector<uint32_t> order(1 << 16);
-  for (uint32_t &at : order)
-    at = static_cast<uint32_t>(random->below(w.timers.size()));
+  for (uint32_t& at : order) at = static_cast<uint32_t>(random->below(w.timers.size()));
   size_t i = 0;
   for (auto _ : state) {
-    w.wheel.arm(w.timers[order[i & (order.size() - 1)]],
-                1 + (i * 7919) % 75'000);
+    w.wheel.arm(w.timers[order[i & (order.size() - 1)]], 1 + (i * 7919) % 75'000);
     ++i;
   }
   count_items(state);
@@ -223,16 +206,15 @@ BENCHMARK(timer_rearm)->Arg(1'000)->Arg(1'000'000);
 // One second of a server's life in steps of 1 ms: each timer fires once and is
 // armed again a second later. Each is moved down one level and then taken out:
 // two moves of 10 ns and the call.
-void timer_advance(benchmark::State &state) {
+void timer_advance(benchmark::State& state) {
   Wheel w(static_cast<size_t>(state.range(0)));
   const auto random = seeded_random(2);
-  for (Timer &timer : w.timers)
-    w.wheel.arm(timer, 1 + random->below(1'000));
+  for (Timer& timer : w.timers) w.wheel.arm(timer, 1 + random->below(1'000));
   uint64_t now = 0, fired = 0;
   for (auto _ : state) {
     for (int step = 0; step < 1'000; ++step) {
       ++now;
-      w.wheel.advance(now, [&](Timer &timer) {
+      w.wheel.advance(now, [&](Timer& timer) {
         ++fired;
         w.wheel.arm(timer, now + 1'000);
       });
@@ -247,7 +229,7 @@ BENCHMARK(timer_advance)->Arg(100'000)->Unit(benchmark::kMillisecond);
 
 // HMAC-SHA256 of 200 bytes takes 0.25 us; base64 of three parts and two small
 // JSON documents with a dozen allocations take the rest.
-void token_check(benchmark::State &state) {
+void token_check(benchmark::State& state) {
   const std::string secret(32, 's');
   TokenKeys keys;
   if (!keys.add_hs256("dev", secret).ok()) {
@@ -255,11 +237,9 @@ void token_check(benchmark::State &state) {
     return;
   }
   const uint64_t now_ms = system_clock().wall_ms();
-  const std::string token = mint_hs256(secret, "dev", "42", "phone",
-                                       now_ms / 1000 + 3600, "rosalind");
+  const std::string token = mint_hs256(secret, "dev", "42", "phone", now_ms / 1000 + 3600, "rosalind");
   for (auto _ : state) {
-    if (!keys.check(token, now_ms).ok())
-      state.SkipWithError("refused");
+    if (!keys.check(token, now_ms).ok()) state.SkipWithError("refused");
   }
   count_items(state);
   state.SetLabel("sketch: 3 us");
@@ -269,31 +249,27 @@ BENCHMARK(token_check)->Unit(benchmark::kMicrosecond);
 // ---- store
 
 class ScratchFolder {
-public:
+ public:
   ScratchFolder() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "perch-micro-bench.XXXXXX")
-            .string();
-    if (mkdtemp(pattern.data()) != nullptr)
-      path_ = pattern;
+    std::string pattern = (std::filesystem::temp_directory_path() / "perch-micro-bench.XXXXXX").string();
+    if (mkdtemp(pattern.data()) != nullptr) path_ = pattern;
   }
   ~ScratchFolder() {
     std::error_code ignored;
-    if (!path_.empty())
-      std::filesystem::remove_all(path_, ignored);
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
   }
-  const std::string &path() const { return path_; }
+  const std::string& path() const { return path_; }
 
-private:
+ private:
   std::string path_;
 };
 
 class NothingWaits final : public store::RecoveryVisitor {
-public:
-  void item(const store::RecoveredItem &) override {}
-  void mark(const store::RecoveredMark &) override {}
-  void receipt(const store::RecoveredReceipt &) override {}
-  void expired(const store::RecoveredExpired &) override {}
+ public:
+  void item(const store::RecoveredItem&) override {}
+  void mark(const store::RecoveredMark&) override {}
+  void receipt(const store::RecoveredReceipt&) override {}
+  void expired(const store::RecoveredExpired&) override {}
 };
 
 // A batch is one accepted message of each of so many senders and, in the next
@@ -301,17 +277,15 @@ public:
 // The flush decides: on the disk of a cloud machine 0.3-1 ms, below 1 us where
 // $TMPDIR is a tmpfs. Each operation costs about 1.5 us in LMDB (one append,
 // one record in memory) and its share of the pages written.
-void store_commit(benchmark::State &state) {
+void store_commit(benchmark::State& state) {
   const auto batch = static_cast<size_t>(state.range(0));
   const ScratchFolder folder;
   Limits limits;
   limits.map_bytes = uint64_t{1} << 30;
   limits.table_map_bytes = uint64_t{1} << 30;
-  auto journal = store::open_lmdb(folder.path() + "/journal",
-                                  store::kJournalTableNames, limits.map_bytes);
+  auto journal = store::open_lmdb(folder.path() + "/journal", store::kJournalTableNames, limits.map_bytes);
   auto tables =
-      store::open_lmdb(folder.path() + "/tables", store::kMailboxTableNames,
-                       limits.table_map_bytes);
+      store::open_lmdb(folder.path() + "/tables", store::kMailboxTableNames, limits.table_map_bytes);
   if (folder.path().empty() || !journal.ok() || !tables.ok()) {
     state.SkipWithError("no store could be made in the temporary folder");
     return;
@@ -325,14 +299,14 @@ void store_commit(benchmark::State &state) {
   }
   const codec::FrameBytes frame = sample_message();
   std::vector<store::StoreOp> accepts(batch), confirms(batch);
-  std::vector<store::StoreOp *> accept_batch, confirm_batch;
+  std::vector<store::StoreOp*> accept_batch, confirm_batch;
   uint64_t seq = 0, failed = 0;
   for (auto _ : state) {
     accept_batch.clear();
     confirm_batch.clear();
     for (size_t i = 0; i < batch; ++i) {
       ++seq;
-      store::StoreOp &accept = accepts[i];
+      store::StoreOp& accept = accepts[i];
       accept = store::StoreOp{};
       accept.kind = store::OpKind::kAccept;
       accept.id = {.user = 1 + i, .device = 1, .origin = 9, .seq = seq};
@@ -347,9 +321,8 @@ void store_commit(benchmark::State &state) {
     }
     (*writer)->apply(accept_batch);
     for (size_t i = 0; i < batch; ++i) {
-      if (accepts[i].status != store::Status::kDone)
-        ++failed;
-      store::StoreOp &confirm = confirms[i];
+      if (accepts[i].status != store::Status::kDone) ++failed;
+      store::StoreOp& confirm = confirms[i];
       confirm = store::StoreOp{};
       confirm.kind = store::OpKind::kConfirm;
       confirm.place = accepts[i].place;
@@ -358,29 +331,21 @@ void store_commit(benchmark::State &state) {
       confirm_batch.push_back(&confirm);
     }
     (*writer)->apply(confirm_batch);
-    for (const store::StoreOp &confirm : confirms) {
-      if (confirm.status != store::Status::kDone)
-        ++failed;
+    for (const store::StoreOp& confirm : confirms) {
+      if (confirm.status != store::Status::kDone) ++failed;
     }
   }
-  if (failed != 0)
-    state.SkipWithError("operations failed");
+  if (failed != 0) state.SkipWithError("operations failed");
   count_items(state, 2 * state.range(0));
   state.counters["commits"] =
-      benchmark::Counter(2.0 * static_cast<double>(state.iterations()),
-                         benchmark::Counter::kIsRate);
+      benchmark::Counter(2.0 * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
   state.SetLabel(batch == 1    ? "sketch: two flushes, 0.6-2 ms"
                  : batch == 64 ? "sketch: two flushes + 0.2 ms"
                                : "sketch: two flushes + 3 ms");
 }
-BENCHMARK(store_commit)
-    ->Arg(1)
-    ->Arg(64)
-    ->Arg(1024)
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime();
+BENCHMARK(store_commit)->Arg(1)->Arg(64)->Arg(1024)->Unit(benchmark::kMillisecond)->UseRealTime();
 
-} // namespace
-} // namespace perch
+}  // namespace
+}  // namespace perch
 
 BENCHMARK_MAIN();

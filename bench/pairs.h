@@ -20,7 +20,7 @@ namespace perch::bench {
 
 struct PairsOptions {
   uint32_t connections = 2000;
-  double rate = 0; // messages per second, 0: max
+  double rate = 0;  // messages per second, 0: max
   uint32_t depth = 4;
   uint32_t body_bytes = 128;
   double warm_up_s = 1;
@@ -28,40 +28,35 @@ struct PairsOptions {
 };
 
 struct PairsResult {
-  std::string problem; // not empty: nothing below means anything
+  std::string problem;  // not empty: nothing below means anything
   double login_s = 0;
   double window_s = 0;
   double intended_per_s = 0, delivered_per_s = 0;
   uint64_t num_delivered_in_window = 0;
-  CpuTime server_cpu; // in the window
+  CpuTime server_cpu;  // in the window
   bool has_server_cpu = false;
   uint64_t server_resident_bytes = 0;
   double generator_cpu_share = 0;
   double generator_syscalls_per_message = 0;
-  double server_cpu_share() const {
-    return window_s > 0 ? server_cpu.total_s() / window_s : 0;
-  }
+  double server_cpu_share() const { return window_s > 0 ? server_cpu.total_s() / window_s : 0; }
   double server_cpu_us_per_delivered() const {
     return num_delivered_in_window > 0
-               ? server_cpu.total_s() * 1e6 /
-                     static_cast<double>(num_delivered_in_window)
+               ? server_cpu.total_s() * 1e6 / static_cast<double>(num_delivered_in_window)
                : 0;
   }
 };
 
 // A ledger for `connections` in random pairs. REQUIRES: an even number.
-Ledger make_ledger(uint32_t connections, Random &random);
+Ledger make_ledger(uint32_t connections, Random& random);
 
 // Takes at most 60 s for the logins, the warm-up, the window, and 10 s for what
 // is still on its way. `server`: whose CPU time is taken; 0: nobody's.
 // `interrupted` is asked every turn.
-PairsResult run_pairs(const PairsOptions &options, const std::string &address,
-                      pid_t server, Ledger &ledger, Traffic &traffic,
-                      Random &random, const std::function<bool()> &interrupted);
+PairsResult run_pairs(const PairsOptions& options, const std::string& address, pid_t server, Ledger& ledger,
+                      Traffic& traffic, Random& random, const std::function<bool()>& interrupted);
 
 // What a reader must know before believing the figures; one line each.
-std::vector<std::string> remarks_on(const PairsOptions &options,
-                                    const PairsResult &result,
-                                    const Ledger &ledger, bool pinned);
+std::vector<std::string> remarks_on(const PairsOptions& options, const PairsResult& result,
+                                    const Ledger& ledger, bool pinned);
 
-} // namespace perch::bench
+}  // namespace perch::bench

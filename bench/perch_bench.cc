@@ -36,52 +36,46 @@ struct Flags {
   uint64_t first_user = 1;
 };
 
-std::string program_beside(const char *name) {
-  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name)
-      .string();
+std::string program_beside(const char* name) {
+  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
 }
 
 // The store and the secret of a server that lives as long as the benchmark.
 class ScratchFolder {
-public:
-  explicit ScratchFolder(const std::string &root) {
+ public:
+  explicit ScratchFolder(const std::string& root) {
     const std::filesystem::path parent =
-        root.empty() ? std::filesystem::temp_directory_path()
-                     : std::filesystem::path(root);
+        root.empty() ? std::filesystem::temp_directory_path() : std::filesystem::path(root);
     std::string pattern = (parent / "perch-bench.XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr)
-      throw std::runtime_error(pattern + ": cannot be made");
+    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error(pattern + ": cannot be made");
     path_ = pattern;
   }
   ~ScratchFolder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
-  const std::string &path() const { return path_; }
+  const std::string& path() const { return path_; }
 
-private:
+ private:
   std::string path_;
 };
 
-std::string read_secret(const std::string &path) {
+std::string read_secret(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::stringstream all;
   all << in.rdbuf();
   std::string secret = all.str();
-  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r'))
-    secret.pop_back();
+  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
   if (!in || secret.empty())
-    throw std::runtime_error("--secret-file " + path +
-                             ": cannot be read or is empty");
+    throw std::runtime_error("--secret-file " + path + ": cannot be read or is empty");
   return secret;
 }
 
-std::string new_secret(const std::string &path, Random &random) {
+std::string new_secret(const std::string& path, Random& random) {
   std::string secret;
   for (int i = 0; i < 4; ++i) {
     char digits[17];
-    std::snprintf(digits, sizeof(digits), "%016llx",
-                  static_cast<unsigned long long>(random.next()));
+    std::snprintf(digits, sizeof(digits), "%016llx", static_cast<unsigned long long>(random.next()));
     secret += digits;
   }
   std::ofstream(path) << secret << '\n';
@@ -94,13 +88,9 @@ double rounded(double value, double step) {
   const double inverse = std::round(1 / step);
   return std::round(value * inverse) / inverse;
 }
-  return std::round(value / step) * step;
-}
 
-Json latency_json(const Histogram &h) {
-  const auto us = [](uint64_t ns) {
-    return rounded(static_cast<double>(ns) * 1e-3, 0.1);
-  };
+Json latency_json(const Histogram& h) {
+  const auto us = [](uint64_t ns) { return rounded(static_cast<double>(ns) * 1e-3, 0.1); };
   return {{"num", h.num()},
           {"p50", us(h.quantile(0.5))},
           {"p90", us(h.quantile(0.9))},
@@ -109,23 +99,19 @@ Json latency_json(const Histogram &h) {
           {"max", us(h.max())}};
 }
 
-Json result_json(const Flags &flags, const PairsResult &r, const Ledger &ledger,
-                 bool pinned) {
+Json result_json(const Flags& flags, const PairsResult& r, const Ledger& ledger, bool pinned) {
   Json out;
-  if (!flags.max)
-    out["intended_per_s"] = rounded(r.intended_per_s, 0.1);
+  if (!flags.max) out["intended_per_s"] = rounded(r.intended_per_s, 0.1);
   out["delivered_per_s"] = rounded(r.delivered_per_s, 0.1);
   if (!flags.max && ledger.num_intended_in_window() > 0) {
-    out["achieved_share"] =
-        rounded(static_cast<double>(ledger.num_delivered_in_window()) /
-                    static_cast<double>(ledger.num_intended_in_window()),
-                0.0001);
+    out["achieved_share"] = rounded(static_cast<double>(ledger.num_delivered_in_window()) /
+                                        static_cast<double>(ledger.num_intended_in_window()),
+                                    0.0001);
   }
   out["latency_us"] = latency_json(ledger.latency_ns());
   out["latency_from"] = flags.max ? "sending" : "intended time of sending";
   if (r.has_server_cpu) {
-    out["server_cpu_us_per_delivered"] =
-        rounded(r.server_cpu_us_per_delivered(), 0.001);
+    out["server_cpu_us_per_delivered"] = rounded(r.server_cpu_us_per_delivered(), 0.001);
     out["server_cpu_user_s"] = r.server_cpu.user_s;
     out["server_cpu_system_s"] = r.server_cpu.system_s;
     out["server_cpu_share"] = rounded(r.server_cpu_share(), 0.001);
@@ -133,8 +119,7 @@ Json result_json(const Flags &flags, const PairsResult &r, const Ledger &ledger,
   }
   out["generator_cpu_share"] = rounded(r.generator_cpu_share, 0.001);
   out["generator_lag_us"] = latency_json(ledger.lag_ns());
-  out["generator_syscalls_per_message"] =
-      rounded(r.generator_syscalls_per_message, 0.0001);
+  out["generator_syscalls_per_message"] = rounded(r.generator_syscalls_per_message, 0.0001);
   out["window_s"] = rounded(r.window_s, 0.001);
   out["login_s"] = rounded(r.login_s, 0.001);
   out["sent"] = ledger.num_sent();
@@ -148,34 +133,25 @@ Json result_json(const Flags &flags, const PairsResult &r, const Ledger &ledger,
   return out;
 }
 
-bool is_clean(const Ledger &ledger) {
-  return ledger.num_sent() == ledger.num_delivered() &&
-         ledger.num_duplicated() == 0 && ledger.num_reordered() == 0 &&
-         ledger.num_astray() == 0;
+bool is_clean(const Ledger& ledger) {
+  return ledger.num_sent() == ledger.num_delivered() && ledger.num_duplicated() == 0 &&
+         ledger.num_reordered() == 0 && ledger.num_astray() == 0;
 }
 
-void print_summary(const char *name, const Json &r) {
-  const Json &l = r["latency_us"];
+void print_summary(const char* name, const Json& r) {
+  const Json& l = r["latency_us"];
   std::printf("%s: %.0f delivered/s", name, r["delivered_per_s"].get<double>());
-  if (r.contains("intended_per_s"))
-    std::printf(" of %.0f intended/s", r["intended_per_s"].get<double>());
+  if (r.contains("intended_per_s")) std::printf(" of %.0f intended/s", r["intended_per_s"].get<double>());
   if (r.contains("server_cpu_us_per_delivered")) {
-    std::printf(", %.2f us of server CPU each",
-                r["server_cpu_us_per_delivered"].get<double>());
+    std::printf(", %.2f us of server CPU each", r["server_cpu_us_per_delivered"].get<double>());
   }
-  std::printf(
-      "\n  latency us: p50 %.0f, p90 %.0f, p99 %.0f, p99.9 %.0f, max %.0f\n",
-      l["p50"].get<double>(), l["p90"].get<double>(), l["p99"].get<double>(),
-      l["p999"].get<double>(), l["max"].get<double>());
-  const auto num = [&r](const char *key) {
-    return static_cast<unsigned long long>(r[key].get<uint64_t>());
-  };
-  std::printf(
-      "  sent %llu, lost %llu, duplicated %llu, reordered %llu, astray %llu\n",
-      num("sent"), num("lost"), num("duplicated"), num("reordered"),
-      num("astray"));
-  for (const auto &remark : r["remarks"])
-    std::printf("  note: %s\n", remark.get<std::string>().c_str());
+  std::printf("\n  latency us: p50 %.0f, p90 %.0f, p99 %.0f, p99.9 %.0f, max %.0f\n", l["p50"].get<double>(),
+              l["p90"].get<double>(), l["p99"].get<double>(), l["p999"].get<double>(),
+              l["max"].get<double>());
+  const auto num = [&r](const char* key) { return static_cast<unsigned long long>(r[key].get<uint64_t>()); };
+  std::printf("  sent %llu, lost %llu, duplicated %llu, reordered %llu, astray %llu\n", num("sent"),
+              num("lost"), num("duplicated"), num("reordered"), num("astray"));
+  for (const auto& remark : r["remarks"]) std::printf("  note: %s\n", remark.get<std::string>().c_str());
   std::fflush(stdout);
 }
 
@@ -186,25 +162,20 @@ struct Measured {
   double cpu_us;
 };
 
-Measured measure(const Flags &flags, const char *name,
-                 const std::string &address, pid_t server, Ledger &ledger,
-                 Traffic &traffic, Random &random, bool pinned) {
+Measured measure(const Flags& flags, const char* name, const std::string& address, pid_t server,
+                 Ledger& ledger, Traffic& traffic, Random& random, bool pinned) {
   const PairsResult result =
-      run_pairs(flags.pairs, address, server, ledger, traffic, random,
-                [] { return g_stop != 0; });
-  if (!result.problem.empty())
-    throw std::runtime_error(std::string(name) + ": " + result.problem);
+      run_pairs(flags.pairs, address, server, ledger, traffic, random, [] { return g_stop != 0; });
+  if (!result.problem.empty()) throw std::runtime_error(std::string(name) + ": " + result.problem);
   Measured out{result_json(flags, result, ledger, pinned), is_clean(ledger),
                result.server_cpu_us_per_delivered()};
   print_summary(name, out.json);
   return out;
 }
 
-Measured measure_perch(const Flags &flags, int server_core, bool pinned,
-                       Random &random) {
+Measured measure_perch(const Flags& flags, int server_core, bool pinned, Random& random) {
   Ledger ledger = make_ledger(flags.pairs.connections, random);
-  PerchTraffic::Login login{
-      .secret = "", .kid = flags.kid, .first_user = flags.first_user};
+  PerchTraffic::Login login{.secret = "", .kid = flags.kid, .first_user = flags.first_user};
   std::unique_ptr<ScratchFolder> folder;
   ServerProcess server;
   std::string address = flags.server;
@@ -216,58 +187,42 @@ Measured measure_perch(const Flags &flags, int server_core, bool pinned,
     // Any rate, so that the limits of a device do not decide what is measured.
     const std::string problem = server.start(
         program_beside("perchd"),
-        {"--data", folder->path() + "/data", "--listen", "127.0.0.1:0",
-         "--secret-file", secret_file, "--secret-kid", flags.kid,
-         "--accounts-auto", "--reactors", "1", "--connections-per-reactor",
-         std::to_string(flags.pairs.connections + 64), "--rate", "1000000",
-         "--rate-burst", "1000000"},
+        {"--data", folder->path() + "/data", "--listen", "127.0.0.1:0", "--secret-file", secret_file,
+         "--secret-kid", flags.kid, "--accounts-auto", "--reactors", "1", "--connections-per-reactor",
+         std::to_string(flags.pairs.connections + 64), "--rate", "1000000", "--rate-burst", "1000000"},
         server_core);
-    if (!problem.empty())
-      throw std::runtime_error(problem);
+    if (!problem.empty()) throw std::runtime_error(problem);
     address = server.address();
     pid = server.pid();
   } else {
     login.secret = read_secret(flags.secret_file);
   }
   PerchTraffic traffic(ledger, login);
-  Measured out =
-      measure(flags, "perch", address, pid, ledger, traffic, random, pinned);
+  Measured out = measure(flags, "perch", address, pid, ledger, traffic, random, pinned);
   const PerchCounters c = traffic.counters();
-  out.json["client"] = {{"storage", "memory"},
-                        {"logins", c.logins},
-                        {"disconnects", c.disconnects},
-                        {"resent", c.resent},
-                        {"holds", c.holds},
-                        {"rejected", c.rejected},
-                        {"known", c.known},
-                        {"renumbered", c.renumbered},
-                        {"confirms", c.confirms},
+  out.json["client"] = {{"storage", "memory"}, {"logins", c.logins},         {"disconnects", c.disconnects},
+                        {"resent", c.resent},  {"holds", c.holds},           {"rejected", c.rejected},
+                        {"known", c.known},    {"renumbered", c.renumbered}, {"confirms", c.confirms},
                         {"results", c.results}};
   if (server.pid() > 0) {
-    if (!server.running())
-      throw std::runtime_error("perchd ended during the run");
+    if (!server.running()) throw std::runtime_error("perchd ended during the run");
     const bool drained = server.stop();
     out.json["server_drained"] = drained;
-    if (!drained)
-      std::printf("  note: perchd did not drain in time\n");
+    if (!drained) std::printf("  note: perchd did not drain in time\n");
   }
   return out;
 }
 
-Measured measure_relay(const Flags &flags, int server_core, bool pinned,
-                       Random &random) {
+Measured measure_relay(const Flags& flags, int server_core, bool pinned, Random& random) {
   Ledger ledger = make_ledger(flags.pairs.connections, random);
   ServerProcess server;
-  const std::string problem = server.start(
-      program_beside("perch-relay"),
-      {"127.0.0.1:0", std::to_string(flags.pairs.connections + 64)},
-      server_core);
-  if (!problem.empty())
-    throw std::runtime_error(problem);
+  const std::string problem =
+      server.start(program_beside("perch-relay"),
+                   {"127.0.0.1:0", std::to_string(flags.pairs.connections + 64)}, server_core);
+  if (!problem.empty()) throw std::runtime_error(problem);
   const size_t frame_bytes = message_frame_bytes(flags.pairs.body_bytes);
   RelayTraffic traffic(ledger, frame_bytes);
-  Measured out = measure(flags, "relay", server.address(), server.pid(), ledger,
-                         traffic, random, pinned);
+  Measured out = measure(flags, "relay", server.address(), server.pid(), ledger, traffic, random, pinned);
   out.json["frame_bytes"] = frame_bytes;
   return out;
 }
@@ -276,17 +231,14 @@ int run(Flags flags) {
   if (flags.pairs.connections % 2 != 0)
     throw CLI::ValidationError("--connections", "must be even: they are pairs");
   if (flags.max == (flags.pairs.rate > 0))
-    throw CLI::ValidationError("--rate",
-                               "give exactly one of --rate and --max");
+    throw CLI::ValidationError("--rate", "give exactly one of --rate and --max");
   if (!flags.server.empty() && flags.secret_file.empty()) {
-    throw CLI::ValidationError(
-        "--server", "needs --secret-file with the secret of that server");
+    throw CLI::ValidationError("--server", "needs --secret-file with the secret of that server");
   }
   const uint64_t descriptors = raise_descriptor_limit();
   if (descriptors < flags.pairs.connections + 128) {
-    throw std::runtime_error(
-        "the limit of open files is " + std::to_string(descriptors) +
-        "; raise it (ulimit -n) or use fewer --connections");
+    throw std::runtime_error("the limit of open files is " + std::to_string(descriptors) +
+                             "; raise it (ulimit -n) or use fewer --connections");
   }
   const MachineFacts facts = machine_facts();  // before pinning: it counts the cores
   // The server gets the first core, the generator the second; with one core
@@ -299,31 +251,29 @@ int run(Flags flags) {
   const auto random = system_random();
   Json all;
   all["benchmark"] = "pairs";
-  all["machine"] = {{"kernel", facts.kernel},   {"cpu", facts.cpu},
-                    {"cores", facts.num_cores}, {"date", facts.date},
-                    {"commit", facts.commit},   {"build", facts.build}};
-  all["load"] = {
-      {"connections", flags.pairs.connections},
-      {"rate", flags.max ? Json("max") : Json(flags.pairs.rate)},
-      {"depth", flags.max ? Json(flags.pairs.depth) : Json()},
-      {"body_bytes", flags.pairs.body_bytes},
-      {"warm_up_s", flags.pairs.warm_up_s},
-      {"seconds", flags.pairs.seconds},
-      {"pinned", pinned},
-      {"server", own_server ? "started by the benchmark" : flags.server}};
+  all["machine"] = {{"kernel", facts.kernel}, {"cpu", facts.cpu},       {"cores", facts.num_cores},
+                    {"date", facts.date},     {"commit", facts.commit}, {"build", facts.build}};
+  all["load"] = {{"connections", flags.pairs.connections},
+                 {"rate", flags.max ? Json("max") : Json(flags.pairs.rate)},
+                 {"depth", flags.max ? Json(flags.pairs.depth) : Json()},
+                 {"body_bytes", flags.pairs.body_bytes},
+                 {"warm_up_s", flags.pairs.warm_up_s},
+                 {"seconds", flags.pairs.seconds},
+                 {"pinned", pinned},
+                 {"server", own_server ? "started by the benchmark" : flags.server}};
   all["histogram_relative_error"] = Histogram::kRelativeError;
 
   const Measured perch = measure_perch(flags, server_core, pinned, *random);
   all["perch"] = perch.json;
   if (flags.relay) {
-    const Measured relay =
-        measure_relay(flags, server_core, cores.size() >= 2, *random);
+    const Measured relay = measure_relay(flags, server_core, cores.size() >= 2, *random);
     all["relay"] = relay.json;
     if (relay.cpu_us > 0 && perch.cpu_us > 0) {
       all["cpu_ratio_to_relay"] = rounded(perch.cpu_us / relay.cpu_us, 0.001);
-      std::printf("ratio: a delivered message costs %.2f times one frame "
-                  "through the relay\n",
-                  perch.cpu_us / relay.cpu_us);
+      std::printf(
+          "ratio: a delivered message costs %.2f times one frame "
+          "through the relay\n",
+          perch.cpu_us / relay.cpu_us);
     }
   }
   if (!flags.json.empty()) {
@@ -332,92 +282,66 @@ int run(Flags flags) {
     } else {
       std::ofstream out(flags.json);
       out << all.dump(2) << '\n';
-      if (!out.flush())
-        throw std::runtime_error("--json " + flags.json +
-                                 ": cannot be written");
+      if (!out.flush()) throw std::runtime_error("--json " + flags.json + ": cannot be written");
     }
   }
   return perch.clean ? 0 : kExitBroken;
 }
 
-int main_of(int argc, char **argv) {
+int main_of(int argc, char** argv) {
   Flags flags;
   CLI::App app{"perch-bench, measures a Perch server from outside"};
   app.require_subcommand(1);
-  CLI::App &pairs = *app.add_subcommand(
-      "pairs", "random pairs of devices send each other messages");
-  pairs
-      .add_option("--connections", flags.pairs.connections,
-                  "devices, an even number")
+  CLI::App& pairs = *app.add_subcommand("pairs", "random pairs of devices send each other messages");
+  pairs.add_option("--connections", flags.pairs.connections, "devices, an even number")
       ->capture_default_str()
       ->check(CLI::Range(2u, 1'000'000u));
-  pairs
-      .add_option("--rate", flags.pairs.rate,
-                  "messages per second of all together, in an open loop")
+  pairs.add_option("--rate", flags.pairs.rate, "messages per second of all together, in an open loop")
       ->check(CLI::Range(0.1, 1e7));
-  pairs.add_flag("--max", flags.max,
-                 "as fast as the server answers, in a closed loop");
-  pairs
-      .add_option("--depth", flags.pairs.depth,
-                  "with --max: messages of each device on their way")
+  pairs.add_flag("--max", flags.max, "as fast as the server answers, in a closed loop");
+  pairs.add_option("--depth", flags.pairs.depth, "with --max: messages of each device on their way")
       ->capture_default_str()
       ->check(CLI::Range(1u, 64u));
   pairs.add_option("--seconds", flags.pairs.seconds, "measured time")
       ->capture_default_str()
       ->check(CLI::Range(0.1, 3600.0));
-  pairs
-      .add_option("--warm-up", flags.pairs.warm_up_s,
-                  "seconds of load before it")
+  pairs.add_option("--warm-up", flags.pairs.warm_up_s, "seconds of load before it")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 600.0));
-  pairs
-      .add_option("--body-bytes", flags.pairs.body_bytes,
-                  "size of a message's body")
+  pairs.add_option("--body-bytes", flags.pairs.body_bytes, "size of a message's body")
       ->capture_default_str()
       ->check(CLI::Range(static_cast<uint32_t>(kBodyBytesMin), 65536u));
-  pairs.add_option("--json", flags.json,
-                   "file for the figures, - for the standard output");
+  pairs.add_option("--json", flags.json, "file for the figures, - for the standard output");
   pairs.add_option("--server", flags.server,
                    "address:port of a running server; without it one is "
                    "started and stopped");
-  pairs
-      .add_option("--server-pid", flags.server_pid,
-                  "its process, for its CPU time")
+  pairs.add_option("--server-pid", flags.server_pid, "its process, for its CPU time")
       ->check(CLI::Range(1, 1 << 30));
-  pairs.add_option("--secret-file", flags.secret_file,
-                   "the secret that signs tokens for it");
-  pairs.add_option("--secret-kid", flags.kid, "kid of those tokens")
+  pairs.add_option("--secret-file", flags.secret_file, "the secret that signs tokens for it");
+  pairs.add_option("--secret-kid", flags.kid, "kid of those tokens")->capture_default_str();
+  pairs.add_option("--first-user", flags.first_user, "user ids are this and the following ones")
       ->capture_default_str();
-  pairs
-      .add_option("--first-user", flags.first_user,
-                  "user ids are this and the following ones")
-      ->capture_default_str();
-  pairs.add_option(
-      "--data", flags.data_root,
-      "folder on whose disk a started server has its store; default $TMPDIR");
-  pairs.add_flag(
-      "--relay", flags.relay,
-      "then measure the bare relay under the same load, for the ratio");
+  pairs.add_option("--data", flags.data_root,
+                   "folder on whose disk a started server has its store; default $TMPDIR");
+  pairs.add_flag("--relay", flags.relay, "then measure the bare relay under the same load, for the ratio");
   try {
     app.parse(argc, argv);
     return run(flags);
-  } catch (const CLI::Success &help) {
+  } catch (const CLI::Success& help) {
     return app.exit(help);
-  } catch (const CLI::ParseError &error) {
-    std::fprintf(stderr, "perch-bench: %s; see perch-bench pairs --help\n",
-                 error.what());
-  } catch (const std::exception &error) {
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "perch-bench: %s; see perch-bench pairs --help\n", error.what());
+  } catch (const std::exception& error) {
     std::fprintf(stderr, "perch-bench: %s\n", error.what());
   }
   return kExitNothing;
 }
 
-} // namespace
-} // namespace perch::bench
+}  // namespace
+}  // namespace perch::bench
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
-  for (const int number : {SIGINT, SIGTERM})
-    signal(number, [](int) { perch::bench::g_stop = 1; });
+  for (const int number : {SIGINT, SIGTERM}) signal(number, [](int) { perch::bench::g_stop = 1; });
   return perch::bench::main_of(argc, argv);
 }

@@ -19,32 +19,29 @@
 namespace perch::bench {
 
 class Traffic : public WireEvents {
-public:
-  explicit Traffic(Ledger &ledger) : ledger_(ledger) {}
-  virtual void start(Wires &wires) { wires_ = &wires; }
+ public:
+  explicit Traffic(Ledger& ledger) : ledger_(ledger) {}
+  virtual void start(Wires& wires) { wires_ = &wires; }
   virtual void tick() = 0;
   virtual bool ready() const = 0;
   virtual void send(uint32_t sender, Bytes body) = 0;
-  virtual std::string problem() const {
-    return "";
-  } // not empty: the run is over
+  virtual std::string problem() const { return ""; }  // not empty: the run is over
   // Senders whose messages have arrived since the last look; the caller takes
   // them out.
-  std::vector<uint32_t> &freed() { return freed_; }
+  std::vector<uint32_t>& freed() { return freed_; }
 
-protected:
+ protected:
   void arrived(uint32_t recipient, Bytes body);
-  Ledger &ledger_;
-  Wires *wires_ = nullptr;
+  Ledger& ledger_;
+  Wires* wires_ = nullptr;
 
-private:
+ private:
   std::vector<uint32_t> freed_;
 };
 
 struct PerchCounters {
   uint64_t logins = 0, resent = 0, holds = 0, rejected = 0, disconnects = 0;
-  uint64_t known =
-      0; // repetitions that the client's inbox took out, as it has to
+  uint64_t known = 0;  // repetitions that the client's inbox took out, as it has to
   uint64_t renumbered = 0;
   uint64_t confirms = 0, results = 0;
 };
@@ -52,17 +49,15 @@ struct PerchCounters {
 // One Device with memory storage for each connection, user ids from
 // `first_user` on.
 class PerchTraffic final : public Traffic {
-public:
+ public:
   struct Login {
     std::string secret, kid;
     UserId first_user = 1;
   };
-  PerchTraffic(Ledger &ledger, const Login &login);
+  PerchTraffic(Ledger& ledger, const Login& login);
   ~PerchTraffic() override;
   void tick() override;
-  bool ready() const override {
-    return num_online_ == ledger_.num_connections();
-  }
+  bool ready() const override { return num_online_ == ledger_.num_connections(); }
   void send(uint32_t sender, Bytes body) override;
   std::string problem() const override { return problem_; }
   PerchCounters counters() const;
@@ -71,13 +66,13 @@ public:
   void on_bytes(uint32_t wire, MutableBytes bytes) override;
   void on_closed(uint32_t wire, int error) override;
 
-private:
+ private:
   struct Peer;
   void flush(uint32_t index);
 
   UserId first_user_;
   std::unique_ptr<Random> random_;
-  std::deque<Peer> peers_; // addresses stay: devices refer to their stores
+  std::deque<Peer> peers_;  // addresses stay: devices refer to their stores
   uint32_t num_online_ = 0, num_connecting_ = 0;
   uint64_t num_rejected_ = 0, num_disconnects_ = 0;
   std::string problem_;
@@ -86,12 +81,10 @@ private:
 // The same bodies in frames of the same size, without a meaning: the body, then
 // filling.
 class RelayTraffic final : public Traffic {
-public:
-  RelayTraffic(Ledger &ledger, size_t frame_bytes);
+ public:
+  RelayTraffic(Ledger& ledger, size_t frame_bytes);
   void tick() override;
-  bool ready() const override {
-    return wires_->num_connected() == ledger_.num_connections();
-  }
+  bool ready() const override { return wires_->num_connected() == ledger_.num_connections(); }
   void send(uint32_t sender, Bytes body) override;
   std::string problem() const override { return problem_; }
 
@@ -99,7 +92,7 @@ public:
   void on_bytes(uint32_t wire, MutableBytes bytes) override;
   void on_closed(uint32_t wire, int error) override;
 
-private:
+ private:
   size_t frame_bytes_;
   std::vector<uint8_t> frame_;
   std::vector<std::vector<uint8_t>> partial_;
@@ -110,4 +103,4 @@ private:
 // Bytes on the wire of a message with such a body.
 size_t message_frame_bytes(size_t body_bytes);
 
-} // namespace perch::bench
+}  // namespace perch::bench
