@@ -24,11 +24,17 @@ T pick(Random& random, std::initializer_list<T> of) {
 // What is left at a restart. All zero at rest (S9).
 class CountWaiting final : public store::RecoveryVisitor {
  public:
-  void item(const store::RecoveredItem&) override { ++num; }
+  void item(const store::RecoveredItem& found) override {
+    what += " item " + std::to_string(found.number) + " for " + std::to_string(found.waiting.user) + "/" +
+            std::to_string(found.waiting.devices[0]);
+  }
   void mark(const store::RecoveredMark&) override {}
-  void receipt(const store::RecoveredReceipt&) override { ++num; }
-  void expired(const store::RecoveredExpired&) override { ++num; }
-  size_t num = 0;
+  void receipt(const store::RecoveredReceipt& found) override {
+    what += " receipt for " + std::to_string(found.key.user) + "/" + std::to_string(found.key.to_device) + " up to " +
+            std::to_string(found.up_to);
+  }
+  void expired(const store::RecoveredExpired&) override { what += " expiry"; }
+  std::string what;
 };
 
 }  // namespace
@@ -570,6 +576,11 @@ void World::faults() {
     kill_node("drained");
 }
 
+bool World::all_online() const {
+  return std::ranges::all_of(
+      clients_, [](const auto& client) { return client->device->state() == client::Device::State::kOnline; });
+}
+
 bool World::heal() {
   log("healing");
   faulty_ = false;
@@ -583,7 +594,7 @@ bool World::heal() {
   }
   for (uint32_t i = 0; i < kHealRounds && !failed(); ++i) {
     round();
-    if (i % 32 == 0 && oracle_.converged() && node_) {
+    if (i % 32 == 0 && node_ && all_online() && oracle_.converged()) {
       // The last confirmations and receipts travel to the disk.
       for (uint32_t k = 0; k < 400 && !failed(); ++k) round();
       return true;
@@ -596,11 +607,6 @@ std::string World::run() {
   ++totals_.seeds;
   totals_.calm_seeds += plan_.calm;
   start_node();
-  const auto all_online = [this] {
-    return std::ranges::all_of(clients_, [](const auto& client) {
-      return client->device->state() == client::Device::State::kOnline;
-    });
-  };
   if (plan_.all_log_in_first) {
     for (uint32_t i = 0; i < kSetupRounds && !failed() && !all_online(); ++i) round();
     if (!failed() && !all_online()) oracle_.fail("not everybody could log in");
@@ -622,7 +628,7 @@ std::string World::run() {
     auto writer = store::Writer::open(journal_, tables_, plan_.limits, *random);
     CountWaiting waiting;
     if (!writer || !(*writer)->recover(waiting)) oracle_.fail("the store does not open at the end");
-    else if (waiting.num > 0) oracle_.fail("S9 at rest " + std::to_string(waiting.num) + " things wait on the disk");
+    else if (!waiting.what.empty()) oracle_.fail("S9 at rest the disk still has" + waiting.what);
   }
   if (node_) stop_node();
   totals_.messages += oracle_.num_messages();

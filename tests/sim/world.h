@@ -67,6 +67,7 @@ class World {
   void restart(Client& client);
   void round();
   void pass_time();
+  bool all_online() const;
   bool heal();
   void trace(uint64_t what);
   void log(const char* format, ...) __attribute__((format(printf, 2, 3)));
