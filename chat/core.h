@@ -118,6 +118,9 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void on_confirm(Bound& at, uint64_t count, Seq closed);
   void item_confirmed(User& user, uint64_t position, int slot);
   void write_confirm(User& user, uint64_t position, SlotMask slots);
+  void start_report(User& user, uint64_t position);
+  bool owed_before(const User& user, uint64_t position) const;
+  void release_reports(User& user);
   void drop_if_over(User& user, uint64_t position);
   void clear_bit(User& user, Item& item, int slot);
   void arm_confirm_timer(User& user);

@@ -170,6 +170,7 @@ void Core::on_stored(const StoredHop& hop, CoreId source) {
     if (hop.told_delivered) item.report = Item::Report::kNotOwed;
     if (item.confirmed != 0) write_confirm(*user, position, item.confirmed);
     arm_expiry_timer(*user);
+    release_reports(*user);
     break;
   }
   post(source, kHopSettled, AnswerHop{hop.flight, hop.user, 0});
@@ -244,7 +245,7 @@ void Core::item_confirmed(User& user, uint64_t position, int slot) {
       if (item.mask != 0) return;
       post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});
       user.items.erase(found);
-      return;
+      return release_reports(user);
     case Item::State::kStoring:  // CONFIRM is written only after STORED (H21)
       item.confirmed |= bit;
       return;
@@ -258,9 +259,14 @@ void Core::write_confirm(User& user, uint64_t position, SlotMask slots) {
   Item& item = user.items.find(position)->second;
   item.confirmed = 0;
   if (item.report == Item::Report::kOwed) {
-    item.report = Item::Report::kPending;
-    post(home(item.id.user), kHopReceipt,
-         ReceiptHop{item.id.user, item.id.device, user.id, item.id.origin, item.id.seq, position});
+    item.unwritten |= slots;
+    if (owed_before(user, position)) {
+      user.reports_wait = true;
+    } else {
+      start_report(user, position);
+      release_reports(user);
+    }
+    return;
   }
   if (item.report == Item::Report::kPending) {
     item.unwritten |= slots;
@@ -273,6 +279,40 @@ void Core::write_confirm(User& user, uint64_t position, SlotMask slots) {
   op->who = numbers_of(user, slots);
   submit(std::move(op));
   drop_if_over(user, position);
+}
+
+void Core::start_report(User& user, uint64_t position) {
+  Item& item = user.items.find(position)->second;
+  item.report = Item::Report::kPending;
+  post(home(item.id.user), kHopReceipt,
+       ReceiptHop{item.id.user, item.id.device, user.id, item.id.origin, item.id.seq, position});
+}
+
+// A receipt says "delivered up to seq", so it must not be given while an earlier message of the same sender is on no
+// device yet: a device that is newer than that message confirms later ones without ever getting it.
+bool Core::owed_before(const User& user, uint64_t position) const {
+  const Item& item = user.items.find(position)->second;
+  for (auto at = user.items.begin(); at->first < position; ++at) {
+    const Item& earlier = at->second;
+    if (earlier.report == Item::Report::kOwed && earlier.id.user == item.id.user &&
+        earlier.id.device == item.id.device && earlier.id.origin == item.id.origin && earlier.id.seq < item.id.seq)
+      return true;
+  }
+  return false;
+}
+
+// An item has stopped owing its receipt: those that waited behind it may go.
+void Core::release_reports(User& user) {
+  if (!user.reports_wait) return;
+  user.reports_wait = false;
+  for (auto& [position, item] : user.items) {
+    if (item.report != Item::Report::kOwed || item.unwritten == 0) continue;
+    if (owed_before(user, position)) {
+      user.reports_wait = true;
+    } else {
+      start_report(user, position);
+    }
+  }
 }
 
 void Core::drop_if_over(User& user, uint64_t position) {

@@ -144,6 +144,7 @@ void Core::on_expiry_timer(User& user) {
       if ((item.mask >> slot) & 1) clear_bit(user, item, static_cast<int>(slot));
     at = user.items.erase(at);
   }
+  release_reports(user);
   if (user.items.empty()) return;
   const uint64_t due = user.items.begin()->second.time_ms + limits_.expiry_ms;
   timers_.arm(user.expiry_timer, clock_.mono_ms() + (due > wall ? due - wall : 60'000));

@@ -109,6 +109,7 @@ struct User {
   std::array<std::unique_ptr<Device>, kSlots> devices;
   std::map<uint64_t, Item> items;
   uint64_t next_position = 1;
+  bool reports_wait = false;  // an item's receipt waits for an earlier one
   Timer confirm_timer;        // the oldest in-memory item is unconfirmed for confirm_ms_max
   Timer expiry_timer;         // the oldest stored item is too old
 
