@@ -68,7 +68,6 @@ class Oracle {
   bool on_disk(const Sent& sent, size_t device) const;
   std::string name(size_t device) const;
   std::string describe(const Sent& sent) const;
-  bool covered_by_newer_device(const Sent& sent) const;
   void check_safe(const Sent& sent);
 
   const SimKv& journal_;

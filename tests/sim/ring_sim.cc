@@ -15,7 +15,7 @@ bool chance(Random& random, uint32_t millionths) { return millionths > 0 && rand
 // --- the client's end -----------------------------------------------------------------------------------------
 
 size_t Link::client_write(std::string_view bytes) {
-  if (client_closed || server_closed || to_server.reset) return bytes.size();  // into the void, until it reads
+  if (server_closed || to_server.ended || to_server.reset) return bytes.size();  // into the void, until it reads
   const size_t num = std::min(bytes.size(), capacity - std::min(capacity, to_server.bytes.size()));
   to_server.bytes.append(bytes.substr(0, num));
   return num;
