@@ -78,6 +78,10 @@ User* Core::find_user(UserId id) {
   const auto found = users_.find(id);
   if (found != users_.end()) return found->second.get();
   Result<store::UserRow> row = reader_->user(id);
+  if (!row) {  // the snapshot of this turn may be older than what a hop of this turn tells of
+    reader_->release();
+    row = reader_->user(id);
+  }
   if (!row) return nullptr;
   return &put_user(*row);
 }
@@ -94,6 +98,7 @@ User& Core::put_user(const store::UserRow& row) {
   for (const store::DeviceRow& device : row.devices) {
     if (slot == kSlots) break;
     user->devices[slot] = std::make_unique<Device>();
+    user->devices[slot]->registered = true;
     user->devices[slot++]->row = device;
   }
   return *user;

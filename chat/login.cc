@@ -84,14 +84,14 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
       device->row.origin = login->origin;
       // Written lazily: seen matters by the day, and a storm of logins must not become a storm of writes.
       const uint64_t now = clock_.wall_ms();
-      if (device->row.overflowed || device->row.seen_ms + kSeenMs < now) {
+      if (!device->registered || device->row.overflowed || device->row.seen_ms + kSeenMs < now) {
         device->row.seen_ms = now;
         login->overflowed = device->row.overflowed;
         device->row.overflowed = false;
         auto op = std::make_unique<StoreOp>();
         op->kind = OpKind::kUser;
         op->user_row = row_of(*user);
-        if (login->overflowed) {  // it counts as addressed again only once that is on the disk
+        if (!device->registered || login->overflowed) {  // welcome only once that is on the disk
           op->context = login.release();
           return submit(std::move(op));
         }
@@ -127,6 +127,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   const int slot = user->slot_of(login->number);
   PERCH_CHECK(slot >= 0);
   Device& device = *user->devices[static_cast<size_t>(slot)];
+  device.registered = true;
   if (device.session) {
     Session& old = *device.session;
     if (old.origin == login->origin && login->attempt < old.attempt)

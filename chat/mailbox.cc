@@ -124,7 +124,12 @@ bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {
   FrameRef frame = item.frame;
   if (!frame) {
     std::vector<uint8_t> bytes;
-    const Result<void> read = reader_->frame(user.id, item.number, item.place, bytes);
+    Result<void> read = reader_->frame(user.id, item.number, item.place, bytes);
+    if (!read) {  // the snapshot of this turn may be older than the record
+      reader_->release();
+      bytes.clear();
+      read = reader_->frame(user.id, item.number, item.place, bytes);
+    }
     if (!read) {  // flushed and not confirmed, so it was there: the disk has changed it. Nothing false is handed over.
       std::fprintf(stderr, "perchd: message %llu of user %llu cannot be read back: %s; stopping\n",
                    static_cast<unsigned long long>(item.number), static_cast<unsigned long long>(user.id),

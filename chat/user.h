@@ -86,6 +86,7 @@ struct PendingReceipt {
 
 struct Device {
   store::DeviceRow row;
+  bool registered = false;    // row is on the disk: no WELCOME before
   bool slow = false;
   uint32_t num_waiting = 0;   // items with this device's bit, and their bytes
   uint64_t bytes_waiting = 0;
