@@ -10,7 +10,9 @@ add_library(perch_options INTERFACE)
 target_include_directories(perch_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(perch_options INTERFACE -Wall -Wextra -Wshadow -Werror -fno-omit-frame-pointer)
 if(PERCH_SANITIZE)
-  target_compile_options(perch_options INTERFACE -fsanitize=${PERCH_SANITIZE} -fno-sanitize-recover=all)
+  # vptr checks need RTTI, which the data path is built without.
+  target_compile_options(perch_options INTERFACE -fsanitize=${PERCH_SANITIZE} -fno-sanitize=vptr
+    -fno-sanitize-recover=all)
   target_link_options(perch_options INTERFACE -fsanitize=${PERCH_SANITIZE})
 endif()
 
