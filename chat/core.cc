@@ -62,6 +62,7 @@ void Core::turn(uint64_t sleep_ns_max) {
     op->amount = uint64_t{1} << 32;
     submit(std::move(op));
   }
+  post_refused_again();
   return_leases();
   reader_->release();
   mesh_.publish();
@@ -257,9 +258,40 @@ void Core::submit(std::unique_ptr<StoreOp> op) {
   post(options_.store, kHopStore, StoreHop{op.release()});
 }
 
+// Another process may fill the disk between admission and commit. What was taken is then neither lost nor answered:
+// its op is posted again until there is room, and no further message is taken meanwhile. A login is answered BUSY.
+bool Core::keep_if_refused(std::unique_ptr<StoreOp>& op) {
+  switch (op->kind) {
+    case OpKind::kAccept:
+    case OpKind::kConfirm:
+    case OpKind::kReceipt:
+    case OpKind::kReceiptAck:
+    case OpKind::kExpire:
+    case OpKind::kExpiredAck:
+      op->status = Status::kPending;
+      refused_.push_back(std::move(op));
+      return true;
+    case OpKind::kUser:
+    case OpKind::kAccount:
+    case OpKind::kCeiling:
+      return false;
+  }
+  return false;
+}
+
+void Core::post_refused_again() {
+  constexpr uint64_t kRetryMs = 200;
+  const uint64_t now = clock_.mono_ms();
+  if (refused_.empty() || now < refused_retry_ms_) return;
+  refused_retry_ms_ = now + kRetryMs;
+  for (auto& op : std::exchange(refused_, {})) submit(std::move(op));
+}
+
 void Core::on_store_done(StoreOp* raw) {
   std::unique_ptr<StoreOp> op(raw);
   --num_store_ops_;
+  if (op->status == Status::kFailed) store_poisoned_ = true;  // no tick on it; the node stops, devices send again
+  if (op->status == Status::kFull && keep_if_refused(op)) return;
   switch (op->kind) {
     case OpKind::kAccept:
       return on_accept_flushed(*op);
@@ -298,7 +330,7 @@ void Core::on_store_done(StoreOp* raw) {
     case OpKind::kConfirm:
     case OpKind::kReceiptAck:
     case OpKind::kExpiredAck:
-      return;  // repeated by the protocol itself if it failed: the device is sent the item again
+      return;
   }
 }
 
@@ -320,7 +352,7 @@ void Core::drain() {
 }
 
 bool Core::drained() const {
-  if (num_store_ops_ > 0 || mesh_.num_waiting_to_publish() > 0) return false;
+  if (num_store_ops_ > 0 || !refused_.empty() || mesh_.num_waiting_to_publish() > 0) return false;
   for (const auto& [id, user] : users_)
     for (const auto& device : user->devices)
       if (device)

@@ -67,7 +67,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) override;
   void on_hop(const Hop& hop);
   void on_store_done(store::StoreOp* op);
-  void on_store_failed(const store::StoreOp& op);
+  bool keep_if_refused(std::unique_ptr<store::StoreOp>& op);
+  void post_refused_again();
   template <typename T>
   void post(CoreId target, HopKind kind, const T& payload) { mesh_.post(target, Hop::make(kind, payload)); }
   void submit(std::unique_ptr<store::StoreOp> op);
@@ -162,6 +163,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   bool ceiling_asked_ = false;
   uint64_t num_sessions_ = 0;
   uint64_t num_store_ops_ = 0;
+  std::vector<std::unique_ptr<store::StoreOp>> refused_;  // no room on the disk: posted again until there is
+  uint64_t refused_retry_ms_ = 0;
   bool store_full_ = false;
   bool store_poisoned_ = false;
   bool draining_ = false;

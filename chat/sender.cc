@@ -48,7 +48,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   }
   // 3. Not now.
   if (draining_) return hold(session, route, wire::HoldReason::Draining, 2000);
-  if (store_full_) return hold(session, route, wire::HoldReason::StoreFull, 1000);
+  if (store_full_ || !refused_.empty()) return hold(session, route, wire::HoldReason::StoreFull, 1000);
   if (flights_.size() >= limits_.flights_max || frames_.bytes_held() >= limits_.flight_bytes_max ||
       counter_ + 1 >= ceiling_)
     return hold(session, route, wire::HoldReason::Busy, 100);
@@ -207,11 +207,7 @@ void Core::on_accept_flushed(StoreOp& op) {
   std::memcpy(static_cast<void*>(&ref), &op.context, sizeof(FlightRef));
   Flight* flight = flights_.find(ref);
   PERCH_CHECK(flight != nullptr && flight->handed);
-  if (op.status != Status::kDone) {
-    // No tick. The store is poisoned or has refused what was reserved: the node stops, senders send again.
-    store_poisoned_ = true;
-    return;
-  }
+  if (op.status != Status::kDone) return;  // no tick; the node is stopping
   flight->stored = true;
   flight->place = op.place;
   for (uint8_t i = 0; i < flight->num_parties; ++i) {
