@@ -183,7 +183,10 @@ class LmdbKv final : public Kv {
     }
     // Without room LMDB stops before its meta page is written: the last commit still stands. After any
     // other error nobody knows what is on the disk.
-    const Error error = error_of(rc);
+    // A write that the filesystem cut short because it filled up comes out of LMDB 0.9 as EIO (mdb_page_flush, "short
+    // write, filesystem full?"), not as ENOSPC. Its pages belong to no commit, so taking EIO on a full disk for lack of
+    // room never trusts a page that was not flushed; if the meta page itself failed LMDB answers MDB_PANIC from then on.
+    const Error error = rc == EIO && disk_is_full() ? Error{Errc::kFull, ENOSPC} : error_of(rc);
     if (error.code != Errc::kFull) poisoned_ = true;
     return error;
   }
@@ -225,6 +228,11 @@ class LmdbKv final : public Kv {
     }
     if (errno == EEXIST) return {};
     return Error{errno == ENOSPC ? Errc::kFull : Errc::kSystem, errno};
+  }
+  bool disk_is_full() const {
+    constexpr uint64_t kRoomBytes = 1 << 20;  // less than one batch may need
+    struct statvfs disk;
+    return fstatvfs(directory_, &disk) == 0 && static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize < kRoomBytes;
   }
   void close_cursors() {
     for (MDB_cursor*& cursor : append_)

@@ -144,7 +144,9 @@ def full_disk(folder):
         for line in range(50):
             a.say(f"{line} " + "y" * 2000)
         time.sleep(3)
-        require(server.process.poll() is None, "perchd ended because the disk is full")
+        require(server.process.poll() is None,
+                f"perchd ended because the disk is full: status {server.process.poll()}, "
+                + (server.folder / "perchd.log").read_text()[-500:])
         require(any(row[3] for row in a.outbox()), "everything was accepted on a full disk")
         os.unlink(disk + "/filler")
         b.listen()
