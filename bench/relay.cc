@@ -65,10 +65,18 @@ class Relay {
         }
         ring_.accept(listener_, nullptr, user_data(Op::kAccept, index));
         break;
-      case Op::kPoll: ring_.receive(index, user_data(Op::kReceive, index)); break;
-      case Op::kReceive: received(index, done); break;
-      case Op::kSend: outputs_[index].sending = false; list(index); break;
-      case Op::kClose: break;
+      case Op::kPoll:
+        ring_.receive(index, user_data(Op::kReceive, index));
+        break;
+      case Op::kReceive:
+        received(index, done);
+        break;
+      case Op::kSend:
+        outputs_[index].sending = false;
+        list(index);
+        break;
+      case Op::kClose:
+        break;
     }
   }
 

@@ -8,8 +8,8 @@ using store::OpKind;
 using store::Status;
 using store::StoreOp;
 
-Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Random& random, const Limits& limits,
-           const TokenKeys& keys, std::unique_ptr<store::Reader> reader)
+Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Random& random,
+           const Limits& limits, const TokenKeys& keys, std::unique_ptr<store::Reader> reader)
     : options_(std::move(options)),
       ring_(ring),
       mesh_(mesh),
@@ -48,9 +48,11 @@ void Core::turn(uint64_t sleep_ns_max) {
   if (num < completions_.size()) {  // what has arrived is seen before any deadline
     timers_.advance(now, [this](Timer& timer) {
       if (timer.kind == User::kConfirmTimer) {
-        on_confirm_timer(*reinterpret_cast<User*>(reinterpret_cast<char*>(&timer) - offsetof(User, confirm_timer)));
+        on_confirm_timer(
+            *reinterpret_cast<User*>(reinterpret_cast<char*>(&timer) - offsetof(User, confirm_timer)));
       } else {
-        on_expiry_timer(*reinterpret_cast<User*>(reinterpret_cast<char*>(&timer) - offsetof(User, expiry_timer)));
+        on_expiry_timer(
+            *reinterpret_cast<User*>(reinterpret_cast<char*>(&timer) - offsetof(User, expiry_timer)));
       }
     });
     net_.tick(now);
@@ -73,7 +75,8 @@ void Core::return_leases() {
   frames_.to_return().clear();
 }
 
-// ---- users -------------------------------------------------------------------------------------------------
+// ---- users
+// -------------------------------------------------------------------------------------------------
 
 User* Core::find_user(UserId id) {
   const auto found = users_.find(id);
@@ -115,7 +118,8 @@ store::UserRow Core::row_of(const User& user) const {
   return row;
 }
 
-// ---- frames ------------------------------------------------------------------------------------------------
+// ---- frames
+// ------------------------------------------------------------------------------------------------
 
 Core::Bound* Core::bound(net::ConnId id) {
   if (id.index >= bound_.size()) return nullptr;
@@ -161,7 +165,8 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
       closed_up_to(*at->device, frame.payload_as_Ping()->closed());
       if (clock_.wall_ms() >= session.expires_ms)
         return fail(id, wire::ErrorCode::SessionExpired, "the token has expired");
-      if (send(session, codec::pong(frame.payload_as_Ping()->nonce()))) pump(*at->user, at->user->slot_of(at->device->row.number));
+      if (send(session, codec::pong(frame.payload_as_Ping()->nonce())))
+        pump(*at->user, at->user->slot_of(at->device->row.number));
       return;
     case wire::Payload::Refresh:
       return on_refresh(*at, frame.payload_as_Refresh()->token()->string_view());
@@ -195,10 +200,20 @@ void Core::on_violation(net::ConnId id, net::CloseReason reason) {
   wire::ErrorCode code = wire::ErrorCode::Malformed;
   const char* text = "a frame's length is out of bounds";
   switch (reason) {
-    case net::CloseReason::kLoginTimeout: code = wire::ErrorCode::LoginTimeout; text = "no login in time"; break;
-    case net::CloseReason::kFrameTimeout: code = wire::ErrorCode::FrameTimeout; text = "a frame was not finished in time"; break;
-    case net::CloseReason::kSilence: code = wire::ErrorCode::Idle; text = "nothing was heard for too long"; break;
-    default: break;
+    case net::CloseReason::kLoginTimeout:
+      code = wire::ErrorCode::LoginTimeout;
+      text = "no login in time";
+      break;
+    case net::CloseReason::kFrameTimeout:
+      code = wire::ErrorCode::FrameTimeout;
+      text = "a frame was not finished in time";
+      break;
+    case net::CloseReason::kSilence:
+      code = wire::ErrorCode::Idle;
+      text = "nothing was heard for too long";
+      break;
+    default:
+      break;
   }
   net_.send(id, frames_.make(codec::error(code, text)));
 }
@@ -212,7 +227,8 @@ void Core::on_closed(net::ConnId id, net::CloseReason) {
   if (was.device->session && was.device->session->conn == id) end_session(*was.user, *was.device);
 }
 
-// ---- hops --------------------------------------------------------------------------------------------------
+// ---- hops
+// --------------------------------------------------------------------------------------------------
 
 void Core::on_hop(const Hop& hop) {
   switch (static_cast<HopKind>(hop.kind)) {
@@ -223,31 +239,46 @@ void Core::on_hop(const Hop& hop) {
       if (!request->conn.valid()) return;  // this core is full; net has closed it and the client comes again
       return login_here(std::move(request));
     }
-    case kHopMessage: return on_message(hop.as<MessageHop>(), hop.source);
-    case kHopAdmitted: return on_admitted(hop.as<DevicesHop>());
-    case kHopRejected: return on_rejected(hop.as<AnswerHop>());
-    case kHopNeedsStore: return on_needs_store(hop.as<DevicesHop>());
-    case kHopDone: return on_done(hop.as<AnswerHop>());
-    case kHopStored: return on_stored(hop.as<StoredHop>(), hop.source);
-    case kHopSettled: return on_settled(hop.as<AnswerHop>());
+    case kHopMessage:
+      return on_message(hop.as<MessageHop>(), hop.source);
+    case kHopAdmitted:
+      return on_admitted(hop.as<DevicesHop>());
+    case kHopRejected:
+      return on_rejected(hop.as<AnswerHop>());
+    case kHopNeedsStore:
+      return on_needs_store(hop.as<DevicesHop>());
+    case kHopDone:
+      return on_done(hop.as<AnswerHop>());
+    case kHopStored:
+      return on_stored(hop.as<StoredHop>(), hop.source);
+    case kHopSettled:
+      return on_settled(hop.as<AnswerHop>());
     case kHopReceipt: {
       const auto receipt = hop.as<ReceiptHop>();
-      const store::ReceiptKey key{receipt.sender, receipt.device, receipt.peer, receipt.device, receipt.origin};
+      const store::ReceiptKey key{receipt.sender, receipt.device, receipt.peer, receipt.device,
+                                  receipt.origin};
       return on_receipt(key, receipt.seq, SafeHop{receipt.peer, receipt.position, {}}, hop.source);
     }
-    case kHopSafe: return on_safe(hop.as<SafeHop>());
-    case kHopExpired: return on_expired(hop.as<ExpiredHop>().id, hop.as<ExpiredHop>().to);
-    case kHopFrameBack: return frames_.returned(hop.as<FrameHop>().frame);
-    case kHopStoreDone: return on_store_done(hop.as<StoreHop>().op);
-    case kHopMoved: return on_moved(hop.as<MovedHop>());
-    case kHopMovedEnd: return mesh_.post(hop.source, Hop::make(kHopMovedEnd, StoreStateHop{}));
+    case kHopSafe:
+      return on_safe(hop.as<SafeHop>());
+    case kHopExpired:
+      return on_expired(hop.as<ExpiredHop>().id, hop.as<ExpiredHop>().to);
+    case kHopFrameBack:
+      return frames_.returned(hop.as<FrameHop>().frame);
+    case kHopStoreDone:
+      return on_store_done(hop.as<StoreHop>().op);
+    case kHopMoved:
+      return on_moved(hop.as<MovedHop>());
+    case kHopMovedEnd:
+      return mesh_.post(hop.source, Hop::make(kHopMovedEnd, StoreStateHop{}));
     case kHopStoreState: {
       const auto state = hop.as<StoreStateHop>();
       store_full_ = state.full;
       store_poisoned_ |= state.poisoned;
       return;
     }
-    case kHopStore: break;
+    case kHopStore:
+      break;
   }
   PERCH_CHECK(!"a hop for the store thread reached a reactor");
 }
@@ -258,8 +289,9 @@ void Core::submit(std::unique_ptr<StoreOp> op) {
   post(options_.store, kHopStore, StoreHop{op.release()});
 }
 
-// Another process may fill the disk between admission and commit. What was taken is then neither lost nor answered:
-// its op is posted again until there is room, and no further message is taken meanwhile. A login is answered BUSY.
+// Another process may fill the disk between admission and commit. What was taken is then neither lost nor
+// answered: its op is posted again until there is room, and no further message is taken meanwhile. A login is
+// answered BUSY.
 bool Core::keep_if_refused(std::unique_ptr<StoreOp>& op) {
   switch (op->kind) {
     case OpKind::kAccept:
@@ -290,7 +322,8 @@ void Core::post_refused_again() {
 void Core::on_store_done(StoreOp* raw) {
   std::unique_ptr<StoreOp> op(raw);
   --num_store_ops_;
-  if (op->status == Status::kFailed) store_poisoned_ = true;  // no tick on it; the node stops, devices send again
+  if (op->status == Status::kFailed)
+    store_poisoned_ = true;  // no tick on it; the node stops, devices send again
   if (op->status == Status::kFull && keep_if_refused(op)) return;
   switch (op->kind) {
     case OpKind::kAccept:
@@ -361,7 +394,8 @@ bool Core::drained() const {
   return true;
 }
 
-// ---- what was there at start -------------------------------------------------------------------------------
+// ---- what was there at start
+// -------------------------------------------------------------------------------
 
 void Core::item(const store::RecoveredItem& found) {
   if (home(found.waiting.user) != options_.id) return;
@@ -418,7 +452,8 @@ void Core::recovered() {
   for (auto& [id, user] : users_) {
     std::vector<Item> items;
     for (auto& [position, item] : user->items) items.push_back(std::move(item));
-    std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.number < b.number; });
+    std::stable_sort(items.begin(), items.end(),
+                     [](const Item& a, const Item& b) { return a.number < b.number; });
     user->items.clear();
     user->next_position = 1;
     for (Item& item : items) user->items.emplace(user->next_position++, std::move(item));

@@ -1,8 +1,10 @@
 // Core: everything one reactor owns, and the rules of delivery (delivery.md, part 1) on it.
 //
-// ON: one reactor thread; turn() is called in a loop. Nothing here waits: what needs the disk or another core is
+// ON: one reactor thread; turn() is called in a loop. Nothing here waits: what needs the disk or another core
+// is
 //     posted and goes on when the answer hop arrives.
-// FILES: core.cc loop, hops and frames · login.cc · sender.cc taking and results · mailbox.cc lists and hand-over ·
+// FILES: core.cc loop, hops and frames · login.cc · sender.cc taking and results · mailbox.cc lists and
+// hand-over ·
 //        receipts.cc receipts and expiry.
 #pragma once
 #include <memory>
@@ -18,33 +20,35 @@
 namespace perch::chat {
 
 struct CoreCounters {  // written by the owner, read by anybody at rest
-  uint64_t taken = 0, forwarded_live = 0, handed_to_store = 0, handed_over = 0, results = 0, held = 0, rejected = 0;
+  uint64_t taken = 0, forwarded_live = 0, handed_to_store = 0, handed_over = 0, results = 0, held = 0,
+           rejected = 0;
   uint64_t logins = 0, replaced = 0, protocol_errors = 0, receipts = 0;
 };
 
 struct CoreOptions {
   CoreId id = 0;
   uint16_t num_cores = 1;
-  CoreId store = 1;             // endpoint of the store thread
-  std::vector<int> ring_ids;    // of every core, by CoreId
+  CoreId store = 1;           // endpoint of the store thread
+  std::vector<int> ring_ids;  // of every core, by CoreId
   bool accounts_auto = false;
   uint64_t boot = 0;
   uint64_t incarnation = 0;
-  uint64_t counter = 0;         // where numbers start
-  uint64_t ceiling = 0;         // … and must stop until it is raised
+  uint64_t counter = 0;  // where numbers start
+  uint64_t ceiling = 0;  // … and must stop until it is raised
 };
 
 class Core final : public net::Handler, public store::RecoveryVisitor {
  public:
-  Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Random& random, const Limits& limits,
-       const TokenKeys& keys, std::unique_ptr<store::Reader> reader);
+  Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Random& random,
+       const Limits& limits, const TokenKeys& keys, std::unique_ptr<store::Reader> reader);
   ~Core() override;
 
   net::Net& net() { return net_; }
   const CoreCounters& counters() const { return counters_; }
 
-  // One turn of the loop: completions before hops before timers, so that a confirmation that has arrived is seen
-  // before its deadline (delivery.md H27). Sleeps at most `sleep_ns_max` and only if there is nothing to do.
+  // One turn of the loop: completions before hops before timers, so that a confirmation that has arrived is
+  // seen before its deadline (delivery.md H27). Sleeps at most `sleep_ns_max` and only if there is nothing to
+  // do.
   void turn(uint64_t sleep_ns_max);
   // SIGTERM. After it drained() becomes true once everything in memory is safe and said.
   void drain();
@@ -70,11 +74,17 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   bool keep_if_refused(std::unique_ptr<store::StoreOp>& op);
   void post_refused_again();
   template <typename T>
-  void post(CoreId target, HopKind kind, const T& payload) { mesh_.post(target, Hop::make(kind, payload)); }
+  void post(CoreId target, HopKind kind, const T& payload) {
+    mesh_.post(target, Hop::make(kind, payload));
+  }
   void submit(std::unique_ptr<store::StoreOp> op);
   bool send(Session& session, const codec::FrameBytes& bytes);
   void fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin = 0);
-  struct Bound { User* user = nullptr; Device* device = nullptr; uint32_t generation = 0; };
+  struct Bound {
+    User* user = nullptr;
+    Device* device = nullptr;
+    uint32_t generation = 0;
+  };
   Bound* bound(net::ConnId id);
   CoreId home(UserId user) const { return home_of(user, options_.num_cores); }
   User* find_user(UserId id);
@@ -155,7 +165,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   TimerWheel timers_;
   FlightTable flights_;
   std::unordered_map<UserId, std::unique_ptr<User>> users_;
-  std::vector<Bound> bound_;  // by connection index
+  std::vector<Bound> bound_;                                            // by connection index
   std::unordered_map<uint32_t, std::unique_ptr<LoginRequest>> moving_;  // by connection index, until on_moved
   std::vector<Completion> completions_;
   uint64_t counter_;
@@ -168,8 +178,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   bool store_full_ = false;
   bool store_poisoned_ = false;
   bool draining_ = false;
-  int64_t wall_offset_ms_ = 0;       // wall minus monotonic, when last looked at
-  uint64_t expiry_resumes_ms_ = 0;   // monotonic
+  int64_t wall_offset_ms_ = 0;      // wall minus monotonic, when last looked at
+  uint64_t expiry_resumes_ms_ = 0;  // monotonic
   CoreCounters counters_;
 };
 

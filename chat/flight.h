@@ -1,7 +1,8 @@
-// Flight: a message that was taken and whose outbox row is not closed yet. It decides the one result its sender gets.
+// Flight: a message that was taken and whose outbox row is not closed yet. It decides the one result its
+// sender gets.
 //
-// OWNER and ON: the sender's home core. It lives until the sender has closed the row *and* every home core it was
-// sent to has said its last word (DONE, REJECTED or SETTLED).
+// OWNER and ON: the sender's home core. It lives until the sender has closed the row *and* every home core it
+// was sent to has said its last word (DONE, REJECTED or SETTLED).
 #pragma once
 #include <deque>
 #include <vector>
@@ -34,11 +35,11 @@ struct Flight {
   Outcome outcome = Outcome::kNone;
   wire::RejectReason reason = wire::RejectReason::NotFound;
   bool wants_receipt = false;  // a message; a read mark is not reported back
-  bool handed = false;     // its record is at the store thread
-  bool stored = false;     // … and flushed
-  bool delivered = false;  // a device of the recipient is known to have it
-  bool released = false;   // the result was given
-  bool closed = false;     // the sender has committed the result
+  bool handed = false;         // its record is at the store thread
+  bool stored = false;         // … and flushed
+  bool delivered = false;      // a device of the recipient is known to have it
+  bool released = false;       // the result was given
+  bool closed = false;         // the sender has committed the result
   store::Place place;
 
   bool resolved() const { return outcome != Outcome::kNone; }

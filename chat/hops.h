@@ -14,29 +14,36 @@ struct FlightRef {
 };
 
 enum HopKind : uint16_t {
-  kHopLogin = 1,    // accept core -> home core: a connection has moved
-  kHopMessage,      // sender's home -> recipient's home: take this
-  kHopAdmitted,     // answers to a message, recipient's home -> sender's home …
+  kHopLogin = 1,  // accept core -> home core: a connection has moved
+  kHopMessage,    // sender's home -> recipient's home: take this
+  kHopAdmitted,   // answers to a message, recipient's home -> sender's home …
   kHopRejected,
   kHopNeedsStore,
   kHopDone,
-  kHopStored,       // sender's home -> recipient's home: the record is flushed
-  kHopSettled,      // … and nothing more will be said of this flight from here
-  kHopReceipt,      // recipient's home -> sender's home: a stored message has its first confirmation
-  kHopSafe,         // … the receipt is safe, CONFIRM may be written
-  kHopExpired,      // recipient's home -> sender's home: nobody fetched it in time; its record says so
-  kHopFrameBack,    // a lease goes back to the frame's owner
-  kHopStore,        // core -> store thread: a StoreOp
-  kHopStoreDone,    // … and back, with its status
-  kHopMoved,        // store thread -> home core: a message waits in the mailbox tables now
-  kHopMovedEnd,     // … that was all of this step; answered with the same
-  kHopStoreState,   // store thread -> every core: full or not, poisoned or not
+  kHopStored,      // sender's home -> recipient's home: the record is flushed
+  kHopSettled,     // … and nothing more will be said of this flight from here
+  kHopReceipt,     // recipient's home -> sender's home: a stored message has its first confirmation
+  kHopSafe,        // … the receipt is safe, CONFIRM may be written
+  kHopExpired,     // recipient's home -> sender's home: nobody fetched it in time; its record says so
+  kHopFrameBack,   // a lease goes back to the frame's owner
+  kHopStore,       // core -> store thread: a StoreOp
+  kHopStoreDone,   // … and back, with its status
+  kHopMoved,       // store thread -> home core: a message waits in the mailbox tables now
+  kHopMovedEnd,    // … that was all of this step; answered with the same
+  kHopStoreState,  // store thread -> every core: full or not, poisoned or not
 };
 
 struct LoginRequest;  // chat/login.h
 
-struct LoginHop { LoginRequest* login; uint32_t slot; };
-struct MessageHop { FlightRef flight; Frame* frame; UserId user; };
+struct LoginHop {
+  LoginRequest* login;
+  uint32_t slot;
+};
+struct MessageHop {
+  FlightRef flight;
+  Frame* frame;
+  UserId user;
+};
 struct DevicesHop {  // kHopAdmitted, kHopNeedsStore
   FlightRef flight;
   UserId user;
@@ -44,16 +51,51 @@ struct DevicesHop {  // kHopAdmitted, kHopNeedsStore
   uint8_t num;
   bool delivered;
 };
-struct AnswerHop { FlightRef flight; UserId user; uint8_t reason; };  // kHopRejected, kHopDone, kHopSettled
-struct StoredHop { FlightRef flight; UserId user; Number number; store::Place place; bool told_delivered; };
+struct AnswerHop {
+  FlightRef flight;
+  UserId user;
+  uint8_t reason;
+};  // kHopRejected, kHopDone, kHopSettled
+struct StoredHop {
+  FlightRef flight;
+  UserId user;
+  Number number;
+  store::Place place;
+  bool told_delivered;
+};
 // Who waits for a receipt to be safe: an item of a list, or (user == 0) a flight of this core.
-struct SafeHop { UserId user; uint64_t position; FlightRef flight; };
-struct ReceiptHop { UserId sender; DeviceNo device; UserId peer; Origin origin; Seq seq; uint64_t position; };
-struct ExpiredHop { MessageId id; UserId to; };
-struct FrameHop { Frame* frame; };
-struct StoreHop { store::StoreOp* op; };
-struct MovedHop { Number number; JournalPos pos; store::Waiting waiting; };
-struct StoreStateHop { bool full; bool poisoned; };
+struct SafeHop {
+  UserId user;
+  uint64_t position;
+  FlightRef flight;
+};
+struct ReceiptHop {
+  UserId sender;
+  DeviceNo device;
+  UserId peer;
+  Origin origin;
+  Seq seq;
+  uint64_t position;
+};
+struct ExpiredHop {
+  MessageId id;
+  UserId to;
+};
+struct FrameHop {
+  Frame* frame;
+};
+struct StoreHop {
+  store::StoreOp* op;
+};
+struct MovedHop {
+  Number number;
+  JournalPos pos;
+  store::Waiting waiting;
+};
+struct StoreStateHop {
+  bool full;
+  bool poisoned;
+};
 
 // The core on which a user lives, as long as the node runs with so many.
 inline CoreId home_of(UserId user, uint16_t num_cores) {

@@ -1,8 +1,8 @@
-// Login: HELLO on the core that accepted, then the connection moves to the user's home core, is bound to a device
-// there and gets WELCOME. The device's first login is flushed before (delivery.md H29).
-#include "chat/core.h"
-
+// Login: HELLO on the core that accepted, then the connection moves to the user's home core, is bound to a
+// device there and gets WELCOME. The device's first login is flushed before (delivery.md H29).
 #include <charconv>
+
+#include "chat/core.h"
 
 namespace perch::chat {
 
@@ -20,8 +20,9 @@ void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
     return fail(id, wire::ErrorCode::Version, "this server speaks version 1");
   const Result<Claims> claims = keys_.check(hello.token()->string_view(), clock_.wall_ms());
   if (!claims) {
-    return claims.error().code == Errc::kExpired ? fail(id, wire::ErrorCode::TokenExpired, "the token has expired")
-                                                 : fail(id, wire::ErrorCode::TokenInvalid, "the token is not valid");
+    return claims.error().code == Errc::kExpired
+               ? fail(id, wire::ErrorCode::TokenExpired, "the token has expired")
+               : fail(id, wire::ErrorCode::TokenInvalid, "the token is not valid");
   }
   auto login = std::make_unique<LoginRequest>();
   login->conn = id;
@@ -35,7 +36,8 @@ void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
   const std::string& sub = claims->sub;
   UserId user = 0;
   const auto parsed = std::from_chars(sub.data(), sub.data() + sub.size(), user);
-  if (parsed.ec == std::errc{} && parsed.ptr == sub.data() + sub.size() && user > 0 && user < (uint64_t{1} << 63)) {
+  if (parsed.ec == std::errc{} && parsed.ptr == sub.data() + sub.size() && user > 0 &&
+      user < (uint64_t{1} << 63)) {
     login->user = user;
     if (reader_->user(user)) return send_home(std::move(login));
   } else {
@@ -119,8 +121,8 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
 }
 
 void Core::welcome(std::unique_ptr<LoginRequest> login) {
-  // Gone while the login was written, or never adopted. Its index may be another connection's by now, so nothing may
-  // be bound to it; and a session that cannot hear replaces none that can.
+  // Gone while the login was written, or never adopted. Its index may be another connection's by now, so
+  // nothing may be bound to it; and a session that cannot hear replaces none that can.
   if (!net_.writable(login->conn)) return;
   User* user = find_user(login->user);
   PERCH_CHECK(user != nullptr);
@@ -136,7 +138,8 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
     ++counters_.replaced;
     if (Bound* at = bound(conn)) *at = Bound{};
     end_session(*user, device);
-    net_.send(conn, frames_.make(codec::error(wire::ErrorCode::Replaced, "another login took over", login->origin)));
+    net_.send(conn, frames_.make(
+                        codec::error(wire::ErrorCode::Replaced, "another login took over", login->origin)));
     net_.close(conn);
   }
   device.session = std::make_unique<Session>();

@@ -11,15 +11,15 @@ namespace perch::chat {
 struct LoginRequest {
   net::ConnId conn;
   UserId user = 0;
-  std::string handle;       // to create the account with, or empty
+  std::string handle;  // to create the account with, or empty
   std::string device;
   Origin origin = 0;
   Origin previous_origin = 0;
   uint64_t attempt = 0;
   uint64_t expires_ms = 0;
-  DeviceNo number = 0;      // once known
+  DeviceNo number = 0;  // once known
   bool continuity_broken = false;
-  bool overflowed = false;   // to be told
+  bool overflowed = false;  // to be told
 };
 
 }  // namespace perch::chat

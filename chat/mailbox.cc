@@ -45,7 +45,8 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
       if (device == nullptr) continue;
       any = true;
       if (device->row.overflowed) continue;
-      if (!device->session && device->row.seen_ms + limits_.device_unseen_ms < wall && !wall_clock_jumped()) continue;
+      if (!device->session && device->row.seen_ms + limits_.device_unseen_ms < wall && !wall_clock_jumped())
+        continue;
       if (device->num_waiting >= limits_.mailbox_items_max ||
           device->bytes_waiting + frame.size() > limits_.mailbox_bytes_max)
         continue;
@@ -53,7 +54,8 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
     }
     if (!any) return reject(wire::RejectReason::NotFound);
     if (mask == 0) return reject(wire::RejectReason::MailboxFull);
-    for (size_t slot = 0; slot < kSlots; ++slot) {  // others can take it: a full device shows a gap from here (H12)
+    for (size_t slot = 0; slot < kSlots;
+         ++slot) {  // others can take it: a full device shows a gap from here (H12)
       Device* device = user->devices[slot].get();
       if (device == nullptr || (mask >> slot) & 1 || device->row.overflowed) continue;
       device->row.overflowed = true;
@@ -111,7 +113,8 @@ void Core::pump(User& user, int slot) {
   const auto bit = static_cast<SlotMask>(1u << slot);
   for (auto at = user.items.lower_bound(session.next_position); at != user.items.end(); ++at) {
     if (session.sent.size() >= limits_.unconfirmed_frames_max) return;
-    if (session.sent_bytes > 0 && session.sent_bytes + at->second.frame_bytes > limits_.unconfirmed_bytes_max) return;
+    if (session.sent_bytes > 0 && session.sent_bytes + at->second.frame_bytes > limits_.unconfirmed_bytes_max)
+      return;
     if ((at->second.mask & bit) != 0 && (at->second.sent & bit) == 0) {
       if (!net_.writable(session.conn) || !deliver(user, slot, at->first, at->second)) return;
     }
@@ -130,7 +133,8 @@ bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {
       bytes.clear();
       read = reader_->frame(user.id, item.number, item.place, bytes);
     }
-    if (!read) {  // flushed and not confirmed, so it was there: the disk has changed it. Nothing false is handed over.
+    if (!read) {  // flushed and not confirmed, so it was there: the disk has changed it. Nothing false is
+                  // handed over.
       std::fprintf(stderr, "perchd: message %llu of user %llu cannot be read back: %s; stopping\n",
                    static_cast<unsigned long long>(item.number), static_cast<unsigned long long>(user.id),
                    name_of(read.error().code));
@@ -157,7 +161,8 @@ void Core::need_store(User& user, Item& item) {
   item.state = Item::State::kStoring;
   const store::Waiting waiting = numbers_of(user, item.mask);
   const bool delivered = item.confirmed != 0 && user.id == item.to;
-  post(home(item.id.user), kHopNeedsStore, DevicesHop{item.flight, user.id, waiting.devices, waiting.num, delivered});
+  post(home(item.id.user), kHopNeedsStore,
+       DevicesHop{item.flight, user.id, waiting.devices, waiting.num, delivered});
 }
 
 void Core::on_stored(const StoredHop& hop, CoreId source) {
@@ -181,8 +186,8 @@ void Core::on_stored(const StoredHop& hop, CoreId source) {
   post(source, kHopSettled, AnswerHop{hop.flight, hop.user, 0});
 }
 
-// A confirmation goes to where the item is from here on; one that was sent to the journal before is sent again
-// (delivery.md H22).
+// A confirmation goes to where the item is from here on; one that was sent to the journal before is sent
+// again (delivery.md H22).
 void Core::on_moved(const MovedHop& hop) {
   store::Waiting gone = hop.waiting;
   if (User* user = find_user(gone.user)) {
@@ -293,14 +298,15 @@ void Core::start_report(User& user, uint64_t position) {
        ReceiptHop{item.id.user, item.id.device, user.id, item.id.origin, item.id.seq, position});
 }
 
-// A receipt says "delivered up to seq", so it must not be given while an earlier message of the same sender is on no
-// device yet: a device that is newer than that message confirms later ones without ever getting it.
+// A receipt says "delivered up to seq", so it must not be given while an earlier message of the same sender
+// is on no device yet: a device that is newer than that message confirms later ones without ever getting it.
 bool Core::owed_before(const User& user, uint64_t position) const {
   const Item& item = user.items.find(position)->second;
   for (auto at = user.items.begin(); at->first < position; ++at) {
     const Item& earlier = at->second;
     if (earlier.report == Item::Report::kOwed && earlier.id.user == item.id.user &&
-        earlier.id.device == item.id.device && earlier.id.origin == item.id.origin && earlier.id.seq < item.id.seq)
+        earlier.id.device == item.id.device && earlier.id.origin == item.id.origin &&
+        earlier.id.seq < item.id.seq)
       return true;
   }
   return false;

@@ -33,18 +33,24 @@ int main(int argc, char** argv) {
   app.add_option("--data", options.data_dir, "folder of the store")->required();
   app.add_option("--listen", options.listen, "address:port, several times; port 0 lets the kernel choose")
       ->default_val(std::vector<std::string>{"127.0.0.1:7110"});
-  app.add_option("--secret-file", secret_file, "file with the secret (32 bytes or more) that signs HS256 tokens");
+  app.add_option("--secret-file", secret_file,
+                 "file with the secret (32 bytes or more) that signs HS256 tokens");
   app.add_option("--secret-kid", kid, "kid of those tokens")->default_val("dev");
-  app.add_option("--public-key-file", public_key_file, "file with the Ed25519 public key (PEM) that checks EdDSA tokens");
+  app.add_option("--public-key-file", public_key_file,
+                 "file with the Ed25519 public key (PEM) that checks EdDSA tokens");
   app.add_option("--public-key-kid", ed_kid, "kid of those tokens")->default_val("ed");
-  app.add_option("--reactors", options.reactors, "reactor threads")->default_val(1)->check(CLI::Range(1, 1023));
+  app.add_option("--reactors", options.reactors, "reactor threads")
+      ->default_val(1)
+      ->check(CLI::Range(1, 1023));
   app.add_flag("--accounts-auto", options.accounts_auto, "a token may name an account that is not there yet");
   app.add_option("--connections-per-reactor", options.limits.connections_max, "connections of one reactor")
       ->check(CLI::Range(1, 1'000'000));
   app.add_option("--journal-bytes", options.limits.map_bytes, "largest size of the journal")
       ->check(CLI::Range(uint64_t{1} << 20, uint64_t{1} << 40));
-  app.add_option("--rate", options.limits.rate_per_second, "messages per second of a device")->check(CLI::Range(1u, 1'000'000u));
-  app.add_option("--rate-burst", options.limits.rate_burst, "… and at once")->check(CLI::Range(1u, 1'000'000u));
+  app.add_option("--rate", options.limits.rate_per_second, "messages per second of a device")
+      ->check(CLI::Range(1u, 1'000'000u));
+  app.add_option("--rate-burst", options.limits.rate_burst, "… and at once")
+      ->check(CLI::Range(1u, 1'000'000u));
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
@@ -59,7 +65,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "perchd: nobody could log in: give --secret-file or --public-key-file\n");
     return kExitUsage;
   }
-  for (const auto& [flag, path] : {std::pair{"--secret-file", secret_file}, {"--public-key-file", public_key_file}}) {
+  for (const auto& [flag, path] :
+       {std::pair{"--secret-file", secret_file}, {"--public-key-file", public_key_file}}) {
     if (path.empty()) continue;
     bool ok = false;
     const std::string value = read_file(path, ok);

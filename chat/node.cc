@@ -73,7 +73,8 @@ struct Node::State {
   std::atomic<bool> store_stop{false};
 };
 
-Node::Node(NodeOptions options, const TokenKeys& keys) : state_(std::make_unique<State>(std::move(options), keys)) {}
+Node::Node(NodeOptions options, const TokenKeys& keys)
+    : state_(std::make_unique<State>(std::move(options), keys)) {}
 Node::~Node() = default;
 const std::vector<std::string>& Node::addresses() const { return state_->addresses; }
 
@@ -94,12 +95,14 @@ std::string Node::start() {
     if (error.code == Errc::kNewerFormat)
       return fmt::format("--data {}: this store has format {}, written by a newer Perch; upgrade perchd", dir,
                          error.detail);
-    return fmt::format("--data {}: cannot open the {}: {} ({})", dir, what, name_of(error.code), error.detail);
+    return fmt::format("--data {}: cannot open the {}: {} ({})", dir, what, name_of(error.code),
+                       error.detail);
   };
   auto journal = store::open_lmdb(dir + "/journal", store::kJournalTableNames, s.options.limits.map_bytes);
   if (!journal) return explain("journal", journal.error());
   s.journal = std::move(*journal);
-  auto tables = store::open_lmdb(dir + "/tables", store::kMailboxTableNames, s.options.limits.table_map_bytes);
+  auto tables =
+      store::open_lmdb(dir + "/tables", store::kMailboxTableNames, s.options.limits.table_map_bytes);
   if (!tables) return explain("mailbox tables", tables.error());
   s.tables = std::move(*tables);
   auto writer = store::Writer::open(*s.journal, *s.tables, s.options.limits, *s.random);
@@ -109,7 +112,8 @@ std::string Node::start() {
   const uint16_t num = s.options.reactors;
   s.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(num + 1), s.options.limits.mesh_slots);
   for (const std::string& address : s.options.listen) {
-    // Every reactor listens on its own socket of one SO_REUSEPORT group; the first fixes a port the kernel chose.
+    // Every reactor listens on its own socket of one SO_REUSEPORT group; the first fixes a port the kernel
+    // chose.
     std::string bound = address;
     for (uint16_t core = 0; core < num; ++core) {
       const Result<int> listener = net::open_listener(bound, true);
@@ -128,8 +132,8 @@ std::string Node::start() {
     }
   }
 
-  // Rings belong to the thread that makes them, so every thread makes its own; then all cores are built, then what
-  // waited is handed to them, then all begin.
+  // Rings belong to the thread that makes them, so every thread makes its own; then all cores are built, then
+  // what waited is handed to them, then all begin.
   s.rings.resize(num);
   s.cores.resize(num);
   for (uint16_t i = 0; i < num; ++i) s.randoms.push_back(system_random());

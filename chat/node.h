@@ -1,5 +1,5 @@
-// Node: one perchd. Makes the store, the mesh, a thread per core and the store thread, and stops them in the right
-// order. Everything that can be refused is refused here, before the first connection.
+// Node: one perchd. Makes the store, the mesh, a thread per core and the store thread, and stops them in the
+// right order. Everything that can be refused is refused here, before the first connection.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -30,7 +30,7 @@ class Node {
   std::string start();
   // "127.0.0.1:7110" for each listener, with the real port.
   const std::vector<std::string>& addresses() const;
-  void drain();               // from any thread; then wait()
+  void drain();  // from any thread; then wait()
   // Returns once the node has drained, or the store failed. The exit status.
   int wait();
 

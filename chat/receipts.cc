@@ -1,5 +1,6 @@
-// Receipts: "delivered up to seq" for messages whose tick could not say it (H17 to H19 of the delivery rules), and
-// EXPIRED for those that nobody fetched in time (H36). Both are counted frames and wait on disk for a device that is away.
+// Receipts: "delivered up to seq" for messages whose tick could not say it (H17 to H19 of the delivery
+// rules), and EXPIRED for those that nobody fetched in time (H36). Both are counted frames and wait on disk
+// for a device that is away.
 #include <algorithm>
 
 #include "chat/core.h"
@@ -94,11 +95,12 @@ void Core::on_safe(const SafeHop& hop) {
   }
 }
 
-// ---- expiry ------------------------------------------------------------------------------------------------
+// ---- expiry
+// ------------------------------------------------------------------------------------------------
 
 namespace {
-constexpr int64_t kWallJumpMs = 3'600'000;      // more than an hour off the monotonic clock: somebody moved it
-constexpr uint64_t kExpiryPauseMs = 600'000;    // … then nothing expires until it has held for ten minutes
+constexpr int64_t kWallJumpMs = 3'600'000;    // more than an hour off the monotonic clock: somebody moved it
+constexpr uint64_t kExpiryPauseMs = 600'000;  // … then nothing expires until it has held for ten minutes
 }  // namespace
 
 bool Core::wall_clock_jumped() {
@@ -137,7 +139,8 @@ void Core::on_expiry_timer(User& user) {
     op->place = item.place;
     op->who = numbers_of(user, item.mask);
     op->expired_for = {item.id.user, 0, {}};
-    // Told only if no device of the recipient has it: a delivery wins over EXPIRED, and one's own copies are not owed.
+    // Told only if no device of the recipient has it: a delivery wins over EXPIRED, and one's own copies are
+    // not owed.
     if (item.report == Item::Report::kOwed) op->expired_for.add(item.id.device);
     submit(std::move(op));
     for (size_t slot = 0; slot < kSlots; ++slot)

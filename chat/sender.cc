@@ -1,4 +1,5 @@
-// The sender's home core: taking messages, and the one result each of them gets (delivery.md, Taking and Result).
+// The sender's home core: taking messages, and the one result each of them gets (delivery.md, Taking and
+// Result).
 #include <algorithm>
 
 #include "chat/core.h"
@@ -53,8 +54,9 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
       counter_ + 1 >= ceiling_)
     return hold(session, route, wire::HoldReason::Busy, 100);
   const uint64_t now = clock_.mono_ms();
-  session.rate_tokens = std::min<double>(
-      limits_.rate_burst, session.rate_tokens + static_cast<double>(now - session.rate_ms) * limits_.rate_per_second / 1000.0);
+  session.rate_tokens =
+      std::min<double>(limits_.rate_burst, session.rate_tokens + static_cast<double>(now - session.rate_ms) *
+                                                                     limits_.rate_per_second / 1000.0);
   session.rate_ms = now;
   if (session.rate_tokens < 1) {
     return hold(session, route, wire::HoldReason::Rate, 1000 / std::max(1u, limits_.rate_per_second) + 1);
@@ -62,7 +64,8 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   session.rate_tokens -= 1;
   size_t open = 0;
   for (const Flight* flight : device.flights) open += flight->released ? 0 : 1;
-  if (open >= limits_.window) return fail(conn, wire::ErrorCode::Window, "more messages without result than allowed");
+  if (open >= limits_.window)
+    return fail(conn, wire::ErrorCode::Window, "more messages without result than allowed");
 
   // 4. Stamp it, and send it home.
   Flight& flight = flights_.make();
@@ -77,7 +80,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   const bool too_large = message != nullptr && message->body()->size() > limits_.body_bytes_max;
   if (too_large || route.scope() != wire::Scope::User || route.to() == 0) {
     flight.outcome = Flight::Outcome::kRejected;
-    flight.reason = too_large ? wire::RejectReason::TooLarge
+    flight.reason = too_large                            ? wire::RejectReason::TooLarge
                     : route.scope() != wire::Scope::User ? wire::RejectReason::NotMember
                                                          : wire::RejectReason::NotFound;
     return release_results(device);
@@ -217,7 +220,8 @@ void Core::on_accept_flushed(StoreOp& op) {
       confirm_record(*flight, party.waiting);
       party.settled = true;
     } else {
-      post(home(party.user), kHopStored, StoredHop{flight->ref, party.user, flight->number, flight->place, flight->delivered});
+      post(home(party.user), kHopStored,
+           StoredHop{flight->ref, party.user, flight->number, flight->place, flight->delivered});
     }
   }
   resolve_if_known(*flight);
@@ -239,12 +243,14 @@ void Core::on_done(const AnswerHop& hop) {
   PERCH_CHECK(party != nullptr);
   party->state = Party::State::kDone;
   const bool recipient = hop.user == flight->to;
-  // The tick said accepted only: the second one travels as a receipt, and CONFIRM follows it (delivery.md H17).
+  // The tick said accepted only: the second one travels as a receipt, and CONFIRM follows it (delivery.md
+  // H17).
   const bool late = recipient && flight->released && !flight->delivered && flight->wants_receipt;
   if (recipient) flight->delivered = true;
   if (!flight->handed || flight->stored) party->settled = true;
   if (late) {
-    const store::ReceiptKey key{flight->id.user, flight->id.device, flight->to, flight->id.device, flight->id.origin};
+    const store::ReceiptKey key{flight->id.user, flight->id.device, flight->to, flight->id.device,
+                                flight->id.origin};
     party->settled = false;  // until on_safe
     on_receipt(key, flight->id.seq, SafeHop{0, 0, flight->ref}, options_.id);
   } else if (flight->stored && party->listed) {
@@ -266,7 +272,8 @@ void Core::on_settled(const AnswerHop& hop) {
 void Core::resolve_if_known(Flight& flight) {
   if (!flight.resolved()) {
     bool all_done = true;
-    for (uint8_t i = 0; i < flight.num_parties; ++i) all_done &= flight.parties[i].state == Party::State::kDone;
+    for (uint8_t i = 0; i < flight.num_parties; ++i)
+      all_done &= flight.parties[i].state == Party::State::kDone;
     if (all_done && !flight.handed) flight.delivered = true;
     if (!all_done && !flight.stored) return;
     if (flight.handed && !flight.stored) return;  // its bytes are at the store thread; the flush is near
@@ -287,7 +294,8 @@ void Core::release_results(Device& device) {
       blocked = device.flights[j]->to == flight.to && !device.flights[j]->resolved();
     if (blocked) continue;
     flight.released = true;
-    if (flight.outcome != Flight::Outcome::kRejected && flight.delivered) flight.outcome = Flight::Outcome::kDelivered;
+    if (flight.outcome != Flight::Outcome::kRejected && flight.delivered)
+      flight.outcome = Flight::Outcome::kDelivered;
     give_result(device, flight);
   }
 }
@@ -299,7 +307,8 @@ void Core::give_result(Device& device, Flight& flight) {
   if (flight.outcome == Flight::Outcome::kRejected) {
     send(session, codec::rejected(flight.id.origin, flight.id.seq, flight.number, flight.reason));
   } else {
-    const auto tick = flight.outcome == Flight::Outcome::kDelivered ? wire::Tick::Delivered : wire::Tick::Accepted;
+    const auto tick =
+        flight.outcome == Flight::Outcome::kDelivered ? wire::Tick::Delivered : wire::Tick::Accepted;
     send(session, codec::result(flight.id.origin, flight.id.seq, flight.number, flight.time_ms, tick));
   }
 }

@@ -3,7 +3,8 @@
 namespace perch::chat {
 
 namespace {
-// Admission stops here; the rest of the map serves what is reserved, CONFIRM, moves and deletes (delivery.md, Store).
+// Admission stops here; the rest of the map serves what is reserved, CONFIRM, moves and deletes (delivery.md,
+// Store).
 constexpr double kFillFull = 0.9;
 constexpr double kFillFree = 0.85;
 // Old messages are looked for this often, a limited number at a time, so that no batch waits long for it.
@@ -12,8 +13,14 @@ constexpr uint64_t kMoveMs = 1'000;
 
 StoreThread::StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores,
                          const Limits& limits, Clock& clock)
-    : writer_(writer), mesh_(mesh), ring_(ring), num_cores_(num_cores), limits_(limits), clock_(clock),
-      mover_(writer), completions_(64) {}
+    : writer_(writer),
+      mesh_(mesh),
+      ring_(ring),
+      num_cores_(num_cores),
+      limits_(limits),
+      clock_(clock),
+      mover_(writer),
+      completions_(64) {}
 
 void StoreThread::turn(uint64_t sleep_ns_max) {
   const bool sleeps = sleep_ns_max > 0 && mesh_.may_sleep();
@@ -41,8 +48,8 @@ void StoreThread::turn(uint64_t sleep_ns_max) {
   mesh_.publish();
 }
 
-// One step of the mover: copy, then every home core is told and has answered (what it confirms from then on goes to
-// the tables), then the journal's old end is dropped.
+// One step of the mover: copy, then every home core is told and has answered (what it confirms from then on
+// goes to the tables), then the journal's old end is dropped.
 void StoreThread::move_some() {
   if (cores_to_answer_ > 0 || writer_.poisoned() || clock_.mono_ms() < next_move_ms_) return;
   if (mover_.pending()) {
@@ -56,7 +63,8 @@ void StoreThread::move_some() {
     return;
   }
   for (const store::Moved& one : *moved)
-    mesh_.post(home_of(one.user, num_cores_), Hop::make(kHopMoved, MovedHop{one.number, one.pos, one.waiting}));
+    mesh_.post(home_of(one.user, num_cores_),
+               Hop::make(kHopMoved, MovedHop{one.number, one.pos, one.waiting}));
   for (CoreId core = 0; core < num_cores_; ++core) mesh_.post(core, Hop::make(kHopMovedEnd, StoreStateHop{}));
   cores_to_answer_ = num_cores_;
 }

@@ -1,5 +1,6 @@
-// StoreThread feeds store::Writer: everything that waits in its queues becomes one transaction, then every answer goes
-// back. The flush of one batch is the time in which the next one gathers: group commit without a timer.
+// StoreThread feeds store::Writer: everything that waits in its queues becomes one transaction, then every
+// answer goes back. The flush of one batch is the time in which the next one gathers: group commit without a
+// timer.
 //
 // ON: its own thread (commits and page faults block), one endpoint of the mesh like a core.
 #pragma once
@@ -16,8 +17,8 @@ namespace perch::chat {
 
 class StoreThread {
  public:
-  StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores,
-              const Limits& limits, Clock& clock);
+  StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores, const Limits& limits,
+              Clock& clock);
   void turn(uint64_t sleep_ns_max);
   uint64_t num_commits() const { return num_commits_; }
   uint64_t num_ops() const { return num_ops_; }

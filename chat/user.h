@@ -19,8 +19,8 @@ namespace perch::chat {
 inline constexpr size_t kSlots = store::kDevicesMax;
 using SlotMask = uint8_t;
 
-// A message that waits for devices of one user, in memory or on disk. Lists are in order of arrival and a device is
-// sent items in that order only (delivery.md H9).
+// A message that waits for devices of one user, in memory or on disk. Lists are in order of arrival and a
+// device is sent items in that order only (delivery.md H9).
 struct Item {
   enum class State : uint8_t { kMemory, kStoring, kStored };
   enum class Report : uint8_t { kNotOwed, kOwed, kPending };  // the receipt to the sender
@@ -28,18 +28,18 @@ struct Item {
   MessageId id;
   UserId to = 0;
   Number number = 0;
-  uint64_t arrived_ms = 0;    // monotonic; kMemory
-  uint64_t time_ms = 0;       // wall clock when taken: it expires by this
-  FrameRef frame;             // empty once stored and not in memory any more
+  uint64_t arrived_ms = 0;  // monotonic; kMemory
+  uint64_t time_ms = 0;     // wall clock when taken: it expires by this
+  FrameRef frame;           // empty once stored and not in memory any more
   uint32_t frame_bytes = 0;
-  store::Place place;         // kStored
-  FlightRef flight;           // kMemory, kStoring
+  store::Place place;  // kStored
+  FlightRef flight;    // kMemory, kStoring
   State state = State::kMemory;
   Report report = Report::kNotOwed;
-  SlotMask mask = 0;          // devices that have not confirmed
-  SlotMask sent = 0;          // … of them: sent on the present session
-  SlotMask confirmed = 0;     // confirmed before the record was known to be flushed
-  SlotMask unwritten = 0;     // confirmed, CONFIRM waits for the receipt to be safe
+  SlotMask mask = 0;       // devices that have not confirmed
+  SlotMask sent = 0;       // … of them: sent on the present session
+  SlotMask confirmed = 0;  // confirmed before the record was known to be flushed
+  SlotMask unwritten = 0;  // confirmed, CONFIRM waits for the receipt to be safe
 };
 
 // A counted frame on its way: answered by CONFIRM, in order.
@@ -47,10 +47,10 @@ struct Sent {
   enum class What : uint8_t { kItem, kReceipt, kExpired };
   What what = What::kItem;
   uint32_t bytes = 0;
-  uint64_t position = 0;      // kItem: in User::items
-  store::ReceiptKey key;      // kReceipt
+  uint64_t position = 0;  // kItem: in User::items
+  store::ReceiptKey key;  // kReceipt
   Seq up_to = 0;
-  MessageId id;               // kExpired
+  MessageId id;  // kExpired
 };
 
 struct Session {
@@ -58,13 +58,13 @@ struct Session {
   uint64_t id = 0;
   Origin origin = 0;
   uint64_t attempt = 0;
-  uint64_t expires_ms = 0;    // wall clock; the token's exp
+  uint64_t expires_ms = 0;  // wall clock; the token's exp
   std::deque<Sent> sent;
   uint64_t num_confirmed = 0;
   uint64_t sent_bytes = 0;
-  uint64_t next_position = 0; // items below were sent on this session or are not for this device
-  Number given = 0;           // largest number told on this session
-  std::optional<Seq> held;    // SENDs above are ignored until it, or a lower one, comes
+  uint64_t next_position = 0;  // items below were sent on this session or are not for this device
+  Number given = 0;            // largest number told on this session
+  std::optional<Seq> held;     // SENDs above are ignored until it, or a lower one, comes
   double rate_tokens = 0;
   uint64_t rate_ms = 0;
 };
@@ -80,15 +80,19 @@ struct Mark {
 struct PendingReceipt {
   Seq up_to = 0;
   bool stored = false;
-  struct Waiter { Seq seq; SafeHop who; CoreId core; };
+  struct Waiter {
+    Seq seq;
+    SafeHop who;
+    CoreId core;
+  };
   std::vector<Waiter> waiters;
 };
 
 struct Device {
   store::DeviceRow row;
-  bool registered = false;    // row is on the disk: no WELCOME before
+  bool registered = false;  // row is on the disk: no WELCOME before
   bool slow = false;
-  uint32_t num_waiting = 0;   // items with this device's bit, and their bytes
+  uint32_t num_waiting = 0;  // items with this device's bit, and their bytes
   uint64_t bytes_waiting = 0;
   std::unique_ptr<Session> session;
   std::deque<Flight*> flights;  // in order of seq; until closed

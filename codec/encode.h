@@ -1,5 +1,5 @@
-// Builders for every frame that Perch itself makes. Each returns a whole size-prefixed frame. None runs on the
-// forwarding path: messages are forwarded as the bytes that came in.
+// Builders for every frame that Perch itself makes. Each returns a whole size-prefixed frame. None runs on
+// the forwarding path: messages are forwarded as the bytes that came in.
 #pragma once
 #include <string_view>
 #include <vector>
@@ -54,8 +54,8 @@ FrameBytes confirm(uint64_t count, Seq closed);
 FrameBytes receipt(UserId peer, DeviceNo device, Origin origin, Seq up_to);
 FrameBytes expired(UserId peer, DeviceNo device, Origin origin, Seq seq);
 
-// Rewrites `closed` and `after` of a message or read kept in an outbox: they are not part of the message and may
-// differ between two sendings of it. REQUIRES: trusted bytes with a Route.
+// Rewrites `closed` and `after` of a message or read kept in an outbox: they are not part of the message and
+// may differ between two sendings of it. REQUIRES: trusted bytes with a Route.
 void set_progress(MutableBytes frame, Seq closed, Number after);
 
 }  // namespace perch::codec

@@ -11,20 +11,19 @@ inline constexpr uint32_t kPrefixBytes = 4;  // little-endian length of what fol
 // Prefix, root offset, identifier, a table's offset to its vtable, an empty vtable. Less cannot be a frame.
 inline constexpr uint32_t kFrameBytesMin = 20;
 
-// Limits of strings in bytes. They are part of the protocol, not of a node's configuration: everything else that
-// varies in size is bounded by the frame (core/limits.h).
+// Limits of strings in bytes. They are part of the protocol, not of a node's configuration: everything else
+// that varies in size is bounded by the frame (core/limits.h).
 inline constexpr uint32_t kTokenBytesMax = 3584;  // leaves room for the rest of HELLO in hello_bytes_max
 inline constexpr uint32_t kAgentBytesMax = 128;
 inline constexpr uint32_t kHandleBytesMax = 64;
 inline constexpr uint32_t kTextBytesMax = 512;  // Error.text, Goaway.reason
 
 // Checks bytes from a peer: exact size-prefixed length, identifier, FlatBuffers verifier with depth 8 and 64
-// tables, required fields, known union member, Route present with Message and Read and not overlapping the prefix,
-// the vtable, another field or any object (so that stamping cannot rewrite a length), strings within limits.
-// `frame` must be 8-aligned or is treated as such by FlatBuffers' unaligned-safe accessors (x86, arm64).
-// Returns the root. LIFETIME: as `frame`.
-// ERRORS: kInvalid (detail: 1 size, 2 identifier, 3 verifier, 4 semantics, 5 overlap), kUnsupported (unknown
-// payload member; the envelope itself is fine).
+// tables, required fields, known union member, Route present with Message and Read and not overlapping the
+// prefix, the vtable, another field or any object (so that stamping cannot rewrite a length), strings within
+// limits. `frame` must be 8-aligned or is treated as such by FlatBuffers' unaligned-safe accessors (x86,
+// arm64). Returns the root. LIFETIME: as `frame`. ERRORS: kInvalid (detail: 1 size, 2 identifier, 3 verifier,
+// 4 semantics, 5 overlap), kUnsupported (unknown payload member; the envelope itself is fine).
 Result<const wire::Frame*> verify(Bytes frame);
 
 // The root of bytes that verify() or an encoder of ours has passed.

@@ -6,10 +6,10 @@ namespace perch {
 [[noreturn]] void check_failed(const char* file, int line, const char* what) noexcept;
 }
 
-#define PERCH_CHECK(condition)                                          \
-  do {                                                                  \
-    if (__builtin_expect(!(condition), 0)) [[unlikely]]                 \
-      ::perch::check_failed(__FILE__, __LINE__, #condition);            \
+#define PERCH_CHECK(condition)                               \
+  do {                                                       \
+    if (__builtin_expect(!(condition), 0)) [[unlikely]]      \
+      ::perch::check_failed(__FILE__, __LINE__, #condition); \
   } while (0)
 
 #ifdef NDEBUG

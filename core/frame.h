@@ -1,8 +1,9 @@
 // Frame: bytes of one wire frame that several sends, hops and the store refer to without copying.
 //
-// OWNER: the core that made it allocates and frees it. Another core that gets the frame by a hop holds one *lease*
-//   on it and counts its own references without atomics; when the last is gone the lease goes back to the owner by
-//   a hop. So count cores, not recipients (habits.md 3.2).
+// OWNER: the core that made it allocates and frees it. Another core that gets the frame by a hop holds one
+// *lease*
+//   on it and counts its own references without atomics; when the last is gone the lease goes back to the
+//   owner by a hop. So count cores, not recipients (habits.md 3.2).
 // ON: a FrameRef never leaves the core of its pool; only Frame* travels in a hop, carrying a lease.
 #pragma once
 #include <cstdint>
@@ -34,10 +35,15 @@ struct FrameLease {
 class FrameRef {
  public:
   FrameRef() = default;
-  explicit FrameRef(FrameLease* lease) : lease_(lease) { if (lease_) ++lease_->refs; }
+  explicit FrameRef(FrameLease* lease) : lease_(lease) {
+    if (lease_) ++lease_->refs;
+  }
   FrameRef(const FrameRef& other) : FrameRef(other.lease_) {}
   FrameRef(FrameRef&& other) noexcept : lease_(std::exchange(other.lease_, nullptr)) {}
-  FrameRef& operator=(FrameRef other) noexcept { std::swap(lease_, other.lease_); return *this; }
+  FrameRef& operator=(FrameRef other) noexcept {
+    std::swap(lease_, other.lease_);
+    return *this;
+  }
   ~FrameRef() { reset(); }
   void reset();
   explicit operator bool() const { return lease_ != nullptr; }

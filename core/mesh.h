@@ -68,8 +68,9 @@ class MeshEndpoint {
   // Hands over at most `most` hops; returns how many. Bounded, so that no source starves the turn. `handle`
   // may post.
   size_t drain(const std::function<void(const Hop&)>& handle, size_t most = 1024);
-  // Announces sleep. False: a hop came in between, or one of ours is not published yet (publish() said so): do
-  // not sleep. Call awake() after the wait. There is no other signal: what must reach a sleeper comes as a hop.
+  // Announces sleep. False: a hop came in between, or one of ours is not published yet (publish() said so):
+  // do not sleep. Call awake() after the wait. There is no other signal: what must reach a sleeper comes as a
+  // hop.
   bool may_sleep();
   void awake();
   size_t num_waiting_to_publish() const;  // posted hops that their queue has had no room for
@@ -98,8 +99,8 @@ class Mesh {
  private:
   friend class MeshEndpoint;
   struct Shared;  // per endpoint: the wake word, the doorbell, the ring's id
-  SpscQueue<Hop>* queue(CoreId from, CoreId to) const;      // null: never used
-  SpscQueue<Hop>& queue_for_post(CoreId from, CoreId to);   // allocates
+  SpscQueue<Hop>* queue(CoreId from, CoreId to) const;     // null: never used
+  SpscQueue<Hop>& queue_for_post(CoreId from, CoreId to);  // allocates
   uint16_t num_;
   uint32_t slots_;
   std::vector<std::unique_ptr<MeshEndpoint>> endpoints_;

@@ -10,19 +10,19 @@ namespace perch {
 
 // What went wrong, as far as a caller can act on it. `detail` is an errno, a position or a limit.
 enum class Errc : uint16_t {
-  kSystem = 1,    // the kernel said no; detail is errno
-  kInvalid,       // a peer or a file has bytes that break the format; detail is an offset
-  kTooLarge,      // over a limit; detail is the limit
-  kTruncated,     // more bytes are needed
+  kSystem = 1,  // the kernel said no; detail is errno
+  kInvalid,     // a peer or a file has bytes that break the format; detail is an offset
+  kTooLarge,    // over a limit; detail is the limit
+  kTruncated,   // more bytes are needed
   kNotFound,
   kExists,
-  kFull,          // no room: a map, a disk, a queue, a pool
-  kPoisoned,      // an earlier commit failed; nothing more is written
-  kNewerFormat,   // a store written by a newer Perch; detail is its format
-  kCorrupt,       // a checksum or an invariant of stored bytes does not hold
-  kDenied,        // a token that is not good: forged, unknown key, malformed
-  kExpired,       // a token past its `exp`
-  kUnsupported,   // a version or a feature the other side has not
+  kFull,         // no room: a map, a disk, a queue, a pool
+  kPoisoned,     // an earlier commit failed; nothing more is written
+  kNewerFormat,  // a store written by a newer Perch; detail is its format
+  kCorrupt,      // a checksum or an invariant of stored bytes does not hold
+  kDenied,       // a token that is not good: forged, unknown key, malformed
+  kExpired,      // a token past its `exp`
+  kUnsupported,  // a version or a feature the other side has not
   kBusy,
   kClosed,
 };
@@ -40,14 +40,26 @@ class [[nodiscard]] Result {
   Result(Error error) : state_(std::in_place_index<1>, error) {}
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
-  T& value() & { PERCH_CHECK(ok()); return std::get<0>(state_); }
-  const T& value() const& { PERCH_CHECK(ok()); return std::get<0>(state_); }
-  T&& value() && { PERCH_CHECK(ok()); return std::get<0>(std::move(state_)); }
+  T& value() & {
+    PERCH_CHECK(ok());
+    return std::get<0>(state_);
+  }
+  const T& value() const& {
+    PERCH_CHECK(ok());
+    return std::get<0>(state_);
+  }
+  T&& value() && {
+    PERCH_CHECK(ok());
+    return std::get<0>(std::move(state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
-  Error error() const { PERCH_CHECK(!ok()); return std::get<1>(state_); }
+  Error error() const {
+    PERCH_CHECK(!ok());
+    return std::get<1>(state_);
+  }
 
  private:
   std::variant<T, Error> state_;
@@ -60,7 +72,10 @@ class [[nodiscard]] Result<void> {
   Result(Error error) : error_(error), ok_(false) {}
   bool ok() const { return ok_; }
   explicit operator bool() const { return ok_; }
-  Error error() const { PERCH_CHECK(!ok_); return error_; }
+  Error error() const {
+    PERCH_CHECK(!ok_);
+    return error_;
+  }
 
  private:
   Error error_{};

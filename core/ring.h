@@ -44,11 +44,11 @@ struct PeerAddress {
 };
 
 struct RingOptions {
-  uint32_t submissions = 1024;       // SQ entries
-  uint32_t completions = 16384;      // CQ entries
-  uint32_t sockets = 16384;          // size of the direct-descriptor table; 0 for a store thread
-  uint32_t buffers = 2048;           // receive buffers, a power of two; 0 for none
-  uint32_t buffer_bytes = 2048;      // of each
+  uint32_t submissions = 1024;   // SQ entries
+  uint32_t completions = 16384;  // CQ entries
+  uint32_t sockets = 16384;      // size of the direct-descriptor table; 0 for a store thread
+  uint32_t buffers = 2048;       // receive buffers, a power of two; 0 for none
+  uint32_t buffer_bytes = 2048;  // of each
 };
 
 class Ring {
@@ -63,8 +63,7 @@ class Ring {
   virtual void accept(int listener, PeerAddress* peer, uint64_t user_data) = 0;
   // Opens a TCP socket into the table and connects it, optionally bound to `local` (null: any).
   // Completes once: with the Socket, or with the error of the step that failed.
-  virtual void connect(const sockaddr_storage& remote, const sockaddr_storage* local,
-                       uint64_t user_data) = 0;
+  virtual void connect(const sockaddr_storage& remote, const sockaddr_storage* local, uint64_t user_data) = 0;
   // One-shot: completes once the socket is readable, closed or in error. Costs 256 B of kernel memory
   // while armed where an armed receive costs 864 (facts.md 2.3). Never multishot: that survives close.
   virtual void poll_readable(Socket socket, uint64_t user_data) = 0;

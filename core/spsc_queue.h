@@ -2,9 +2,9 @@
 // touch (the others: the wake word, the metrics page).
 //
 // The producer writes slots and publishes them in batches; the consumer reads them and gives the room back in
-// batches. Each side keeps a copy of the other's index and reads the shared one only when the copy says full or
-// empty, so that in steady state a batch costs one cache-line transfer (Rigtorp, SPSCQueue; Lee et al. 2009,
-// MCRingBuffer).
+// batches. Each side keeps a copy of the other's index and reads the shared one only when the copy says full
+// or empty, so that in steady state a batch costs one cache-line transfer (Rigtorp, SPSCQueue; Lee et al.
+// 2009, MCRingBuffer).
 #pragma once
 #include <atomic>
 #include <bit>
@@ -56,8 +56,12 @@ class SpscQueue {
 
  private:
   // 128 bytes: two lines, because x86 prefetches them in pairs.
-  struct alignas(128) Producer { uint64_t next = 0, consumed = 0; } producer_;
-  struct alignas(128) Consumer { uint64_t next = 0, published = 0; } consumer_;
+  struct alignas(128) Producer {
+    uint64_t next = 0, consumed = 0;
+  } producer_;
+  struct alignas(128) Consumer {
+    uint64_t next = 0, published = 0;
+  } consumer_;
   alignas(128) std::atomic<uint64_t> published_{0};
   alignas(128) std::atomic<uint64_t> consumed_{0};
   uint64_t mask_;

@@ -33,8 +33,8 @@ class TimerWheel {
   TimerWheel& operator=(const TimerWheel&) = delete;
   void arm(Timer& timer, uint64_t deadline_ms);  // rearms if armed
   void disarm(Timer& timer);                     // not armed: nothing
-  // Takes every timer whose deadline is <= now off the wheel and calls `fire(timer)`, which may arm and disarm
-  // any.
+  // Takes every timer whose deadline is <= now off the wheel and calls `fire(timer)`, which may arm and
+  // disarm any.
   template <typename Fire>
   void advance(uint64_t now_ms, Fire&& fire) {
     while (Timer* timer = pop_due(now_ms)) fire(*timer);

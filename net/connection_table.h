@@ -23,7 +23,7 @@ class ConnectionTable {
   void give_back(Connection& connection);  // its ConnId is stale from here on
   // Makes the ConnId stale while the slot stays taken.
   void retire(Connection& connection);
-  Connection* find(ConnId id);  // null: stale
+  Connection* find(ConnId id);     // null: stale
   Connection& at(uint32_t index);  // REQUIRES: was taken once
   uint32_t size() const { return size_; }
   bool full() const { return size_ == connections_max_; }

@@ -13,8 +13,8 @@
 namespace perch::net {
 namespace {
 
-constexpr int kBacklog = 4096;            // the kernel cuts it to net.core.somaxconn
-constexpr int kUserTimeoutMs = 60'000;    // unacknowledged bytes for so long: the peer is gone
+constexpr int kBacklog = 4096;          // the kernel cuts it to net.core.somaxconn
+constexpr int kUserTimeoutMs = 60'000;  // unacknowledged bytes for so long: the peer is gone
 
 struct Address {
   sockaddr_storage storage{};

@@ -108,7 +108,8 @@ void Net::State::on_deadline(Connection& c, uint64_t now) {
         return abort(c, CloseReason::kSendStall);
       if (reads && c.framer.in_frame() && over(c.frame_ms, limits.frame_ms_max))
         return violate(c, CloseReason::kFrameTimeout);
-      if (!c.logged_in && over(c.heard_ms, limits.login_ms_max)) return violate(c, CloseReason::kLoginTimeout);
+      if (!c.logged_in && over(c.heard_ms, limits.login_ms_max))
+        return violate(c, CloseReason::kLoginTimeout);
       if (c.logged_in && reads && over(c.heard_ms, limits.silence_ms_max))
         return violate(c, CloseReason::kSilence);
       break;
@@ -455,12 +456,18 @@ void Net::complete(const Completion& completion) {
   // A slot is given back after its last completion, so a completion for an earlier holder is our own bug.
   PERCH_CHECK(c.generation == operation.generation && c.state != ConnectionState::kFree);
   switch (operation.kind) {
-    case OperationKind::kPoll: return s.on_polled(c, completion.result);
-    case OperationKind::kReceive: return s.on_received(c, completion);
-    case OperationKind::kSend: return s.on_sent(c, completion.result);
-    case OperationKind::kClose: return s.on_socket_closed(c);
-    case OperationKind::kMove: return s.on_moved(c, completion.result);
-    case OperationKind::kAccept: break;
+    case OperationKind::kPoll:
+      return s.on_polled(c, completion.result);
+    case OperationKind::kReceive:
+      return s.on_received(c, completion);
+    case OperationKind::kSend:
+      return s.on_sent(c, completion.result);
+    case OperationKind::kClose:
+      return s.on_socket_closed(c);
+    case OperationKind::kMove:
+      return s.on_moved(c, completion.result);
+    case OperationKind::kAccept:
+      break;
   }
   PERCH_CHECK(!"an operation that net does not make");
 }

@@ -29,10 +29,13 @@ struct ConnId {
 };
 
 enum class CloseReason : uint8_t {
-  kPeer,          // end of stream or reset
-  kBadFrame,      // declared length out of bounds: 0 or over the limit
-  kLoginTimeout, kFrameTimeout, kSilence, kSendStall,
-  kLocal,         // close() was called
+  kPeer,      // end of stream or reset
+  kBadFrame,  // declared length out of bounds: 0 or over the limit
+  kLoginTimeout,
+  kFrameTimeout,
+  kSilence,
+  kSendStall,
+  kLocal,  // close() was called
 };
 
 class Handler {
@@ -40,8 +43,8 @@ class Handler {
   virtual ~Handler() = default;
   // One whole frame, unverified, prefix included. May be written to. LIFETIME: the call.
   virtual void on_frame(ConnId id, MutableBytes frame) = 0;
-  // The peer broke a rule of the byte stream or let a deadline pass, but kSendStall: behind a send that makes no
-  // progress nothing can be told. The handler may send() an ERROR frame, then the connection closes.
+  // The peer broke a rule of the byte stream or let a deadline pass, but kSendStall: behind a send that makes
+  // no progress nothing can be told. The handler may send() an ERROR frame, then the connection closes.
   virtual void on_violation(ConnId id, CloseReason reason) = 0;
   // Told once per connection that was accepted or adopted, except after a successful move.
   virtual void on_closed(ConnId id, CloseReason reason) = 0;
@@ -59,8 +62,8 @@ class Net {
 
   void listen(int listening_socket);  // starts accepting; the descriptor stays the caller's
   void stop_listening();              // no further accept is armed
-  // Takes a connection that another core moved here, in the state in which its first frame left it: nothing is
-  // read until logged_in(). Not valid: the table is full, and the socket is closed again.
+  // Takes a connection that another core moved here, in the state in which its first frame left it: nothing
+  // is read until logged_in(). Not valid: the table is full, and the socket is closed again.
   ConnId adopt(Socket slot);
   // Marks the connection logged in: frame limit frame_bytes_max, silence limit instead of login deadline.
   void logged_in(ConnId id);

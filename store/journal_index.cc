@@ -20,7 +20,9 @@ void JournalIndex::apply(JournalPos pos, const Record& record) {
       granules_.back().last_ms = std::max(granules_.back().last_ms, record.time_ms);
       break;
     }
-    case RecordKind::kConfirm: remove(record.target, record.who, true); break;
+    case RecordKind::kConfirm:
+      remove(record.target, record.who, true);
+      break;
     case RecordKind::kReceipt: {
       PendingReceipt& pending = receipts_[record.receipt_key];
       if (record.up_to >= pending.up_to) pending = {record.up_to, pos};

@@ -1,5 +1,5 @@
-// JournalIndex is what the store thread must know of the journal without reading it: which records still hold a
-// message for whom, which statuses are still to be told, and how old each stretch of the journal is.
+// JournalIndex is what the store thread must know of the journal without reading it: which records still hold
+// a message for whom, which statuses are still to be told, and how old each stretch of the journal is.
 //
 // ON: the store thread. Changed only after a commit: it never says more than the disk.
 #pragma once
@@ -44,7 +44,8 @@ class JournalIndex {
   void remove(JournalPos pos, const Waiting& who, bool confirmed);
   // Everything below is gone from the journal, or rewritten at its head.
   void trim(JournalPos below);
-  // Where the part ends that holds nothing newer than `time_ms`: `head` if that is all, 0 if there is nothing to take.
+  // Where the part ends that holds nothing newer than `time_ms`: `head` if that is all, 0 if there is nothing
+  // to take.
   JournalPos old_end(uint64_t time_ms, JournalPos head) const;
 
   std::deque<Held>& held() { return held_; }
@@ -61,7 +62,8 @@ class JournalIndex {
     uint64_t first_ms = 0;
     uint64_t last_ms = 0;
   };
-  // Statuses that go round at every trim must not make the next one: without messages only so many records do.
+  // Statuses that go round at every trim must not make the next one: without messages only so many records
+  // do.
   static constexpr size_t kIdleRecordsMax = 4096;
   void sweep();
   std::deque<Held> held_;  // ordered by position

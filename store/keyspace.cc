@@ -14,7 +14,8 @@ constexpr uint8_t kReportedFlag = 1;
 
 template <typename T>
 void store_big(uint8_t* at, T value) {
-  for (size_t i = sizeof(T); i-- > 0; value = static_cast<T>(value >> 8 * (sizeof(T) > 1))) at[i] = value & 0xff;
+  for (size_t i = sizeof(T); i-- > 0; value = static_cast<T>(value >> 8 * (sizeof(T) > 1)))
+    at[i] = value & 0xff;
 }
 
 template <typename T>
@@ -87,14 +88,20 @@ class Unpacker {
   bool done() const { return good_ && rest_.empty(); }
   template <typename T>
   void number(T& value) {
-    if (!good_ || rest_.size() < sizeof(T)) { good_ = false; return; }
+    if (!good_ || rest_.size() < sizeof(T)) {
+      good_ = false;
+      return;
+    }
     value = load_big<T>(rest_.data());
     rest_ = rest_.subspan(sizeof(T));
   }
   void text(std::string& text) {
     uint8_t size = 0;
     number(size);
-    if (!good_ || rest_.size() < size) { good_ = false; return; }
+    if (!good_ || rest_.size() < size) {
+      good_ = false;
+      return;
+    }
     text.assign(reinterpret_cast<const char*>(rest_.data()), size);
     rest_ = rest_.subspan(size);
   }
@@ -106,7 +113,10 @@ class Unpacker {
   }
   void devices(Waiting& waiting) {
     number(waiting.num);
-    if (waiting.num > kDevicesMax) { good_ = false; waiting.num = 0; }
+    if (waiting.num > kDevicesMax) {
+      good_ = false;
+      waiting.num = 0;
+    }
     for (uint8_t i = 0; i < waiting.num; ++i) number(waiting.devices[i]);
   }
   void waiting(Waiting& waiting) {
@@ -246,7 +256,8 @@ Result<Record> unpack_record(Bytes key, Bytes value, Bytes* part) {
       unpack.id(record.id);
       unpack.waiting(record.tell);
       break;
-    default: return kCorruptValue;
+    default:
+      return kCorruptValue;
   }
   if (!unpack.done()) return kCorruptValue;
   return record;

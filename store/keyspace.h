@@ -1,7 +1,8 @@
 // What is on the disk, byte by byte: keys and values of both environments. Writer and reader share this file.
 //
 // All numbers are big-endian, so that LMDB's byte order of keys is the order of positions and numbers.
-// Every value starts with a CRC-32C over its key and the rest of itself: a value under the wrong key is corrupt too.
+// Every value starts with a CRC-32C over its key and the rest of itself: a value under the wrong key is
+// corrupt too.
 //
 //   journal/  journal   pos 8, chunk 2               record; chunks above 0 carry the rest of a frame
 //             users     user 8                       UserRow
@@ -33,18 +34,19 @@ inline constexpr std::array<std::string_view, 4> kJournalTableNames{"journal", "
 inline constexpr Table kNumMailboxTables = 16;
 inline constexpr Table kTablesMetaTable = kNumMailboxTables;
 inline constexpr std::array<std::string_view, kNumMailboxTables + 1> kMailboxTableNames{
-    "m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9", "m10", "m11", "m12", "m13", "m14", "m15", "meta"};
+    "m0", "m1",  "m2",  "m3",  "m4",  "m5",  "m6",  "m7",  "m8",
+    "m9", "m10", "m11", "m12", "m13", "m14", "m15", "meta"};
 
 // The top bits of a Fibonacci hash: ids may be dense or random, both spread.
 constexpr Table mailbox_table(UserId user) { return static_cast<Table>((user * 0x9e3779b97f4a7c15u) >> 60); }
 
 enum class MetaKey : uint8_t {
   kFormat = 1,
-  kPair,         // random, the same in both environments: a journal and tables of different nodes do not mix
+  kPair,  // random, the same in both environments: a journal and tables of different nodes do not mix
   kIncarnation,
   kCeiling,
-  kMovedBelow,   // records below are moved or done with; what of them is left is only not deleted yet
-  kNextPos,      // no position below is free, even when the journal is empty
+  kMovedBelow,  // records below are moved or done with; what of them is left is only not deleted yet
+  kNextPos,     // no position below is free, even when the journal is empty
 };
 
 // ---- keys
@@ -76,10 +78,12 @@ inline constexpr size_t kValueBytesMax = kNodeBytesMax - kRowKeyBytes;
 inline constexpr size_t kCrcBytes = 4;
 inline constexpr size_t kIdBytes = 8 + 2 + 8 + 8;
 inline constexpr size_t kWaitingBytesMax = 8 + 1 + 2 * kDevicesMax;
-inline constexpr size_t kAcceptHeaderBytesMax = kCrcBytes + 1 + 1 + 2 + 4 + kIdBytes + 3 * 8 + 1 + 2 * kWaitingBytesMax;
+inline constexpr size_t kAcceptHeaderBytesMax =
+    kCrcBytes + 1 + 1 + 2 + 4 + kIdBytes + 3 * 8 + 1 + 2 * kWaitingBytesMax;
 inline constexpr size_t kRowHeaderBytesMax = kCrcBytes + 1 + 2 + 4 + 8 + kIdBytes + 2 * 8 + kWaitingBytesMax;
 inline constexpr size_t kChunkBytesMax = kValueBytesMax - kAcceptHeaderBytesMax;  // of a frame, in one value
-static_assert(kAcceptHeaderBytesMax == 113 && kRowHeaderBytesMax == 86 && kRowHeaderBytesMax < kAcceptHeaderBytesMax);
+static_assert(kAcceptHeaderBytesMax == 113 && kRowHeaderBytesMax == 86 &&
+              kRowHeaderBytesMax < kAcceptHeaderBytesMax);
 static_assert(kNodeBytesMax == 2030 && kValueBytesMax == 2012 && kChunkBytesMax == 1899);
 static_assert(kIdBytes == 26 && kWaitingBytesMax == 25);
 
@@ -94,31 +98,31 @@ enum class RecordKind : uint8_t { kAccept = 1, kConfirm, kReceipt, kReceiptAck, 
 
 struct Record {
   RecordKind kind{};
-  bool delivered = false;        // kAccept
-  uint16_t num_chunks = 1;       // kAccept
-  uint32_t frame_bytes = 0;      // kAccept: in all chunks
-  MessageId id;                  // kAccept, kExpired, kExpiredAck
-  UserId to = 0;                 // kAccept, kExpired
-  Number number = 0;             // kAccept
-  uint64_t time_ms = 0;          // kAccept
+  bool delivered = false;            // kAccept
+  uint16_t num_chunks = 1;           // kAccept
+  uint32_t frame_bytes = 0;          // kAccept: in all chunks
+  MessageId id;                      // kAccept, kExpired, kExpiredAck
+  UserId to = 0;                     // kAccept, kExpired
+  Number number = 0;                 // kAccept
+  uint64_t time_ms = 0;              // kAccept
   std::array<Waiting, 2> waiting{};  // kAccept
   uint8_t num_waiting = 0;
-  JournalPos target = 0;         // kConfirm, kExpired: the record it is about; 0: a row of the tables
-  Waiting who;                   // kConfirm, kExpired
-  ReceiptKey receipt_key;        // kReceipt, kReceiptAck
+  JournalPos target = 0;   // kConfirm, kExpired: the record it is about; 0: a row of the tables
+  Waiting who;             // kConfirm, kExpired
+  ReceiptKey receipt_key;  // kReceipt, kReceiptAck
   Seq up_to = 0;
-  Waiting tell;                  // kExpired, kExpiredAck
+  Waiting tell;  // kExpired, kExpiredAck
 };
 
 struct Row {
   bool reported = false;
   uint16_t num_chunks = 1;
   uint32_t frame_bytes = 0;
-  JournalPos pos = 0;            // where it was in the journal
+  JournalPos pos = 0;  // where it was in the journal
   MessageId id;
   UserId to = 0;
   uint64_t time_ms = 0;
-  Waiting waiting;               // its user is the key's
+  Waiting waiting;  // its user is the key's
 };
 
 // How many bytes of a frame one value takes, for `limits`: rarely less than asked for.
@@ -136,12 +140,13 @@ Result<Record> unpack_record(Bytes key, Bytes value, Bytes* part);
 void pack_row(Bytes key, const Row& row, Bytes part, Value& out);
 Result<Row> unpack_row(Bytes key, Bytes value, Bytes* part);  // ERRORS: kCorrupt
 void pack_chunk(Bytes key, Bytes part, Value& out);
-Result<Bytes> unpack_chunk(Bytes key, Bytes value);           // ERRORS: kCorrupt
+Result<Bytes> unpack_chunk(Bytes key, Bytes value);  // ERRORS: kCorrupt
 // REQUIRES: the row fits: at most kDevicesMax devices, names up to 64 bytes, handle up to kHandleBytesMax.
 void pack_user(Bytes key, const UserRow& row, Value& out);
-Result<UserRow> unpack_user(Bytes key, Bytes value);          // ERRORS: kCorrupt
-void pack_number(Bytes key, uint64_t number, Value& out);     // meta and handles
-Result<uint64_t> unpack_number(Bytes key, Bytes value);       // ERRORS: kCorrupt
-static_assert(kCrcBytes + 2 + 1 + kHandleBytesMax + 1 + kDevicesMax * (2 + 1 + 8 + 8 + 1 + 64) <= kValueBytesMax);
+Result<UserRow> unpack_user(Bytes key, Bytes value);       // ERRORS: kCorrupt
+void pack_number(Bytes key, uint64_t number, Value& out);  // meta and handles
+Result<uint64_t> unpack_number(Bytes key, Bytes value);    // ERRORS: kCorrupt
+static_assert(kCrcBytes + 2 + 1 + kHandleBytesMax + 1 + kDevicesMax * (2 + 1 + 8 + 8 + 1 + 64) <=
+              kValueBytesMax);
 
 }  // namespace perch::store

@@ -24,7 +24,8 @@ class Snapshot {
   // LIFETIME: bytes returned are valid until the snapshot is renewed or destroyed.
   virtual Result<Bytes> get(Table table, Bytes key) = 0;  // ERRORS: kNotFound, kSystem, kCorrupt
   // Visits pairs with key >= from in key order until `visit` returns false.
-  virtual Result<void> scan(Table table, Bytes from, const std::function<bool(Bytes key, Bytes value)>& visit) = 0;
+  virtual Result<void> scan(Table table, Bytes from,
+                            const std::function<bool(Bytes key, Bytes value)>& visit) = 0;
   // Lets go of the pages it pins; the next get or scan sees the newest commit. Call once a loop turn.
   virtual void release() = 0;
 };
@@ -38,12 +39,13 @@ class Kv {
   virtual Result<void> append(Table table, Bytes key, Bytes value) = 0;  // REQUIRES: key above all others
   virtual Result<void> erase(Table table, Bytes key) = 0;                // absent: ok
   virtual Result<Bytes> get(Table table, Bytes key) = 0;                 // inside the transaction
-  virtual Result<void> scan(Table table, Bytes from, const std::function<bool(Bytes key, Bytes value)>& visit) = 0;
+  virtual Result<void> scan(Table table, Bytes from,
+                            const std::function<bool(Bytes key, Bytes value)>& visit) = 0;
   virtual Result<void> commit() = 0;
   virtual void abort() = 0;
   virtual std::unique_ptr<Snapshot> snapshot() = 0;
-  // Share of the map that is used and cannot be reused, 0 … 1; where that is worse, its share of what it could
-  // have of the disk: a disk full of other things stops us only when we need its room.
+  // Share of the map that is used and cannot be reused, 0 … 1; where that is worse, its share of what it
+  // could have of the disk: a disk full of other things stops us only when we need its room.
   virtual double fill() = 0;
 };
 

@@ -71,8 +71,8 @@ Result<void> Mover::read_rows(const Held& held, Snapshot& journal, std::vector<N
       if (!record || record->kind != RecordKind::kAccept) return corrupt;
       number = record->number;
       num_chunks = record->num_chunks;
-      const Row row{held.reported,  num_chunks, record->frame_bytes, held.pos, record->id, record->to,
-                    record->time_ms, held.waiting};
+      const Row row{held.reported, num_chunks, record->frame_bytes, held.pos,
+                    record->id,    record->to, record->time_ms,     held.waiting};
       pack_row(pack_key(RowKey{user, number, 0}), row, part, value);
     } else {
       auto part = unpack_chunk(key, *stored);
@@ -80,7 +80,8 @@ Result<void> Mover::read_rows(const Held& held, Snapshot& journal, std::vector<N
       pack_chunk(pack_key(RowKey{user, number, chunk}), *part, value);
     }
     const Bytes bytes = value.bytes();
-    rows.push_back({mailbox_table(user), pack_key(RowKey{user, number, chunk}), {bytes.begin(), bytes.end()}});
+    rows.push_back(
+        {mailbox_table(user), pack_key(RowKey{user, number, chunk}), {bytes.begin(), bytes.end()}});
   }
   moved = {user, number, held.pos, held.waiting};
   return {};

@@ -20,8 +20,9 @@ struct Moved {
 
 class Mover {
  public:
-  // How many values one transaction writes, more or less a message, or deletes: a batch of the cores waits so long.
-  // A row dirties a page of its own (1,000: about 18 ms), a deletion in key order a twelfth of one (facts.md 4).
+  // How many values one transaction writes, more or less a message, or deletes: a batch of the cores waits so
+  // long. A row dirties a page of its own (1,000: about 18 ms), a deletion in key order a twelfth of one
+  // (facts.md 4).
   static constexpr size_t kCopyMax = 1'000;
   static constexpr size_t kEraseMax = 10'000;
 
@@ -29,8 +30,9 @@ class Mover {
       : writer_(writer), copy_max_(copy_max), erase_max_(erase_max) {}
 
   // Step 1: rows for what is older than limits.move_after_ms and still waits, as much as one step takes.
-  // Empty and not pending(): there is nothing old. Empty and pending(): nothing waits there, only finish() is left.
-  // REQUIRES: !pending(). ERRORS: kFull (try again later), kCorrupt (detail: position), kPoisoned; others of Kv poison.
+  // Empty and not pending(): there is nothing old. Empty and pending(): nothing waits there, only finish() is
+  // left. REQUIRES: !pending(). ERRORS: kFull (try again later), kCorrupt (detail: position), kPoisoned;
+  // others of Kv poison.
   Result<std::vector<Moved>> copy(uint64_t now_ms);
   // Step 3, after the home cores were told: one transaction. True: done with this stretch, copy() may go on.
   // ERRORS: kFull (again later), kPoisoned; others of Kv poison.

@@ -58,7 +58,9 @@ class KvReader final : public Reader {
     if (!record) return record.error();
     if (record->kind != RecordKind::kAccept) return Error{Errc::kCorrupt};
     return collect(*journal_, kJournalTable, part, record->num_chunks, record->frame_bytes, out,
-                   [pos](uint16_t chunk) { return pack_key(JournalKey{pos, chunk}); });
+                   [pos](uint16_t chunk) {
+                     return pack_key(JournalKey{pos, chunk});
+                   });
   }
   Result<void> from_row(UserId user, Number number, std::vector<uint8_t>& out) {
     const auto key = pack_key(RowKey{user, number, 0});
@@ -68,11 +70,13 @@ class KvReader final : public Reader {
     auto row = unpack_row(key, *value, &part);
     if (!row) return row.error();
     return collect(*tables_, mailbox_table(user), part, row->num_chunks, row->frame_bytes, out,
-                   [&](uint16_t chunk) { return pack_key(RowKey{user, number, chunk}); });
+                   [&](uint16_t chunk) {
+                     return pack_key(RowKey{user, number, chunk});
+                   });
   }
   template <typename KeyOf>
-  Result<void> collect(Snapshot& snapshot, Table table, Bytes first, uint16_t num_chunks, uint32_t frame_bytes,
-                       std::vector<uint8_t>& out, KeyOf key_of) {
+  Result<void> collect(Snapshot& snapshot, Table table, Bytes first, uint16_t num_chunks,
+                       uint32_t frame_bytes, std::vector<uint8_t>& out, KeyOf key_of) {
     const size_t size_before = out.size();
     out.insert(out.end(), first.begin(), first.end());
     for (uint16_t chunk = 1; chunk < num_chunks; ++chunk) {

@@ -35,7 +35,10 @@ struct Waiting {
   }
   void remove(DeviceNo device) {
     for (uint8_t i = 0; i < num; ++i)
-      if (devices[i] == device) { devices[i] = devices[--num]; return; }
+      if (devices[i] == device) {
+        devices[i] = devices[--num];
+        return;
+      }
   }
 };
 
@@ -47,24 +50,24 @@ struct Place {
 
 // High-water mark of "delivered" for one (receiving device, peer, sending device, origin).
 struct ReceiptKey {
-  UserId user = 0;        // to whom the receipt goes: the sender of the messages …
-  DeviceNo to_device = 0; // … and which of its devices is told
-  UserId peer = 0;        // who got them
-  DeviceNo device = 0;    // which of the sender's devices sent them
+  UserId user = 0;         // to whom the receipt goes: the sender of the messages …
+  DeviceNo to_device = 0;  // … and which of its devices is told
+  UserId peer = 0;         // who got them
+  DeviceNo device = 0;     // which of the sender's devices sent them
   Origin origin = 0;
   friend auto operator<=>(const ReceiptKey&, const ReceiptKey&) = default;
 };
 
 struct DeviceRow {
   DeviceNo number = 0;
-  std::string name;              // the token's `dev`, 1 … 64 bytes
-  uint64_t seen_ms = 0;          // wall clock of its last login, written lazily
-  Origin origin = 0;             // last known, written lazily
+  std::string name;      // the token's `dev`, 1 … 64 bytes
+  uint64_t seen_ms = 0;  // wall clock of its last login, written lazily
+  Origin origin = 0;     // last known, written lazily
   bool overflowed = false;
 };
 struct UserRow {
   UserId id = 0;
-  std::string handle;            // empty: none
+  std::string handle;  // empty: none
   DeviceNo next_device = 1;
   std::vector<DeviceRow> devices;
 };
@@ -77,8 +80,8 @@ enum class OpKind : uint8_t {
   kExpire,      // as kConfirm for all that wait, and the EXPIRED status for the sender (see expired_for)
   kExpiredAck,  // the sender's device knows
   kUser,        // registry: write `user_row` (devices, overflow, last seen)
-  kAccount,     // registry: find or (if `create`) make the user of `handle` or of `user_row.id`; fills user_row
-  kCeiling,     // raise the ceiling by `amount`; fills `ceiling` with the new one
+  kAccount,  // registry: find or (if `create`) make the user of `handle` or of `user_row.id`; fills user_row
+  kCeiling,  // raise the ceiling by `amount`; fills `ceiling` with the new one
 };
 
 enum class Status : uint8_t { kPending, kDone, kFull, kNotFound, kFailed };
@@ -86,17 +89,17 @@ enum class Status : uint8_t { kPending, kDone, kFull, kNotFound, kFailed };
 struct StoreOp {
   OpKind kind{};
   Status status = Status::kPending;
-  bool reserved = false;         // kAccept: its room was reserved; it must not be refused for space
-  CoreId core = 0;               // who posted it
-  void* context = nullptr;       // the poster's
+  bool reserved = false;    // kAccept: its room was reserved; it must not be refused for space
+  CoreId core = 0;          // who posted it
+  void* context = nullptr;  // the poster's
 
   // kAccept
   MessageId id;
   UserId to = 0;
   Number number = 0;
   uint64_t time_ms = 0;
-  bool delivered = false;        // a recipient's device is known to have it
-  Bytes frame;                   // as it goes to devices; LIFETIME: until completion
+  bool delivered = false;  // a recipient's device is known to have it
+  Bytes frame;             // as it goes to devices; LIFETIME: until completion
   std::array<Waiting, 2> waiting{};
   uint8_t num_waiting = 0;
   // kAccept: set by the store. kConfirm, kExpire: whose.
@@ -125,8 +128,8 @@ struct RecoveredItem {
   uint64_t time_ms = 0;
   uint32_t frame_bytes = 0;
   Place place;
-  Waiting waiting;               // never empty
-  bool reported = false;         // its sender already knows "delivered" or a receipt is on its way
+  Waiting waiting;        // never empty
+  bool reported = false;  // its sender already knows "delivered" or a receipt is on its way
 };
 // A record of the journal, confirmed or not, as a mark for its sender (delivery.md, Taking 2).
 struct RecoveredMark {
@@ -161,9 +164,9 @@ class Reader {
   virtual ~Reader() = default;
   // Appends the frame's bytes to `out`. ERRORS: kNotFound, kCorrupt (checksum), kSystem.
   virtual Result<void> frame(UserId user, Number number, const Place& place, std::vector<uint8_t>& out) = 0;
-  virtual Result<UserRow> user(UserId id) = 0;                    // ERRORS: kNotFound
-  virtual Result<UserId> handle(std::string_view handle) = 0;     // ERRORS: kNotFound
-  virtual void release() = 0;                                     // once a loop turn
+  virtual Result<UserRow> user(UserId id) = 0;                 // ERRORS: kNotFound
+  virtual Result<UserId> handle(std::string_view handle) = 0;  // ERRORS: kNotFound
+  virtual void release() = 0;                                  // once a loop turn
 };
 
 }  // namespace perch::store

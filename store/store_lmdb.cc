@@ -19,25 +19,31 @@ namespace perch::store {
 namespace {
 
 constexpr unsigned kReadersMax = 1024;
-// The free list is walked at most once in so many commits: its length grows with what was deleted. A small map
-// may be full before that.
+// The free list is walked at most once in so many commits: its length grows with what was deleted. A small
+// map may be full before that.
 constexpr uint32_t kCommitsPerFillScan = 32;
 constexpr uint64_t kSmallMapBytes = 256u << 20;
 
 Error error_of(int code) {
   switch (code) {
-    case MDB_NOTFOUND: return {Errc::kNotFound};
+    case MDB_NOTFOUND:
+      return {Errc::kNotFound};
     case MDB_MAP_FULL:
     case MDB_TXN_FULL:
     case ENOSPC:
-    case EDQUOT: return {Errc::kFull, code};
-    case MDB_PANIC: return {Errc::kPoisoned};
+    case EDQUOT:
+      return {Errc::kFull, code};
+    case MDB_PANIC:
+      return {Errc::kPoisoned};
     case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND: return {Errc::kCorrupt, code};
+    case MDB_PAGE_NOTFOUND:
+      return {Errc::kCorrupt, code};
     case MDB_INVALID:
     case MDB_VERSION_MISMATCH:
-    case MDB_INCOMPATIBLE: return {Errc::kInvalid, code};
-    default: return {Errc::kSystem, code};
+    case MDB_INCOMPATIBLE:
+      return {Errc::kInvalid, code};
+    default:
+      return {Errc::kSystem, code};
   }
 }
 
@@ -50,7 +56,8 @@ Result<void> scan_in(MDB_txn* txn, MDB_dbi dbi, Bytes from,
   if (int rc = mdb_cursor_open(txn, dbi, &cursor)) return error_of(rc);
   MDB_val key = value_of(from), value{};
   int rc = mdb_cursor_get(cursor, &key, &value, from.empty() ? MDB_FIRST : MDB_SET_RANGE);
-  while (rc == 0 && visit(bytes_of(key), bytes_of(value))) rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+  while (rc == 0 && visit(bytes_of(key), bytes_of(value)))
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
   mdb_cursor_close(cursor);
   if (rc != 0 && rc != MDB_NOTFOUND) return error_of(rc);
   return {};
@@ -59,7 +66,9 @@ Result<void> scan_in(MDB_txn* txn, MDB_dbi dbi, Bytes from,
 class LmdbSnapshot final : public Snapshot {
  public:
   LmdbSnapshot(MDB_env* env, const std::vector<MDB_dbi>& tables) : env_(env), tables_(tables) {}
-  ~LmdbSnapshot() override { if (txn_) mdb_txn_abort(txn_); }
+  ~LmdbSnapshot() override {
+    if (txn_) mdb_txn_abort(txn_);
+  }
   Result<Bytes> get(Table table, Bytes key_bytes) override {
     if (auto begun = begin(); !begun) return begun.error();
     MDB_val key = value_of(key_bytes), value{};
@@ -183,9 +192,10 @@ class LmdbKv final : public Kv {
     }
     // Without room LMDB stops before its meta page is written: the last commit still stands. After any
     // other error nobody knows what is on the disk.
-    // A write that the filesystem cut short because it filled up comes out of LMDB 0.9 as EIO (mdb_page_flush, "short
-    // write, filesystem full?"), not as ENOSPC. Its pages belong to no commit, so taking EIO on a full disk for lack of
-    // room never trusts a page that was not flushed; if the meta page itself failed LMDB answers MDB_PANIC from then on.
+    // A write that the filesystem cut short because it filled up comes out of LMDB 0.9 as EIO
+    // (mdb_page_flush, "short write, filesystem full?"), not as ENOSPC. Its pages belong to no commit, so
+    // taking EIO on a full disk for lack of room never trusts a page that was not flushed; if the meta page
+    // itself failed LMDB answers MDB_PANIC from then on.
     const Error error = rc == EIO && disk_is_full() ? Error{Errc::kFull, ENOSPC} : error_of(rc);
     if (error.code != Errc::kFull) poisoned_ = true;
     return error;
@@ -232,7 +242,8 @@ class LmdbKv final : public Kv {
   bool disk_is_full() const {
     constexpr uint64_t kRoomBytes = 1 << 20;  // less than one batch may need
     struct statvfs disk;
-    return fstatvfs(directory_, &disk) == 0 && static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize < kRoomBytes;
+    return fstatvfs(directory_, &disk) == 0 &&
+           static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize < kRoomBytes;
   }
   void close_cursors() {
     for (MDB_cursor*& cursor : append_)

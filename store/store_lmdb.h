@@ -12,7 +12,8 @@
 namespace perch::store {
 
 // Makes directory and tables where missing. One process at a time may have it open.
-// ERRORS: kBusy another process has it; kSystem with an errno; kInvalid not LMDB's or broken; kFull no room to make it.
+// ERRORS: kBusy another process has it; kSystem with an errno; kInvalid not LMDB's or broken; kFull no room
+// to make it.
 Result<std::unique_ptr<Kv>> open_lmdb(const std::string& path, std::span<const std::string_view> tables,
                                       uint64_t map_bytes);
 

@@ -55,7 +55,10 @@ Result<void> put_meta(Kv& kv, Table table, MetaKey meta_key, uint64_t number) {
 }
 
 Writer::Writer(Kv& journal, Kv& tables, const Limits& limits, Random& random)
-    : journal_(journal), tables_(tables), limits_(limits), random_(random),
+    : journal_(journal),
+      tables_(tables),
+      limits_(limits),
+      random_(random),
       index_(limits.move_after_ms / kGranules) {}
 
 Result<std::unique_ptr<Writer>> Writer::open(Kv& journal, Kv& tables, const Limits& limits, Random& random) {
@@ -66,7 +69,8 @@ Result<std::unique_ptr<Writer>> Writer::open(Kv& journal, Kv& tables, const Limi
 
 Result<void> Writer::open_metas() {
   uint64_t pair = 0;
-  // The tables are only looked at before the journal is written: a newer format there must not cost a ceiling.
+  // The tables are only looked at before the journal is written: a newer format there must not cost a
+  // ceiling.
   auto snapshot = tables_.snapshot();
   const std::array<uint8_t, 1> format_key{static_cast<uint8_t>(MetaKey::kFormat)};
   if (auto value = snapshot->get(kTablesMetaTable, format_key); value) {
@@ -127,7 +131,8 @@ Result<void> Writer::mark_restored(Kv& journal, Random& random) {
   return transact(journal, [&]() -> Result<void> {
     auto ceiling = get_meta(journal, kJournalMetaTable, MetaKey::kCeiling);
     if (!ceiling) return ceiling.error();
-    if (auto r = put_meta(journal, kJournalMetaTable, MetaKey::kCeiling, *ceiling + kRestoreStep); !r) return r;
+    if (auto r = put_meta(journal, kJournalMetaTable, MetaKey::kCeiling, *ceiling + kRestoreStep); !r)
+      return r;
     return put_meta(journal, kJournalMetaTable, MetaKey::kIncarnation, draw_nonzero(random));
   });
 }
@@ -147,7 +152,7 @@ struct Writer::Waits {
       return (key.first * 0x9e3779b97f4a7c15u) ^ (key.second * 0xc2b2ae3d27d4eb4fu);
     }
   };
-  std::unordered_map<JournalPos, Message> messages;                            // of what is held
+  std::unordered_map<JournalPos, Message> messages;                           // of what is held
   std::unordered_map<std::pair<UserId, Number>, JournalPos, KeyHash> by_key;  // the same
 };
 
@@ -182,35 +187,38 @@ Result<void> Writer::recover_journal(Waits& waits, std::vector<RecoveredMark>& m
     failed = true;
     return false;
   };
-  auto scanned = snapshot->scan(kJournalTable, pack_key(JournalKey{moved_below_, 0}), [&](Bytes key, Bytes value) {
-    auto journal_key = unpack_journal_key(key);
-    if (!journal_key) return fail(Errc::kCorrupt);
-    if (journal_key->chunk > 0) {
-      if (journal_key->pos != last || chunks_left == 0) return fail(Errc::kCorrupt);
-      --chunks_left;
-      if (!unpack_chunk(key, value)) return fail(Errc::kCorrupt);
-      return true;
-    }
-    if (chunks_left != 0) return fail(Errc::kCorrupt);
-    last = journal_key->pos;
-    auto record = unpack_record(key, value, nullptr);
-    if (!record) return fail(Errc::kCorrupt);
-    if (record->kind == RecordKind::kAccept) {
-      chunks_left = record->num_chunks - 1;
-      mark_of.emplace_back(last, marks.size());
-      marks.push_back({record->id, record->to, record->number, record->delivered});
-      waits.messages.emplace(
-          last, Waits::Message{record->id, record->to, record->number, record->time_ms, record->frame_bytes});
-    }
-    if (record->kind == RecordKind::kConfirm) {
-      const auto at = std::lower_bound(mark_of.begin(), mark_of.end(), std::pair{record->target, size_t{0}});
-      if (at != mark_of.end() && at->first == record->target && marks[at->second].to == record->who.user) {
-        marks[at->second].delivered = true;
-      }
-    }
-    index_.apply(last, *record);
-    return true;
-  });
+  auto scanned =
+      snapshot->scan(kJournalTable, pack_key(JournalKey{moved_below_, 0}), [&](Bytes key, Bytes value) {
+        auto journal_key = unpack_journal_key(key);
+        if (!journal_key) return fail(Errc::kCorrupt);
+        if (journal_key->chunk > 0) {
+          if (journal_key->pos != last || chunks_left == 0) return fail(Errc::kCorrupt);
+          --chunks_left;
+          if (!unpack_chunk(key, value)) return fail(Errc::kCorrupt);
+          return true;
+        }
+        if (chunks_left != 0) return fail(Errc::kCorrupt);
+        last = journal_key->pos;
+        auto record = unpack_record(key, value, nullptr);
+        if (!record) return fail(Errc::kCorrupt);
+        if (record->kind == RecordKind::kAccept) {
+          chunks_left = record->num_chunks - 1;
+          mark_of.emplace_back(last, marks.size());
+          marks.push_back({record->id, record->to, record->number, record->delivered});
+          waits.messages.emplace(last, Waits::Message{record->id, record->to, record->number, record->time_ms,
+                                                      record->frame_bytes});
+        }
+        if (record->kind == RecordKind::kConfirm) {
+          const auto at =
+              std::lower_bound(mark_of.begin(), mark_of.end(), std::pair{record->target, size_t{0}});
+          if (at != mark_of.end() && at->first == record->target &&
+              marks[at->second].to == record->who.user) {
+            marks[at->second].delivered = true;
+          }
+        }
+        index_.apply(last, *record);
+        return true;
+      });
   if (failed) return error;
   if (!scanned) return scanned;
   if (chunks_left != 0) return Error{Errc::kCorrupt, static_cast<int64_t>(last)};
@@ -323,15 +331,22 @@ void Writer::apply(std::span<StoreOp* const> batch) {
     }
     if (!rows) {
       for (size_t i = 0; i < batch.size(); ++i) {
-        if (std::ranges::find(staged_.row_ops, batch[i]) != staged_.row_ops.end()) outcomes_[i] = Outcome::kFull;
+        if (std::ranges::find(staged_.row_ops, batch[i]) != staged_.row_ops.end())
+          outcomes_[i] = Outcome::kFull;
       }
     }
   }
   for (size_t i = 0; i < batch.size(); ++i) {
     switch (outcomes_[i]) {
-      case Outcome::kDone: batch[i]->status = Status::kDone; break;
-      case Outcome::kFull: batch[i]->status = Status::kFull; break;
-      case Outcome::kNotFound: batch[i]->status = Status::kNotFound; break;
+      case Outcome::kDone:
+        batch[i]->status = Status::kDone;
+        break;
+      case Outcome::kFull:
+        batch[i]->status = Status::kFull;
+        break;
+      case Outcome::kNotFound:
+        batch[i]->status = Status::kNotFound;
+        break;
     }
   }
 }
@@ -378,7 +393,8 @@ Result<void> Writer::write_journal(std::span<StoreOp* const> batch, Staged& stag
 
 Result<void> Writer::write_one(StoreOp& op, Outcome& outcome, Staged& staged) {
   switch (op.kind) {
-    case OpKind::kAccept: return write_accept(op, staged);
+    case OpKind::kAccept:
+      return write_accept(op, staged);
     case OpKind::kConfirm: {
       if (in_tables(op)) staged.row_ops.push_back(&op);
       if (!in_journal(op)) return {};
@@ -414,8 +430,10 @@ Result<void> Writer::write_one(StoreOp& op, Outcome& outcome, Staged& staged) {
       record.tell = op.expired_for;
       return write_record(record, staged);
     }
-    case OpKind::kUser: return write_user(op.user_row);
-    case OpKind::kAccount: return write_account(op, outcome);
+    case OpKind::kUser:
+      return write_user(op.user_row);
+    case OpKind::kAccount:
+      return write_account(op, outcome);
     case OpKind::kCeiling:
       staged.ceiling += op.amount;
       op.ceiling = staged.ceiling;
@@ -454,8 +472,10 @@ Result<void> Writer::write_accept(StoreOp& op, Staged& staged) {
   for (size_t chunk = 0; chunk < chunks; ++chunk) {
     const auto key = pack_key(JournalKey{pos, static_cast<uint16_t>(chunk)});
     const Bytes part = op.frame.subspan(chunk * step, std::min(step, op.frame.size() - chunk * step));
-    if (chunk == 0) pack_record(key, record, part, value);
-    else pack_chunk(key, part, value);
+    if (chunk == 0)
+      pack_record(key, record, part, value);
+    else
+      pack_chunk(key, part, value);
     if (auto r = journal_.append(kJournalTable, key, value.bytes()); !r) return r;
   }
   op.place = {pos, false};
@@ -484,8 +504,10 @@ Result<void> Writer::write_account(StoreOp& op, Outcome& outcome) {
       auto found = unpack_number(bytes_of(op.handle), *value);
       if (!found) return found.error();
       // Who is named by id stays that user, without a handle that is somebody else's.
-      if (id == 0) id = *found;
-      else if (id != *found) op.handle.clear();
+      if (id == 0)
+        id = *found;
+      else if (id != *found)
+        op.handle.clear();
     }
   } else if (id == 0) {
     return {};

@@ -24,9 +24,9 @@ inline constexpr double kReservedFrom = 0.9;
 
 class Writer {
  public:
-  // Checks the formats, raises the ceiling by 2^32 and flushes that; makes an empty store where there is none.
-  // REQUIRES: `journal` opened with kJournalTableNames, `tables` with kMailboxTableNames; both outlive it.
-  // ERRORS: kNewerFormat; kCorrupt (also: journal and tables of different stores); those of Kv.
+  // Checks the formats, raises the ceiling by 2^32 and flushes that; makes an empty store where there is
+  // none. REQUIRES: `journal` opened with kJournalTableNames, `tables` with kMailboxTableNames; both outlive
+  // it. ERRORS: kNewerFormat; kCorrupt (also: journal and tables of different stores); those of Kv.
   static Result<std::unique_ptr<Writer>> open(Kv& journal, Kv& tables, const Limits& limits, Random& random);
 
   // Reads all that waits; tables before journal. REQUIRES: once, before the first apply().

@@ -1,12 +1,13 @@
-// sim --seed N [--seeds K] [--seconds S] [--log]: runs K seeds from N on, or as many as fit into S seconds but at
-// least K. Exit status 1 at the first broken promise.
+// sim --seed N [--seeds K] [--seconds S] [--log]: runs K seeds from N on, or as many as fit into S seconds
+// but at least K. Exit status 1 at the first broken promise.
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <unistd.h>
 
 #include "world.h"
 
@@ -24,7 +25,9 @@ void on_crash(int number) {
   std::raise(number);
 }
 
-double share(uint64_t part, uint64_t of) { return of == 0 ? 0 : static_cast<double>(part) / static_cast<double>(of); }
+double share(uint64_t part, uint64_t of) {
+  return of == 0 ? 0 : static_cast<double>(part) / static_cast<double>(of);
+}
 
 }  // namespace
 
@@ -38,9 +41,12 @@ int main(int argc, char** argv) {
       return true;
     };
     if (number("--seed", first) || number("--seeds", num) || number("--seconds", seconds)) continue;
-    if (std::strcmp(argv[i], "--log") == 0) log = true;
-    else if (std::strcmp(argv[i], "--quiet") == 0) quiet = true;
-    else return std::fprintf(stderr, "usage: sim --seed N [--seeds K] [--seconds S] [--log] [--quiet]\n"), 2;
+    if (std::strcmp(argv[i], "--log") == 0)
+      log = true;
+    else if (std::strcmp(argv[i], "--quiet") == 0)
+      quiet = true;
+    else
+      return std::fprintf(stderr, "usage: sim --seed N [--seeds K] [--seconds S] [--log] [--quiet]\n"), 2;
   }
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   for (const int number : {SIGABRT, SIGSEGV, SIGBUS}) std::signal(number, on_crash);
@@ -51,7 +57,8 @@ int main(int argc, char** argv) {
   const auto elapsed = [&begin] {
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<double>(now.tv_sec - begin.tv_sec) + static_cast<double>(now.tv_nsec - begin.tv_nsec) / 1e9;
+    return static_cast<double>(now.tv_sec - begin.tv_sec) +
+           static_cast<double>(now.tv_nsec - begin.tv_nsec) / 1e9;
   };
   for (uint64_t i = 0; i < num || (seconds > 0 && elapsed() < static_cast<double>(seconds)); ++i) {
     const perch::sim::Plan plan = perch::sim::Plan::from(first + i);

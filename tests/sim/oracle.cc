@@ -25,8 +25,8 @@ std::string Oracle::name(size_t device) const {
 }
 
 std::string Oracle::describe(const Sent& sent) const {
-  return sent.body.substr(0, sent.body.find(' ')) + " from " + name(sent.device) + " seq " + std::to_string(sent.seq) +
-         " to " + std::to_string(sent.to);
+  return sent.body.substr(0, sent.body.find(' ')) + " from " + name(sent.device) + " seq " +
+         std::to_string(sent.seq) + " to " + std::to_string(sent.to);
 }
 
 const client::RowStatus& Oracle::status(const Sent& sent) const {
@@ -64,15 +64,17 @@ void Oracle::received(size_t device, const client::InboxMessage& message, Insert
   const std::string body(message.body.begin(), message.body.end());
   const auto found = by_body_.find(body);
   if (found == by_body_.end()) {
-    // Which byte is the first that is not the composed one: a lost, doubled or foreign piece shows by its offset.
+    // Which byte is the first that is not the composed one: a lost, doubled or foreign piece shows by its
+    // offset.
     size_t same = 0;
     for (const auto& [known, at] : by_body_) {
       size_t i = 0;
       while (i < std::min(known.size(), body.size()) && known[i] == body[i]) ++i;
       if (known.starts_with(body.substr(0, body.find(' ') + 1))) same = std::max(same, i);
     }
-    return fail("a device has a message that nobody sent: " + body.substr(0, body.find(' ')) + " at " + name(device) +
-                ", of " + std::to_string(body.size()) + " bytes the first " + std::to_string(same) + " are right");
+    return fail("a device has a message that nobody sent: " + body.substr(0, body.find(' ')) + " at " +
+                name(device) + ", of " + std::to_string(body.size()) + " bytes the first " +
+                std::to_string(same) + " are right");
   }
   const size_t index = found->second;
   Sent& sent = messages_[index];
@@ -91,14 +93,16 @@ void Oracle::received(size_t device, const client::InboxMessage& message, Insert
     if (device == sent.device) return fail("a message came back to its sender: " + describe(sent));
     if (devices_[device].user != sent.to && devices_[device].user != sender.user)
       return fail("a message reached a stranger: " + describe(sent) + " at " + name(device));
-    if (!sent.has.insert(device).second) return fail("S2 applied twice: " + describe(sent) + " at " + name(device));
+    if (!sent.has.insert(device).second)
+      return fail("S2 applied twice: " + describe(sent) + " at " + name(device));
     if (message.id.user != sender.user || message.id.seq != sent.seq ||
         (sender.number != 0 && message.id.device != sender.number))
       fail("a message has the id of another: " + describe(sent));
     if (status(sent).mark == Mark::kRejected && sent.stops == num_stops_)
       fail("S6 rejected and shown: " + describe(sent));
-    // Arrival order is promised for what was never rejected, so not for what went to nobody at first; nor to a device
-    // that registered after it was composed and gets it because a stop of the server made it be taken again.
+    // Arrival order is promised for what was never rejected, so not for what went to nobody at first; nor to
+    // a device that registered after it was composed and gets it because a stop of the server made it be
+    // taken again.
     if (sent.recipient_known && std::ranges::find(sent.owed, device) != sent.owed.end()) {
       Seq& last = arrived_[{device, sent.device, sent.to}];
       if (sent.seq < last)
@@ -164,7 +168,8 @@ bool Oracle::on_disk(const Sent& sent, size_t device) const {
       for (uint8_t i = 0; i < record->num_waiting; ++i)
         if (record->waiting[i].user == to.user && record->waiting[i].has(to.number)) named[at->pos] = true;
     }
-    if (record->kind == store::RecordKind::kConfirm && record->who.user == to.user && record->who.has(to.number))
+    if (record->kind == store::RecordKind::kConfirm && record->who.user == to.user &&
+        record->who.has(to.number))
       named.erase(record->target);
   }
   if (!named.empty()) return true;
@@ -189,7 +194,8 @@ std::optional<std::string> Oracle::first_missing() const {
       return "S8 never shown as delivered: " + describe(sent);
   }
   for (const OracleDevice& device : devices_)
-    if (std::ranges::any_of(device.store->rows(), [](const auto& row) { return row.second.status.open; })) return "S3 an open read mark of " + std::to_string(device.user);
+    if (std::ranges::any_of(device.store->rows(), [](const auto& row) { return row.second.status.open; }))
+      return "S3 an open read mark of " + std::to_string(device.user);
   return std::nullopt;
 }
 

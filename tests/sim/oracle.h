@@ -1,6 +1,7 @@
-// Oracle is a small model of what delivery.md promises for messages between two users. It hears of every message that
-// is composed and of every commit on a device, looks at the committed state of the disk, and names the first promise
-// that is broken. Messages are told apart by their bodies, so that it does not trust the ids it checks.
+// Oracle is a small model of what delivery.md promises for messages between two users. It hears of every
+// message that is composed and of every commit on a device, looks at the committed state of the disk, and
+// names the first promise that is broken. Messages are told apart by their bodies, so that it does not trust
+// the ids it checks.
 #pragma once
 #include <map>
 #include <optional>
@@ -17,7 +18,7 @@ inline constexpr size_t kNone = SIZE_MAX;
 
 struct OracleDevice {
   UserId user = 0;
-  DeviceNo number = 0;         // 0: has never logged in
+  DeviceNo number = 0;  // 0: has never logged in
   const client::MemoryStore* store = nullptr;
 };
 
@@ -54,13 +55,13 @@ class Oracle {
     UserId to;
     client::RowId row;
     Seq seq;
-    uint64_t stops;               // of the server, when it was composed
-    std::vector<size_t> owed;     // devices that were registered then
-    bool recipient_known;         // … at least one of them is the recipient's
+    uint64_t stops;            // of the server, when it was composed
+    std::vector<size_t> owed;  // devices that were registered then
+    bool recipient_known;      // … at least one of them is the recipient's
     std::set<size_t> has;
     bool renumbered = false;
     bool closed = false;
-    size_t question = kNone;      // a message the sender had seen then
+    size_t question = kNone;  // a message the sender had seen then
     Number question_number = 0;
   };
   const client::RowStatus& status(const Sent& sent) const;
@@ -76,8 +77,9 @@ class Oracle {
   std::vector<Sent> messages_;
   std::map<std::string, size_t> by_body_;
   std::map<std::pair<size_t, client::RowId>, size_t> by_row_;
-  std::map<std::tuple<size_t, size_t, UserId>, Seq> arrived_;  // receiving device, sending device, conversation
-  std::map<std::tuple<size_t, UserId>, size_t> last_from_;     // device, peer: the largest number seen
+  std::map<std::tuple<size_t, size_t, UserId>, Seq>
+      arrived_;                                             // receiving device, sending device, conversation
+  std::map<std::tuple<size_t, UserId>, size_t> last_from_;  // device, peer: the largest number seen
   std::string failure_;
   uint64_t num_stops_ = 0;
   uint64_t num_deliveries_ = 0;

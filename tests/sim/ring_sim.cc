@@ -10,12 +10,16 @@
 
 namespace perch::sim {
 
-bool chance(Random& random, uint32_t millionths) { return millionths > 0 && random.below(1'000'000) < millionths; }
+bool chance(Random& random, uint32_t millionths) {
+  return millionths > 0 && random.below(1'000'000) < millionths;
+}
 
-// --- the client's end -----------------------------------------------------------------------------------------
+// --- the client's end
+// -----------------------------------------------------------------------------------------
 
 size_t Link::client_write(std::string_view bytes) {
-  if (server_closed || to_server.ended || to_server.reset) return bytes.size();  // into the void, until it reads
+  if (server_closed || to_server.ended || to_server.reset)
+    return bytes.size();  // into the void, until it reads
   const size_t num = std::min(bytes.size(), capacity - std::min(capacity, to_server.bytes.size()));
   to_server.bytes.append(bytes.substr(0, num));
   return num;
@@ -47,7 +51,8 @@ void Link::cut(Random& random) {
   }
 }
 
-// --- Ring -----------------------------------------------------------------------------------------------------
+// --- Ring
+// -----------------------------------------------------------------------------------------------------
 
 SimRing::SimRing(Network& network, const RingOptions& options)
     : network_(network),
@@ -284,7 +289,8 @@ bool SimRing::finish_send(Operation& operation, Slot& slot, Completion& out) {
       continue;
     }
     const size_t num = std::min(room, part.iov_len - skip);
-    // A client that is gone without the server knowing takes nothing off the pipe, so the pipe fills and stalls.
+    // A client that is gone without the server knowing takes nothing off the pipe, so the pipe fills and
+    // stalls.
     if (!link.to_client.ended && !link.to_client.reset)
       link.to_client.bytes.append(static_cast<const char*>(part.iov_base) + skip, num);
     skip = 0;

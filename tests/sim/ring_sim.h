@@ -1,9 +1,9 @@
-// SimRing is the simulator's io_uring: sockets are pairs of byte pipes in memory, and completions come when and in
-// which order the seed says. It checks what the real ring requires: nothing in flight at close and move, buffers given
-// back once.
+// SimRing is the simulator's io_uring: sockets are pairs of byte pipes in memory, and completions come when
+// and in which order the seed says. It checks what the real ring requires: nothing in flight at close and
+// move, buffers given back once.
 //
-// A Link is one connection. The client's end is driven by the world, the server's end sits in the table of one ring,
-// for a moment of two: move() gives it a place in the target's table before the source's is closed.
+// A Link is one connection. The client's end is driven by the world, the server's end sits in the table of
+// one ring, for a moment of two: move() gives it a place in the target's table before the source's is closed.
 #pragma once
 #include <deque>
 #include <map>
@@ -40,7 +40,7 @@ struct Pipe {
 struct Link {
   Pipe to_server;
   Pipe to_client;
-  size_t capacity = 64 * 1024;   // of each pipe
+  size_t capacity = 64 * 1024;  // of each pipe
   uint32_t num_server_slots = 0;
   bool client_closed = false;
   bool server_closed = false;
@@ -64,7 +64,7 @@ struct Network {
   Faults faults;
   std::vector<SimRing*> rings;                                // by id
   std::map<int, std::deque<std::shared_ptr<Link>>> backlogs;  // by listener
-  uint64_t num_moved = 0;     // bytes, connections: grows while anything happens
+  uint64_t num_moved = 0;  // bytes, connections: grows while anything happens
 };
 
 class SimRing final : public Ring {
@@ -92,14 +92,14 @@ class SimRing final : public Ring {
   struct Operation {
     Kind kind{};
     Socket socket = kNoSocket;
-    int target = 0;               // listener or ring
+    int target = 0;  // listener or ring
     const msghdr* message = nullptr;
     size_t num_sent = 0;
-    int32_t result = 0;           // kDone
+    int32_t result = 0;  // kDone
     uint64_t user_data = 0;
   };
   struct Slot {
-    std::shared_ptr<Link> link;   // null: free
+    std::shared_ptr<Link> link;  // null: free
     bool shut = false;
     uint32_t in_flight = 0;
   };

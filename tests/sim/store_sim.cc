@@ -100,8 +100,10 @@ Result<void> SimKv::commit() {
 void SimKv::abort() {
   if (!open_) return;
   for (auto at = undo_.rbegin(); at != undo_.rend(); ++at) {
-    if (at->value) tables_[at->table][at->key] = std::move(*at->value);
-    else tables_[at->table].erase(at->key);
+    if (at->value)
+      tables_[at->table][at->key] = std::move(*at->value);
+    else
+      tables_[at->table].erase(at->key);
   }
   undo_.clear();
   open_ = false;

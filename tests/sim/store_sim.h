@@ -1,8 +1,9 @@
 // SimDisk and SimKv are the simulator's disk: what is committed outlives the node, the rest does not.
 //
-// A crash is armed as a number of operations from now; it may fall between any two writes of a transaction, before a
-// commit, or after a commit that nobody hears of. From then on both environments of the disk answer errors until
-// reboot(), which undoes the open transaction. So the journal may have committed what the tables have not.
+// A crash is armed as a number of operations from now; it may fall between any two writes of a transaction,
+// before a commit, or after a commit that nobody hears of. From then on both environments of the disk answer
+// errors until reboot(), which undoes the open transaction. So the journal may have committed what the tables
+// have not.
 #pragma once
 #include <algorithm>
 #include <cstring>

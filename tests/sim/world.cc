@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kSecret = "the secret of a simulated operator, long enough";
 constexpr uint32_t kSetupRounds = 4'000;
 constexpr uint32_t kHealRounds = 60'000;
-constexpr uint64_t kIdleRounds = 12;        // hops travel in rounds that move no byte
+constexpr uint64_t kIdleRounds = 12;  // hops travel in rounds that move no byte
 constexpr uint64_t kIdleJumpMsMax = 500;
 
 template <typename T>
@@ -30,8 +30,8 @@ class CountWaiting final : public store::RecoveryVisitor {
   }
   void mark(const store::RecoveredMark&) override {}
   void receipt(const store::RecoveredReceipt& found) override {
-    what += " receipt for " + std::to_string(found.key.user) + "/" + std::to_string(found.key.to_device) + " up to " +
-            std::to_string(found.up_to);
+    what += " receipt for " + std::to_string(found.key.user) + "/" + std::to_string(found.key.to_device) +
+            " up to " + std::to_string(found.up_to);
   }
   void expired(const store::RecoveredExpired&) override { what += " expiry"; }
   std::string what;
@@ -39,7 +39,8 @@ class CountWaiting final : public store::RecoveryVisitor {
 
 }  // namespace
 
-// --- the plan -------------------------------------------------------------------------------------------------
+// --- the plan
+// -------------------------------------------------------------------------------------------------
 
 Plan Plan::from(uint64_t seed) {
   const std::unique_ptr<Random> owned = seeded_random(seed * 0x9e3779b97f4a7c15u + 1);
@@ -134,7 +135,8 @@ std::string Plan::text() const {
   return out;
 }
 
-// --- the node -------------------------------------------------------------------------------------------------
+// --- the node
+// -------------------------------------------------------------------------------------------------
 
 struct World::Node {
   uint16_t num_cores = 1;
@@ -166,7 +168,8 @@ void World::start_node() {
   Node& node = *node_;
   node.num_cores = static_cast<uint16_t>(1 + random_->below(3));
   node.random = seeded_random(random_->next());
-  Result<std::unique_ptr<store::Writer>> writer = store::Writer::open(journal_, tables_, plan_.limits, *node.random);
+  Result<std::unique_ptr<store::Writer>> writer =
+      store::Writer::open(journal_, tables_, plan_.limits, *node.random);
   if (!writer) return oracle_.fail(std::string("the store does not open: ") + name_of(writer.error().code));
   node.writer = std::move(*writer);
   node.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(node.num_cores + 1), plan_.limits.mesh_slots);
@@ -201,9 +204,9 @@ void World::start_node() {
   const Result<void> read = node.writer->recover(fan_out);
   if (!read) return oracle_.fail(std::string("the store cannot be read: ") + name_of(read.error().code));
   for (auto& core : node.cores) core->recovered();
-  node.store_thread = std::make_unique<chat::StoreThread>(*node.writer, node.mesh->endpoint(node.num_cores),
-                                                          *node.rings[node.num_cores], node.num_cores, plan_.limits,
-                                                          clock_);
+  node.store_thread =
+      std::make_unique<chat::StoreThread>(*node.writer, node.mesh->endpoint(node.num_cores),
+                                          *node.rings[node.num_cores], node.num_cores, plan_.limits, clock_);
   for (uint16_t i = 0; i < node.num_cores; ++i) {
     network_.backlogs[i];
     node.cores[i]->net().listen(i);
@@ -220,7 +223,8 @@ void World::stop_node() {
     totals_.handed_to_store += core->counters().handed_to_store;
     totals_.holds += core->counters().held;
     totals_.replaced += core->counters().replaced;
-    if (plan_.calm && core->counters().handed_to_store > 0) oracle_.fail("S11 a calm run wrote messages to the disk");
+    if (plan_.calm && core->counters().handed_to_store > 0)
+      oracle_.fail("S11 a calm run wrote messages to the disk");
   }
   for (auto& [listener, backlog] : network_.backlogs)
     for (auto& link : backlog) link->cut(*random_);
@@ -245,7 +249,8 @@ void World::kill_node(const char* why) {
   down_until_ns_ = clock_.mono_ns() + random_->below(faulty_ ? 2'000'000'000 : 1'000'000);
 }
 
-// --- clients --------------------------------------------------------------------------------------------------
+// --- clients
+// --------------------------------------------------------------------------------------------------
 
 struct World::Client final : public client::DeviceEvents {
   Client(World& w, UserId u, std::string n, uint64_t seed)
@@ -269,16 +274,18 @@ struct World::Client final : public client::DeviceEvents {
     world.log("%s offline: %.*s", label().c_str(), static_cast<int>(why.size()), why.data());
   }
   void on_message(const client::InboxMessage& message, client::Insert insert) override {
-    world.log("%s has %.*s number %llu (%d)", label().c_str(), static_cast<int>(std::min<size_t>(message.body.size(), 8)),
-              reinterpret_cast<const char*>(message.body.data()), static_cast<unsigned long long>(message.number),
-              static_cast<int>(insert));
+    world.log("%s has %.*s number %llu (%d)", label().c_str(),
+              static_cast<int>(std::min<size_t>(message.body.size(), 8)),
+              reinterpret_cast<const char*>(message.body.data()),
+              static_cast<unsigned long long>(message.number), static_cast<int>(insert));
     world.trace(message.number);
     world.oracle_.received(index, message, insert);
   }
   void on_row(const client::RowStatus& row) override {
     world.log("%s row seq %llu to %llu mark %d number %llu%s", label().c_str(),
               static_cast<unsigned long long>(row.seq), static_cast<unsigned long long>(row.to),
-              static_cast<int>(row.mark), static_cast<unsigned long long>(row.number), row.open ? " open" : "");
+              static_cast<int>(row.mark), static_cast<unsigned long long>(row.number),
+              row.open ? " open" : "");
     world.trace(row.seq * 8 + static_cast<uint64_t>(row.mark));
     world.oracle_.row_changed(index, row);
   }
@@ -286,7 +293,8 @@ struct World::Client final : public client::DeviceEvents {
     world.log("%s held, reason %d, %u ms", label().c_str(), static_cast<int>(reason), wait_ms);
   }
   void on_error(wire::ErrorCode code, std::string_view text) override {
-    world.log("%s error %d %.*s", label().c_str(), static_cast<int>(code), static_cast<int>(text.size()), text.data());
+    world.log("%s error %d %.*s", label().c_str(), static_cast<int>(code), static_cast<int>(text.size()),
+              text.data());
     switch (code) {
       case wire::ErrorCode::Replaced:
       case wire::ErrorCode::StaleAttempt:
@@ -297,8 +305,9 @@ struct World::Client final : public client::DeviceEvents {
       case wire::ErrorCode::Idle:
         return;
       default:
-        world.oracle_.fail("the server refuses a correct client: error " + std::to_string(static_cast<int>(code)) + " " +
-                           std::string(text) + " to " + label());
+        world.oracle_.fail("the server refuses a correct client: error " +
+                           std::to_string(static_cast<int>(code)) + " " + std::string(text) + " to " +
+                           label());
     }
   }
   void on_stopped(client::StopReason reason, std::string_view) override {
@@ -312,12 +321,12 @@ struct World::Client final : public client::DeviceEvents {
   UserId user;
   std::string name;
   std::string token;
-  size_t index = 0;                // in the oracle
+  size_t index = 0;  // in the oracle
   std::unique_ptr<Random> random;
   client::MemoryStore storage;
   std::unique_ptr<client::Device> device;
   std::shared_ptr<Link> link;
-  uint64_t away_until_ns = 0;      // not trying to connect
+  uint64_t away_until_ns = 0;  // not trying to connect
   bool was_online = false;
 };
 
@@ -401,15 +410,18 @@ void World::compose(Client& client) {
   const UserId to = 1 + random_->below(plan_.num_users);
   std::string body = "m";
   body.append(std::to_string(++num_bodies_)).append(" ");
-  body.append(random_->below(20) == 0 ? 2'500 : random_->below(80), static_cast<char>('a' + num_bodies_ % 26));
-  const auto row = client.device->send(to, {}, 0, {reinterpret_cast<const uint8_t*>(body.data()), body.size()});
+  body.append(random_->below(20) == 0 ? 2'500 : random_->below(80),
+              static_cast<char>('a' + num_bodies_ % 26));
+  const auto row =
+      client.device->send(to, {}, 0, {reinterpret_cast<const uint8_t*>(body.data()), body.size()});
   if (!row) return oracle_.fail("a client cannot compose");
   log("%s composes m%llu to %llu", client.label().c_str(), static_cast<unsigned long long>(num_bodies_),
       static_cast<unsigned long long>(to));
   oracle_.composed(client.index, to, *row, body);
 }
 
-// --- the schedule ---------------------------------------------------------------------------------------------
+// --- the schedule
+// ---------------------------------------------------------------------------------------------
 
 World::World(const Plan& plan, bool log, Totals& totals)
     : plan_(plan),
@@ -424,8 +436,8 @@ World::World(const Plan& plan, bool log, Totals& totals)
   for (UserId user = 1; user <= plan_.num_users; ++user) {
     const uint64_t num_devices = 1 + random_->below(3);
     for (uint64_t i = 0; i < num_devices; ++i) {
-      clients_.push_back(std::make_unique<Client>(*this, user, std::string(1, static_cast<char>('a' + i)),
-                                                  random_->next()));
+      clients_.push_back(
+          std::make_unique<Client>(*this, user, std::string(1, static_cast<char>('a' + i)), random_->next()));
       clients_.back()->index = oracle_.add_device(user, clients_.back()->storage);
       clients_.back()->open();
     }
@@ -489,10 +501,13 @@ void World::pass_time() {
   uint64_t until_ms = clock_.mono_ms() + kIdleJumpMsMax;
   for (const auto& client : clients_) {
     const bool offline = client->device->state() == client::Device::State::kOffline;
-    until_ms = std::min(until_ms, offline ? client->device->connect_at_ms() : client->device->next_timer_ms());
+    until_ms =
+        std::min(until_ms, offline ? client->device->connect_at_ms() : client->device->next_timer_ms());
   }
-  if (until_ms > clock_.mono_ms()) clock_.advance_ns((until_ms - clock_.mono_ms()) * 1'000'000);
-  else clock_.advance_ns(50'000'000);
+  if (until_ms > clock_.mono_ms())
+    clock_.advance_ns((until_ms - clock_.mono_ms()) * 1'000'000);
+  else
+    clock_.advance_ns(50'000'000);
 }
 
 void World::step() {
@@ -523,19 +538,22 @@ void World::faults() {
   Client& victim = *clients_[random_->below(clients_.size())];
   if (chance(plan_.compose)) compose(victim);
   if (chance(plan_.mark_read) && victim.device->state() == client::Device::State::kOnline) {
-    if (!victim.device->mark_read(1 + random_->below(plan_.num_users))) oracle_.fail("a client cannot mark as read");
+    if (!victim.device->mark_read(1 + random_->below(plan_.num_users)))
+      oracle_.fail("a client cannot mark as read");
   }
   if (chance(plan_.cut) && victim.link) {
     ++totals_.cuts;
     log("%s loses its connection", victim.label().c_str());
     // The server may see it at once, or only by silence.
-    if (random_->below(4) == 0) victim.link->to_server.frozen_until_ns = clock_.mono_ns() + random_->below(20'000'000'000);
+    if (random_->below(4) == 0)
+      victim.link->to_server.frozen_until_ns = clock_.mono_ns() + random_->below(20'000'000'000);
     disconnect(victim);
   }
   if (chance(plan_.freeze) && victim.link) {
     ++totals_.freezes;
     log("%s freezes", victim.label().c_str());
-    const uint64_t until = clock_.mono_ns() + random_->below(pick<uint64_t>(*random_, {3'000'000, 20'000'000'000}));
+    const uint64_t until =
+        clock_.mono_ns() + random_->below(pick<uint64_t>(*random_, {3'000'000, 20'000'000'000}));
     if (random_->below(3) != 0) victim.link->to_server.frozen_until_ns = until;
     if (random_->below(3) != 0) victim.link->to_client.frozen_until_ns = until;
     // The user is impatient: the old connection's bytes arrive after the new one's.
@@ -627,8 +645,10 @@ std::string World::run() {
     const std::unique_ptr<Random> random = seeded_random(1);
     auto writer = store::Writer::open(journal_, tables_, plan_.limits, *random);
     CountWaiting waiting;
-    if (!writer || !(*writer)->recover(waiting)) oracle_.fail("the store does not open at the end");
-    else if (!waiting.what.empty()) oracle_.fail("S9 at rest the disk still has" + waiting.what);
+    if (!writer || !(*writer)->recover(waiting))
+      oracle_.fail("the store does not open at the end");
+    else if (!waiting.what.empty())
+      oracle_.fail("S9 at rest the disk still has" + waiting.what);
   }
   if (node_) stop_node();
   totals_.messages += oracle_.num_messages();

@@ -69,7 +69,10 @@ class FakeRing : public Ring {
   }
   void connect(const sockaddr_storage&, const sockaddr_storage*, uint64_t) override { FAIL(); }
   void poll_readable(Socket s, uint64_t ud) override { add('p', s, ud); }
-  void receive(Socket s, uint64_t ud) override { ++num_receives; add('r', s, ud); }
+  void receive(Socket s, uint64_t ud) override {
+    ++num_receives;
+    add('r', s, ud);
+  }
   void give_back(uint16_t buffer) override { EXPECT_EQ(buffers_.erase(buffer), 1u); }
   void send(Socket s, const msghdr* message, uint64_t ud) override {
     EXPECT_EQ(count('s', s), 0u) << "two sends in flight";
@@ -77,7 +80,10 @@ class FakeRing : public Ring {
     parts_of_sends.push_back(message->msg_iovlen);
     add('s', s, ud, message);
   }
-  void shutdown(Socket s) override { ++num_shutdowns; peers.at(s).shut = true; }
+  void shutdown(Socket s) override {
+    ++num_shutdowns;
+    peers.at(s).shut = true;
+  }
   void close(Socket s, uint64_t ud) override {
     EXPECT_EQ(count(0, s), 0u) << "closed with an operation in flight";
     add('c', s, ud);
@@ -216,7 +222,12 @@ struct Recorder : Handler {
   std::vector<ConnId> ids;
   std::vector<CloseReason> violations;
   std::vector<CloseReason> closed;
-  struct Moved { ConnId id; bool ok; Socket slot; uint64_t cookie; };
+  struct Moved {
+    ConnId id;
+    bool ok;
+    Socket slot;
+    uint64_t cookie;
+  };
   std::vector<Moved> moves;
   std::function<void(ConnId)> frame_hook = [](ConnId) {};
   std::function<void(ConnId)> violation_hook = [](ConnId) {};
@@ -275,7 +286,10 @@ class NetTest : public ::testing::Test {
     turns();
   }
   // A connection whose first frame was taken and which is logged in.
-  struct Peered { ConnId id; Socket socket; };
+  struct Peered {
+    ConnId id;
+    Socket socket;
+  };
   Peered logged_in() {
     const Socket s = accepted();
     ring.peers[s].inbound = wire('h');
@@ -447,7 +461,10 @@ TEST_F(NetTest, CloseDoesNotWaitLongForAStalledPeer) {
 
 TEST_F(NetTest, CloseFromInsideOnFrameDropsTheRest) {
   const Peered p = logged_in();
-  handler.frame_hook = [&](ConnId id) { net().send(id, frame(wire('z'))); net().close(id); };
+  handler.frame_hook = [&](ConnId id) {
+    net().send(id, frame(wire('z')));
+    net().close(id);
+  };
   peer(p.socket).inbound = wire('a') + wire('b');
   turns();
   EXPECT_EQ(handler.frames.size(), 1u);
@@ -588,7 +605,8 @@ TEST_F(NetTest, ADeadlineIsToldBeforeTheClose) {
   EXPECT_THAT(handler.violations,
               ElementsAre(CloseReason::kLoginTimeout, CloseReason::kFrameTimeout, CloseReason::kSilence));
   EXPECT_EQ(handler.closed, handler.violations);
-  for (const Socket socket : {silent, in_frame.socket, idle.socket}) EXPECT_EQ(ring.gone[socket].sent, wire('e'));
+  for (const Socket socket : {silent, in_frame.socket, idle.socket})
+    EXPECT_EQ(ring.gone[socket].sent, wire('e'));
 }
 
 TEST_F(NetTest, LengthsOutOfBoundsAreViolations) {
