@@ -76,7 +76,6 @@ void Core::return_leases() {
 }
 
 // ---- users
-// -------------------------------------------------------------------------------------------------
 
 User* Core::find_user(UserId id) {
   const auto found = users_.find(id);
@@ -119,7 +118,6 @@ store::UserRow Core::row_of(const User& user) const {
 }
 
 // ---- frames
-// ------------------------------------------------------------------------------------------------
 
 Core::Bound* Core::bound(net::ConnId id) {
   if (id.index >= bound_.size()) return nullptr;
@@ -228,7 +226,6 @@ void Core::on_closed(net::ConnId id, net::CloseReason) {
 }
 
 // ---- hops
-// --------------------------------------------------------------------------------------------------
 
 void Core::on_hop(const Hop& hop) {
   switch (static_cast<HopKind>(hop.kind)) {
@@ -395,7 +392,6 @@ bool Core::drained() const {
 }
 
 // ---- what was there at start
-// -------------------------------------------------------------------------------
 
 void Core::item(const store::RecoveredItem& found) {
   if (home(found.waiting.user) != options_.id) return;

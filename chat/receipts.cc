@@ -96,7 +96,6 @@ void Core::on_safe(const SafeHop& hop) {
 }
 
 // ---- expiry
-// ------------------------------------------------------------------------------------------------
 
 namespace {
 constexpr int64_t kWallJumpMs = 3'600'000;    // more than an hour off the monotonic clock: somebody moved it

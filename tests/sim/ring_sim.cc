@@ -15,7 +15,6 @@ bool chance(Random& random, uint32_t millionths) {
 }
 
 // --- the client's end
-// -----------------------------------------------------------------------------------------
 
 size_t Link::client_write(std::string_view bytes) {
   if (server_closed || to_server.ended || to_server.reset)
@@ -52,7 +51,6 @@ void Link::cut(Random& random) {
 }
 
 // --- Ring
-// -----------------------------------------------------------------------------------------------------
 
 SimRing::SimRing(Network& network, const RingOptions& options)
     : network_(network),

@@ -40,7 +40,6 @@ class CountWaiting final : public store::RecoveryVisitor {
 }  // namespace
 
 // --- the plan
-// -------------------------------------------------------------------------------------------------
 
 Plan Plan::from(uint64_t seed) {
   const std::unique_ptr<Random> owned = seeded_random(seed * 0x9e3779b97f4a7c15u + 1);
@@ -136,7 +135,6 @@ std::string Plan::text() const {
 }
 
 // --- the node
-// -------------------------------------------------------------------------------------------------
 
 struct World::Node {
   uint16_t num_cores = 1;
@@ -250,7 +248,6 @@ void World::kill_node(const char* why) {
 }
 
 // --- clients
-// --------------------------------------------------------------------------------------------------
 
 struct World::Client final : public client::DeviceEvents {
   Client(World& w, UserId u, std::string n, uint64_t seed)
@@ -421,7 +418,6 @@ void World::compose(Client& client) {
 }
 
 // --- the schedule
-// ---------------------------------------------------------------------------------------------
 
 World::World(const Plan& plan, bool log, Totals& totals)
     : plan_(plan),
