@@ -1,9 +1,9 @@
 // Core: everything one reactor owns, and the rules of delivery (delivery.md, part 1) on it.
 //
-// ON: one reactor thread; turn() is called in a loop. Nothing here waits: what needs the disk or another core is
-//     posted and goes on when the answer hop arrives.
-// FILES: core.cc loop, hops and frames · login.cc · sender.cc taking and results · mailbox.cc lists and hand-over ·
-//        receipts.cc receipts and expiry.
+// ON: one reactor thread; turn() is called in a loop. Nothing here waits: what needs the disk or another core
+//     is posted and goes on when the answer hop arrives.
+// FILES: core.cc loop, hops and frames · login.cc · sender.cc taking and results · mailbox.cc lists and
+//        hand-over · receipts.cc receipts and expiry.
 #pragma once
 #include <memory>
 #include <unordered_map>

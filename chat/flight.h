@@ -1,4 +1,5 @@
-// Flight: a message that was taken and whose outbox row is not closed yet. It decides the one result its sender gets.
+// Flight: a message that was taken and whose outbox row is not closed yet. It decides the one result its
+// sender gets.
 //
 // OWNER and ON: the sender's home core. It lives until the sender has closed the row *and* every home core it
 // was sent to has said its last word (DONE, REJECTED or SETTLED).

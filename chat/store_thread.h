@@ -1,5 +1,6 @@
 // StoreThread feeds store::Writer: everything that waits in its queues becomes one transaction, then every
-// answer goes back. The flush of one batch is the time in which the next one gathers: group commit without a timer.
+// answer goes back. The flush of one batch is the time in which the next one gathers: group commit without a
+// timer.
 //
 // ON: its own thread (commits and page faults block), one endpoint of the mesh like a core.
 #pragma once

@@ -1,9 +1,11 @@
 // Storage is what a device keeps for ever: its outbox, its inbox, and who it is. Device decides, Storage
-// remembers; the SQLite profile of the client and the memory store of the simulator and the load generator implement it.
+// remembers; the SQLite profile of the client and the memory store of the simulator and the load generator
+// implement it.
 //
 // TRANSACTIONS: every write happens between begin() and commit(). Writes do not report errors one by one: the
 // first failure is remembered, the rest of the transaction does nothing, and commit() rolls back and returns
-// it. After a failed commit nothing of the transaction is visible, and the caller must not tell anybody about it.
+// it. After a failed commit nothing of the transaction is visible, and the caller must not tell anybody about
+// it.
 // ON: one thread.
 #pragma once
 #include <optional>

@@ -1,5 +1,6 @@
 // Framer cuts a byte stream into size-prefixed frames. Whole frames inside one chunk are handed out in place;
-// a frame in pieces is put together in a buffer that grows with what was received, never by a declared length.
+// a frame in pieces is put together in a buffer that grows with what was received, never by a declared
+// length.
 //
 // OWNER: one connection. ON: its core. An idle Framer (no frame in progress) holds no heap memory.
 #pragma once

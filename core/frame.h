@@ -1,8 +1,8 @@
 // Frame: bytes of one wire frame that several sends, hops and the store refer to without copying.
 //
-// OWNER: the core that made it allocates and frees it. Another core that gets the frame by a hop holds one *lease*
-//   on it and counts its own references without atomics; when the last is gone the lease goes back to the
-//   owner by a hop. So count cores, not recipients (habits.md 3.2).
+// OWNER: the core that made it allocates and frees it. Another core that gets the frame by a hop holds one
+//   *lease* on it and counts its own references without atomics; when the last is gone the lease goes back to
+//   the owner by a hop. So count cores, not recipients.
 // ON: a FrameRef never leaves the core of its pool; only Frame* travels in a hop, carrying a lease.
 #pragma once
 #include <cstdint>

@@ -1,7 +1,8 @@
 // What is on the disk, byte by byte: keys and values of both environments. Writer and reader share this file.
 //
 // All numbers are big-endian, so that LMDB's byte order of keys is the order of positions and numbers.
-// Every value starts with a CRC-32C over its key and the rest of itself: a value under the wrong key is corrupt too.
+// Every value starts with a CRC-32C over its key and the rest of itself: a value under the wrong key is
+// corrupt too.
 //
 //   journal/  journal   pos 8, chunk 2               record; chunks above 0 carry the rest of a frame
 //             users     user 8                       UserRow
