@@ -121,15 +121,15 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
 }
 
 void Core::welcome(std::unique_ptr<LoginRequest> login) {
-  // Gone while the login was written, or never adopted. Its index may be another connection's by now, so
-  // nothing may be bound to it; and a session that cannot hear replaces none that can.
-  if (!net_.writable(login->conn)) return;
   User* user = find_user(login->user);
   PERCH_CHECK(user != nullptr);
   const int slot = user->slot_of(login->number);
   PERCH_CHECK(slot >= 0);
   Device& device = *user->devices[static_cast<size_t>(slot)];
   device.registered = true;
+  // Gone while the login was written, or never adopted. Its index may be another connection's by now, so
+  // nothing may be bound to it; and a session that cannot hear replaces none that can.
+  if (!net_.writable(login->conn)) return;
   if (device.session) {
     Session& old = *device.session;
     if (old.origin == login->origin && login->attempt < old.attempt)

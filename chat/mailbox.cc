@@ -42,7 +42,9 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
     const uint64_t wall = clock_.wall_ms();
     for (size_t slot = 0; slot < kSlots; ++slot) {
       Device* device = user->devices[slot].get();
-      if (device == nullptr) continue;
+      // A record that names a device whose row was lost with the server would wait for ever, or for the next
+      // device that gets its number.
+      if (device == nullptr || !device->registered) continue;
       any = true;
       if (device->row.overflowed) continue;
       if (!device->session && device->row.seen_ms + limits_.device_unseen_ms < wall && !wall_clock_jumped())
@@ -57,7 +59,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
     for (size_t slot = 0; slot < kSlots;
          ++slot) {  // others can take it: a full device shows a gap from here (H12)
       Device* device = user->devices[slot].get();
-      if (device == nullptr || (mask >> slot) & 1 || device->row.overflowed) continue;
+      if (device == nullptr || !device->registered || (mask >> slot) & 1 || device->row.overflowed) continue;
       device->row.overflowed = true;
       auto op = std::make_unique<StoreOp>();
       op->kind = OpKind::kUser;

@@ -98,7 +98,8 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   // The sender's other devices, as registered now.
   store::Waiting own{at.user->id, 0, {}};
   for (const auto& other : at.user->devices)
-    if (other && other.get() != &device && !other->row.overflowed) own.add(other->row.number);
+    if (other && other.get() != &device && other->registered && !other->row.overflowed)
+      own.add(other->row.number);
   if (own.num > 0) add_party(at.user->id).waiting = own;
   if (flight.num_parties == 0) {  // a note to oneself, and there is no other device
     resolve_if_known(flight);
