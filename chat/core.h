@@ -2,8 +2,8 @@
 //
 // ON: one reactor thread; turn() is called in a loop. Nothing here waits: what needs the disk or another core
 //     is posted and goes on when the answer hop arrives.
-// FILES: core.cc loop, hops and frames · login.cc · sender.cc taking and results · mailbox.cc lists and
-//        hand-over · receipts.cc receipts and expiry.
+// FILES: core.cc loop and hops · frames.cc · store_ops.cc · recovery.cc · login.cc · session.cc · sender.cc
+//        taking and results · mailbox.cc lists and hand-over · confirmations.cc · receipts.cc · expiry.cc
 #pragma once
 #include <memory>
 #include <unordered_map>
@@ -63,19 +63,21 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
 
  private:
   // ---- core.cc
-  void on_frame(net::ConnId id, MutableBytes frame) override;
-  void on_violation(net::ConnId id, net::CloseReason reason) override;
-  void on_closed(net::ConnId id, net::CloseReason reason) override;
-  void on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) override;
   void on_hop(const Hop& hop);
-  void on_store_done(store::StoreOp* op);
-  bool keep_if_refused(std::unique_ptr<store::StoreOp>& op);
-  void post_refused_again();
   template <typename T>
   void post(CoreId target, HopKind kind, const T& payload) {
     mesh_.post(target, Hop::make(kind, payload));
   }
-  void submit(std::unique_ptr<store::StoreOp> op);
+  CoreId home(UserId user) const { return home_of(user, options_.num_cores); }
+  User* find_user(UserId id);
+  User& put_user(const store::UserRow& row);
+  store::UserRow row_of(const User& user) const;
+  void return_leases();
+
+  // ---- frames.cc
+  void on_frame(net::ConnId id, MutableBytes frame) override;
+  void on_violation(net::ConnId id, net::CloseReason reason) override;
+  void on_closed(net::ConnId id, net::CloseReason reason) override;
   bool send(Session& session, const codec::FrameBytes& bytes);
   void fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin = 0);
   struct Bound {
@@ -84,16 +86,20 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
     uint32_t generation = 0;
   };
   Bound* bound(net::ConnId id);
-  CoreId home(UserId user) const { return home_of(user, options_.num_cores); }
-  User* find_user(UserId id);
-  User& put_user(const store::UserRow& row);
-  store::UserRow row_of(const User& user) const;
-  void return_leases();
+
+  // ---- store_ops.cc
+  void submit(std::unique_ptr<store::StoreOp> op);
+  void on_store_done(store::StoreOp* op);
+  bool keep_if_refused(std::unique_ptr<store::StoreOp>& op);
+  void post_refused_again();
 
   // ---- login.cc
   void on_hello(net::ConnId id, const wire::Frame& frame);
   void send_home(std::unique_ptr<LoginRequest> login);
+  void on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) override;
   void login_here(std::unique_ptr<LoginRequest> login);
+
+  // ---- session.cc
   void welcome(std::unique_ptr<LoginRequest> login);
   void end_session(User& user, Device& device);
   void on_refresh(Bound& at, std::string_view token);
@@ -120,10 +126,14 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   // ---- mailbox.cc
   void on_message(const MessageHop& hop, CoreId source);
   void on_stored(const StoredHop& hop, CoreId source);
-  void on_moved(const MovedHop& hop);
   void pump(User& user, int slot);
   bool deliver(User& user, int slot, uint64_t position, Item& item);
   void need_store(User& user, Item& item);
+  void arm_confirm_timer(User& user);
+  void on_confirm_timer(User& user);
+  store::Waiting numbers_of(const User& user, SlotMask mask) const;
+
+  // ---- confirmations.cc
   void on_confirm(Bound& at, uint64_t count, Seq closed);
   void item_confirmed(User& user, uint64_t position, int slot);
   void write_confirm(User& user, uint64_t position, SlotMask slots);
@@ -132,9 +142,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void release_reports(User& user);
   void drop_if_over(User& user, uint64_t position);
   void clear_bit(User& user, Item& item, int slot);
-  void arm_confirm_timer(User& user);
-  void on_confirm_timer(User& user);
-  store::Waiting numbers_of(const User& user, SlotMask mask) const;
+  void on_moved(const MovedHop& hop);
 
   // ---- receipts.cc
   void on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who, CoreId source);
@@ -143,6 +151,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq up_to);
   void receipt_safe(PendingReceipt& pending, Seq up_to);
   void on_safe(const SafeHop& hop);
+
+  // ---- expiry.cc
   void arm_expiry_timer(User& user);
   void on_expiry_timer(User& user);
   bool wall_clock_jumped();

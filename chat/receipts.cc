@@ -1,6 +1,5 @@
 // Receipts: "delivered up to seq" for messages whose tick could not say it (H17 to H19 of the delivery
-// rules), and EXPIRED for those that nobody fetched in time (H36). Both are counted frames and wait on disk
-// for a device that is away.
+// rules). They are counted frames and wait on disk for a device that is away.
 #include <algorithm>
 
 #include "chat/core.h"
@@ -93,90 +92,6 @@ void Core::on_safe(const SafeHop& hop) {
   } else {
     drop_if_over(*user, hop.position);
   }
-}
-
-// ---- expiry
-
-namespace {
-constexpr int64_t kWallJumpMs = 3'600'000;    // more than an hour off the monotonic clock: somebody moved it
-constexpr uint64_t kExpiryPauseMs = 600'000;  // … then nothing expires until it has held for ten minutes
-}  // namespace
-
-bool Core::wall_clock_jumped() {
-  const uint64_t now = clock_.mono_ms();
-  const int64_t offset = static_cast<int64_t>(clock_.wall_ms()) - static_cast<int64_t>(now);
-  if (std::abs(offset - wall_offset_ms_) > kWallJumpMs) expiry_resumes_ms_ = now + kExpiryPauseMs;
-  wall_offset_ms_ = offset;
-  return now < expiry_resumes_ms_;
-}
-
-void Core::arm_expiry_timer(User& user) {
-  if (user.items.empty() || user.expiry_timer.armed()) return;
-  const uint64_t due = user.items.begin()->second.time_ms + limits_.expiry_ms;
-  const uint64_t wall = clock_.wall_ms();
-  timers_.arm(user.expiry_timer, clock_.mono_ms() + (due > wall ? due - wall : 1));
-}
-
-void Core::on_expiry_timer(User& user) {
-  if (wall_clock_jumped()) return timers_.arm(user.expiry_timer, expiry_resumes_ms_);
-  const uint64_t wall = clock_.wall_ms();
-  for (auto at = user.items.begin(); at != user.items.end();) {
-    Item& item = at->second;
-    if (item.time_ms + limits_.expiry_ms > wall) break;
-    // What is sent on a present session does not expire, nor what was confirmed and is only being written.
-    const bool at_rest = item.state == Item::State::kStored && item.sent == 0 && item.confirmed == 0 &&
-                         item.unwritten == 0 && item.report != Item::Report::kPending && item.mask != 0;
-    if (!at_rest) {
-      ++at;
-      continue;
-    }
-    auto op = std::make_unique<StoreOp>();
-    op->kind = OpKind::kExpire;
-    op->id = item.id;
-    op->to = item.to;
-    op->number = item.number;
-    op->place = item.place;
-    op->who = numbers_of(user, item.mask);
-    op->expired_for = {item.id.user, 0, {}};
-    // Told only if no device of the recipient has it: a delivery wins over EXPIRED, and one's own copies are
-    // not owed.
-    if (item.report == Item::Report::kOwed) op->expired_for.add(item.id.device);
-    submit(std::move(op));
-    for (size_t slot = 0; slot < kSlots; ++slot)
-      if ((item.mask >> slot) & 1) clear_bit(user, item, static_cast<int>(slot));
-    at = user.items.erase(at);
-  }
-  release_reports(user);
-  if (user.items.empty()) return;
-  const uint64_t due = user.items.begin()->second.time_ms + limits_.expiry_ms;
-  timers_.arm(user.expiry_timer, clock_.mono_ms() + (due > wall ? due - wall : 60'000));
-}
-
-void Core::on_expired(const MessageId& id, UserId to) {
-  User* user = find_user(id.user);
-  Device* device = user ? user->device(id.device) : nullptr;
-  if (device == nullptr) return;
-  device->expired[id] = to;
-  if (device->session) send_expired(*device, id, to);
-}
-
-void Core::send_expired(Device& device, const MessageId& id, UserId to) {
-  Session& session = *device.session;
-  if (!send(session, codec::expired(to, id.device, id.origin, id.seq))) return;
-  Sent sent;
-  sent.what = Sent::What::kExpired;
-  sent.id = id;
-  session.sent.push_back(sent);
-}
-
-void Core::expired_confirmed(Device& device, const MessageId& id) {
-  if (device.expired.erase(id) == 0) return;
-  auto op = std::make_unique<StoreOp>();
-  op->kind = OpKind::kExpiredAck;
-  op->id = id;
-  op->expired_for = {id.user, 0, {}};
-  op->expired_for.add(id.device);
-  submit(std::move(op));
 }
 
 }  // namespace perch::chat

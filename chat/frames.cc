@@ -1,0 +1,112 @@
+// What comes off the connections: frames of clients, violations, ends. And what is said to them.
+#include "chat/core.h"
+
+namespace perch::chat {
+
+Core::Bound* Core::bound(net::ConnId id) {
+  if (id.index >= bound_.size()) return nullptr;
+  Bound& at = bound_[id.index];
+  return at.user != nullptr && at.generation == id.generation ? &at : nullptr;
+}
+
+bool Core::send(Session& session, const codec::FrameBytes& bytes) {
+  if (net_.send(session.conn, frames_.make(bytes))) return true;
+  net_.close(session.conn);  // reads nothing: all it is owed is in its list, on disk or in its outbox
+  return false;
+}
+
+void Core::fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin) {
+  ++counters_.protocol_errors;
+  net_.send(id, frames_.make(codec::error(code, text, origin)));
+  net_.close(id);
+}
+
+void Core::on_frame(net::ConnId id, MutableBytes bytes) {
+  const Result<const wire::Frame*> checked = codec::verify(bytes);
+  if (!checked) {
+    return checked.error().code == Errc::kUnsupported
+               ? fail(id, wire::ErrorCode::UnknownFrame, "this server does not know this frame")
+               : fail(id, wire::ErrorCode::Malformed, "these bytes are no valid frame");
+  }
+  const wire::Frame& frame = **checked;
+  Bound* at = bound(id);
+  if (at == nullptr) {
+    if (frame.payload_type() >= wire::Payload::Presence)
+      return fail(id, wire::ErrorCode::UnknownFrame, "this server does not know this frame yet");
+    if (frame.payload_type() != wire::Payload::Hello) return fail(id, wire::ErrorCode::State, "log in first");
+    return on_hello(id, frame);
+  }
+  Session& session = *at->device->session;
+  switch (frame.payload_type()) {
+    case wire::Payload::Message:
+    case wire::Payload::Read:
+      return on_send(*at, bytes, frame);
+    case wire::Payload::Confirm:
+      return on_confirm(*at, frame.payload_as_Confirm()->count(), frame.payload_as_Confirm()->closed());
+    case wire::Payload::Ping:
+      closed_up_to(*at->device, frame.payload_as_Ping()->closed());
+      if (clock_.wall_ms() >= session.expires_ms)
+        return fail(id, wire::ErrorCode::SessionExpired, "the token has expired");
+      if (send(session, codec::pong(frame.payload_as_Ping()->nonce())))
+        pump(*at->user, at->user->slot_of(at->device->row.number));
+      return;
+    case wire::Payload::Refresh:
+      return on_refresh(*at, frame.payload_as_Refresh()->token()->string_view());
+    case wire::Payload::Resolve: {
+      const wire::Resolve* ask = frame.payload_as_Resolve();
+      const Result<UserId> user = reader_->handle(ask->handle()->string_view());
+      send(session, user ? codec::resolved(ask->request(), ask->handle()->string_view(), *user)
+                         : codec::error(wire::ErrorCode::NotFound, "no such handle", 0, 0, ask->request()));
+      return;
+    }
+    case wire::Payload::Hello:
+    case wire::Payload::Welcome:
+    case wire::Payload::Refreshed:
+    case wire::Payload::Pong:
+    case wire::Payload::Goaway:
+    case wire::Payload::Error:
+    case wire::Payload::Resolved:
+    case wire::Payload::Result:
+    case wire::Payload::Rejected:
+    case wire::Payload::Hold:
+    case wire::Payload::Receipt:
+    case wire::Payload::Expired:
+      return fail(id, wire::ErrorCode::State, "this frame is not allowed here");
+    default:
+      return fail(id, wire::ErrorCode::UnknownFrame, "this server does not know this frame yet");
+  }
+}
+
+void Core::on_violation(net::ConnId id, net::CloseReason reason) {
+  ++counters_.protocol_errors;
+  wire::ErrorCode code = wire::ErrorCode::Malformed;
+  const char* text = "a frame's length is out of bounds";
+  switch (reason) {
+    case net::CloseReason::kLoginTimeout:
+      code = wire::ErrorCode::LoginTimeout;
+      text = "no login in time";
+      break;
+    case net::CloseReason::kFrameTimeout:
+      code = wire::ErrorCode::FrameTimeout;
+      text = "a frame was not finished in time";
+      break;
+    case net::CloseReason::kSilence:
+      code = wire::ErrorCode::Idle;
+      text = "nothing was heard for too long";
+      break;
+    default:
+      break;
+  }
+  net_.send(id, frames_.make(codec::error(code, text)));
+}
+
+void Core::on_closed(net::ConnId id, net::CloseReason) {
+  moving_.erase(id.index);  // it ended before it could move
+  Bound* at = bound(id);
+  if (at == nullptr) return;
+  const Bound was = *at;
+  *at = Bound{};
+  if (was.device->session && was.device->session->conn == id) end_session(*was.user, *was.device);
+}
+
+}  // namespace perch::chat

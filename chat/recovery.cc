@@ -1,0 +1,72 @@
+// What waited when the node stopped, handed to its home core before the first turn.
+#include <algorithm>
+
+#include "chat/core.h"
+
+namespace perch::chat {
+
+void Core::item(const store::RecoveredItem& found) {
+  if (home(found.waiting.user) != options_.id) return;
+  User* user = find_user(found.waiting.user);
+  if (user == nullptr) return;
+  Item item;
+  item.id = found.id;
+  item.to = found.to;
+  item.number = found.number;
+  item.time_ms = found.time_ms;
+  item.frame_bytes = found.frame_bytes;
+  item.place = found.place;
+  item.state = Item::State::kStored;
+  const bool owed = found.waiting.user == found.to && found.id.user != found.to && !found.reported;
+  item.report = owed ? Item::Report::kOwed : Item::Report::kNotOwed;
+  for (uint8_t i = 0; i < found.waiting.num; ++i) {
+    const int slot = user->slot_of(found.waiting.devices[i]);
+    if (slot < 0) continue;
+    item.mask |= static_cast<SlotMask>(1u << slot);
+    Device& device = *user->devices[static_cast<size_t>(slot)];
+    ++device.num_waiting;
+    device.bytes_waiting += item.frame_bytes;
+  }
+  if (item.mask != 0) user->items.emplace(user->next_position++, std::move(item));
+}
+
+void Core::mark(const store::RecoveredMark& found) {
+  if (home(found.id.user) != options_.id) return;
+  User* user = find_user(found.id.user);
+  Device* device = user ? user->device(found.id.device) : nullptr;
+  if (device == nullptr) return;
+  Mark& mark = device->marks[{found.id.origin, found.id.seq}];
+  if (found.number >= mark.number) mark = {found.number, found.delivered};
+}
+
+void Core::receipt(const store::RecoveredReceipt& found) {
+  if (home(found.key.user) != options_.id) return;
+  User* user = find_user(found.key.user);
+  Device* device = user ? user->device(found.key.to_device) : nullptr;
+  if (device == nullptr) return;
+  PendingReceipt& pending = device->receipts[found.key];
+  pending.up_to = std::max(pending.up_to, found.up_to);
+  pending.stored = true;
+}
+
+void Core::expired(const store::RecoveredExpired& found) {
+  if (home(found.id.user) != options_.id) return;
+  User* user = find_user(found.id.user);
+  Device* device = user ? user->device(found.id.device) : nullptr;
+  if (device != nullptr) device->expired[found.id] = found.to;
+}
+
+void Core::recovered() {
+  for (auto& [id, user] : users_) {
+    std::vector<Item> items;
+    for (auto& [position, item] : user->items) items.push_back(std::move(item));
+    std::stable_sort(items.begin(), items.end(),
+                     [](const Item& a, const Item& b) { return a.number < b.number; });
+    user->items.clear();
+    user->next_position = 1;
+    for (Item& item : items) user->items.emplace(user->next_position++, std::move(item));
+    arm_expiry_timer(*user);
+  }
+}
+
+}  // namespace perch::chat

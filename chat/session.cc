@@ -1,0 +1,91 @@
+// A session: one login of one device, from WELCOME to its end.
+#include "chat/core.h"
+
+namespace perch::chat {
+
+void Core::welcome(std::unique_ptr<LoginRequest> login) {
+  User* user = find_user(login->user);
+  PERCH_CHECK(user != nullptr);
+  const int slot = user->slot_of(login->number);
+  PERCH_CHECK(slot >= 0);
+  Device& device = *user->devices[static_cast<size_t>(slot)];
+  device.registered = true;
+  // Gone while the login was written, or never adopted. Its index may be another connection's by now, so
+  // nothing may be bound to it; and a session that cannot hear replaces none that can.
+  if (!net_.writable(login->conn)) return;
+  if (device.session) {
+    Session& old = *device.session;
+    if (old.origin == login->origin && login->attempt < old.attempt)
+      return fail(login->conn, wire::ErrorCode::StaleAttempt, "a newer login of this device is here");
+    const net::ConnId conn = old.conn;
+    ++counters_.replaced;
+    if (Bound* at = bound(conn)) *at = Bound{};
+    end_session(*user, device);
+    net_.send(conn, frames_.make(
+                        codec::error(wire::ErrorCode::Replaced, "another login took over", login->origin)));
+    net_.close(conn);
+  }
+  device.session = std::make_unique<Session>();
+  Session& session = *device.session;
+  session.conn = login->conn;
+  session.id = ++num_sessions_;
+  session.origin = login->origin;
+  session.attempt = login->attempt;
+  session.expires_ms = login->expires_ms;
+  session.rate_tokens = limits_.rate_burst;
+  session.rate_ms = clock_.mono_ms();
+  if (bound_.size() <= session.conn.index) bound_.resize(session.conn.index + 1);
+  bound_[session.conn.index] = {user, &device, session.conn.generation};
+  net_.logged_in(session.conn);
+  ++counters_.logins;
+
+  codec::WelcomeFields fields;
+  fields.boot = options_.boot;
+  fields.session = session.id;
+  fields.incarnation = options_.incarnation;
+  fields.user = user->id;
+  fields.device = device.row.number;
+  fields.window = static_cast<uint16_t>(limits_.window);
+  fields.body_bytes_max = limits_.body_bytes_max;
+  fields.frame_bytes_max = limits_.frame_bytes_max;
+  fields.ping_ms = limits_.ping_ms;
+  fields.time_ms = clock_.wall_ms();
+  fields.session_expires_ms = login->expires_ms;
+  fields.continuity_broken = login->continuity_broken;
+  fields.overflowed = login->overflowed;
+  fields.handle = user->handle;
+  if (!send(session, codec::welcome(fields))) {  // it has gone while its login was on the way
+    bound_[session.conn.index] = Bound{};
+    return end_session(*user, device);
+  }
+  repeat_results(device);
+  for (auto& [key, pending] : device.receipts) send_receipt(device, key, pending.up_to);
+  for (const auto& [id, to] : device.expired) send_expired(device, id, to);
+  pump(*user, slot);
+}
+
+// The device's session is over: what it had not confirmed is made safe at once (delivery.md, Forwarding).
+void Core::end_session(User& user, Device& device) {
+  const int slot = user.slot_of(device.row.number);
+  device.session.reset();
+  device.slow = false;
+  const auto bit = static_cast<SlotMask>(1u << slot);
+  for (auto& [position, item] : user.items) {
+    item.sent &= static_cast<SlotMask>(~bit);
+    if (item.mask & bit) need_store(user, item);
+  }
+  for (auto& [key, pending] : device.receipts)
+    if (!pending.stored) store_receipt(key, pending.up_to);
+}
+
+void Core::on_refresh(Bound& at, std::string_view token) {
+  Session& session = *at.device->session;
+  const Result<Claims> claims = keys_.check(token, clock_.wall_ms());
+  if (!claims || claims->dev != at.device->row.name ||
+      (claims->sub != std::to_string(at.user->id) && claims->sub != at.user->handle))
+    return fail(session.conn, wire::ErrorCode::TokenInvalid, "the token is not valid for this session");
+  session.expires_ms = claims->exp_ms;
+  send(session, codec::refreshed(session.expires_ms));
+}
+
+}  // namespace perch::chat

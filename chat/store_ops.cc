@@ -1,0 +1,94 @@
+// What this core asks of the disk, and what follows when it answers.
+#include "chat/core.h"
+
+namespace perch::chat {
+
+using store::OpKind;
+using store::Status;
+using store::StoreOp;
+
+void Core::submit(std::unique_ptr<StoreOp> op) {
+  op->core = options_.id;
+  ++num_store_ops_;
+  post(options_.store, kHopStore, StoreHop{op.release()});
+}
+
+// Another process may fill the disk between admission and commit. What was taken is then neither lost nor
+// answered: its op is posted again until there is room, and no further message is taken meanwhile. A login is
+// answered BUSY.
+bool Core::keep_if_refused(std::unique_ptr<StoreOp>& op) {
+  switch (op->kind) {
+    case OpKind::kAccept:
+    case OpKind::kConfirm:
+    case OpKind::kReceipt:
+    case OpKind::kReceiptAck:
+    case OpKind::kExpire:
+    case OpKind::kExpiredAck:
+      op->status = Status::kPending;
+      refused_.push_back(std::move(op));
+      return true;
+    case OpKind::kUser:
+    case OpKind::kAccount:
+    case OpKind::kCeiling:
+      return false;
+  }
+  return false;
+}
+
+void Core::post_refused_again() {
+  constexpr uint64_t kRetryMs = 200;
+  const uint64_t now = clock_.mono_ms();
+  if (refused_.empty() || now < refused_retry_ms_) return;
+  refused_retry_ms_ = now + kRetryMs;
+  for (auto& op : std::exchange(refused_, {})) submit(std::move(op));
+}
+
+void Core::on_store_done(StoreOp* raw) {
+  std::unique_ptr<StoreOp> op(raw);
+  --num_store_ops_;
+  if (op->status == Status::kFailed)
+    store_poisoned_ = true;  // no tick on it; the node stops, devices send again
+  if (op->status == Status::kFull && keep_if_refused(op)) return;
+  switch (op->kind) {
+    case OpKind::kAccept:
+      return on_accept_flushed(*op);
+    case OpKind::kReceipt: {
+      User* user = find_user(op->receipt_key.user);
+      Device* device = user ? user->device(op->receipt_key.to_device) : nullptr;
+      if (device == nullptr || op->status != Status::kDone) return;
+      const auto found = device->receipts.find(op->receipt_key);
+      if (found == device->receipts.end()) return;
+      if (found->second.up_to <= op->up_to) found->second.stored = true;
+      return receipt_safe(found->second, op->up_to);
+    }
+    case OpKind::kCeiling:
+      if (op->status == Status::kDone) ceiling_ = std::max(ceiling_, op->ceiling);
+      ceiling_asked_ = false;
+      return;
+    case OpKind::kAccount: {
+      std::unique_ptr<LoginRequest> login(static_cast<LoginRequest*>(op->context));
+      if (op->status == Status::kNotFound)
+        return fail(login->conn, wire::ErrorCode::NoAccount, "there is no such account");
+      if (op->status != Status::kDone) return fail(login->conn, wire::ErrorCode::Busy, "come again later");
+      login->user = op->user_row.id;
+      return send_home(std::move(login));
+    }
+    case OpKind::kUser: {
+      if (op->context == nullptr) return;
+      std::unique_ptr<LoginRequest> login(static_cast<LoginRequest*>(op->context));
+      if (op->status != Status::kDone) return fail(login->conn, wire::ErrorCode::Busy, "come again later");
+      return welcome(std::move(login));
+    }
+    case OpKind::kExpire:
+      // Written with the drop, so the sender is told in any case: now, or at its next login after a restart.
+      if (op->status == Status::kDone && op->expired_for.num > 0)
+        post(home(op->id.user), kHopExpired, ExpiredHop{op->id, op->to});
+      return;
+    case OpKind::kConfirm:
+    case OpKind::kReceiptAck:
+    case OpKind::kExpiredAck:
+      return;
+  }
+}
+
+}  // namespace perch::chat
