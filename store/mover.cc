@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "store/meta.h"
 
 namespace perch::store {
 

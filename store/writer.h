@@ -22,6 +22,7 @@ namespace perch::store {
 
 inline constexpr double kReservedFrom = 0.9;
 
+// writer.cc batches · writer_open.cc · writer_recover.cc · writer_registry.cc users and handles.
 class Writer {
  public:
   // Checks the formats, raises the ceiling by 2^32 and flushes that; makes an empty store where there is
@@ -95,9 +96,5 @@ class Writer {
   bool poisoned_ = false;
   bool recovered_ = false;
 };
-
-// One u64 of a meta table, inside the transaction of `kv`.
-Result<uint64_t> get_meta(Kv& kv, Table table, MetaKey key);
-Result<void> put_meta(Kv& kv, Table table, MetaKey key, uint64_t value);
 
 }  // namespace perch::store

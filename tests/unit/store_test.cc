@@ -9,6 +9,7 @@
 #include "core/random.h"
 #include "store/checksum.h"
 #include "store/keyspace.h"
+#include "store/meta.h"
 #include "store/mover.h"
 #include "store/store_lmdb.h"
 #include "store/writer.h"

@@ -1,0 +1,96 @@
+// Writer: opening a store, making one where there is none, and what a restored backup needs.
+#include <algorithm>
+
+#include "store/meta.h"
+#include "store/writer.h"
+
+namespace perch::store {
+namespace {
+
+constexpr uint64_t kCeilingStep = 1ull << 32;
+constexpr uint64_t kRestoreStep = 1ull << 45;
+
+uint64_t draw_nonzero(Random& random) {
+  for (;;)
+    if (uint64_t value = random.next()) return value;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Writer>> Writer::open(Kv& journal, Kv& tables, const Limits& limits, Random& random) {
+  std::unique_ptr<Writer> writer(new Writer(journal, tables, limits, random));
+  if (auto opened = writer->open_metas(); !opened) return opened.error();
+  return writer;
+}
+
+Result<void> Writer::open_metas() {
+  uint64_t pair = 0;
+  // The tables are only looked at before the journal is written: a newer format there must not cost a
+  // ceiling.
+  auto snapshot = tables_.snapshot();
+  const std::array<uint8_t, 1> format_key{static_cast<uint8_t>(MetaKey::kFormat)};
+  if (auto value = snapshot->get(kTablesMetaTable, format_key); value) {
+    auto format = unpack_number(format_key, *value);
+    if (!format) return format.error();
+    if (*format > kFormatVersion) return Error{Errc::kNewerFormat, static_cast<int64_t>(*format)};
+  }
+  snapshot->release();
+
+  auto journal_done = transact(journal_, [&]() -> Result<void> {
+    auto format = get_meta(journal_, kJournalMetaTable, MetaKey::kFormat);
+    if (!format && format.error().code != Errc::kNotFound) return format.error();
+    if (!format) {
+      incarnation_ = draw_nonzero(random_);
+      if (auto r = put_meta(journal_, kJournalMetaTable, MetaKey::kFormat, kFormatVersion); !r) return r;
+      if (auto r = put_meta(journal_, kJournalMetaTable, MetaKey::kPair, draw_nonzero(random_)); !r) return r;
+      if (auto r = put_meta(journal_, kJournalMetaTable, MetaKey::kIncarnation, incarnation_); !r) return r;
+      if (auto r = put_meta(journal_, kJournalMetaTable, MetaKey::kCeiling, 0); !r) return r;
+    } else if (*format > kFormatVersion) {
+      return Error{Errc::kNewerFormat, static_cast<int64_t>(*format)};
+    }
+    auto ceiling = get_meta(journal_, kJournalMetaTable, MetaKey::kCeiling);
+    if (!ceiling) return ceiling.error();
+    auto incarnation = get_meta(journal_, kJournalMetaTable, MetaKey::kIncarnation);
+    if (!incarnation) return incarnation.error();
+    auto stored_pair = get_meta(journal_, kJournalMetaTable, MetaKey::kPair);
+    if (!stored_pair) return stored_pair.error();
+    auto moved_below = get_meta_or(journal_, kJournalMetaTable, MetaKey::kMovedBelow, 0);
+    if (!moved_below) return moved_below.error();
+    auto next_pos = get_meta_or(journal_, kJournalMetaTable, MetaKey::kNextPos, 1);
+    if (!next_pos) return next_pos.error();
+    pair = *stored_pair;
+    incarnation_ = *incarnation;
+    moved_below_ = *moved_below;
+    base_ = *ceiling;
+    ceiling_ = base_ + kCeilingStep;
+    // Above the ceiling too: a restored backup knows neither the last key nor the last kNextPos.
+    next_pos_ = std::max(*next_pos, base_ + 1);
+    return put_meta(journal_, kJournalMetaTable, MetaKey::kCeiling, ceiling_);
+  });
+  if (!journal_done) return journal_done;
+
+  return transact(tables_, [&]() -> Result<void> {
+    auto format = get_meta(tables_, kTablesMetaTable, MetaKey::kFormat);
+    if (!format && format.error().code != Errc::kNotFound) return format.error();
+    if (!format) {
+      if (auto r = put_meta(tables_, kTablesMetaTable, MetaKey::kFormat, kFormatVersion); !r) return r;
+      return put_meta(tables_, kTablesMetaTable, MetaKey::kPair, pair);
+    }
+    auto stored_pair = get_meta(tables_, kTablesMetaTable, MetaKey::kPair);
+    if (!stored_pair) return stored_pair.error();
+    if (*stored_pair != pair) return Error{Errc::kCorrupt};
+    return {};
+  });
+}
+
+Result<void> Writer::mark_restored(Kv& journal, Random& random) {
+  return transact(journal, [&]() -> Result<void> {
+    auto ceiling = get_meta(journal, kJournalMetaTable, MetaKey::kCeiling);
+    if (!ceiling) return ceiling.error();
+    if (auto r = put_meta(journal, kJournalMetaTable, MetaKey::kCeiling, *ceiling + kRestoreStep); !r)
+      return r;
+    return put_meta(journal, kJournalMetaTable, MetaKey::kIncarnation, draw_nonzero(random));
+  });
+}
+
+}  // namespace perch::store

@@ -1,0 +1,169 @@
+// Writer: reading all that waits, at start.
+#include <algorithm>
+#include <unordered_map>
+
+#include "core/check.h"
+#include "store/meta.h"
+#include "store/writer.h"
+
+namespace perch::store {
+
+struct Writer::Waits {
+  struct Message {
+    MessageId id;
+    UserId to;
+    Number number;
+    uint64_t time_ms;
+    uint32_t frame_bytes;
+  };
+  struct KeyHash {
+    size_t operator()(const std::pair<UserId, Number>& key) const {
+      return (key.first * 0x9e3779b97f4a7c15u) ^ (key.second * 0xc2b2ae3d27d4eb4fu);
+    }
+  };
+  std::unordered_map<JournalPos, Message> messages;                           // of what is held
+  std::unordered_map<std::pair<UserId, Number>, JournalPos, KeyHash> by_key;  // the same
+};
+
+Result<void> Writer::recover(RecoveryVisitor& visitor) {
+  PERCH_CHECK(!recovered_);
+  Waits waits;
+  std::vector<RecoveredMark> marks;
+  if (auto read = recover_journal(waits, marks); !read) return read;
+  if (auto read = recover_tables(waits, visitor); !read) return read;
+  for (const Held& held : index_.held()) {
+    if (held.waiting.num == 0) continue;
+    const Waits::Message& message = waits.messages.at(held.pos);
+    visitor.item({message.id, message.to, message.number, message.time_ms, message.frame_bytes,
+                  Place{held.pos, false}, held.waiting, held.reported});
+  }
+  for (const RecoveredMark& mark : marks) visitor.mark(mark);
+  for (const auto& [key, pending] : index_.receipts()) visitor.receipt({key, pending.up_to});
+  for (const auto& [id, pending] : index_.expired()) visitor.expired({id, pending.to, pending.tell});
+  recovered_ = true;
+  return {};
+}
+
+Result<void> Writer::recover_journal(Waits& waits, std::vector<RecoveredMark>& marks) {
+  auto snapshot = journal_.snapshot();
+  std::vector<std::pair<JournalPos, size_t>> mark_of;  // by position; in order, since the scan is
+  Error error{Errc::kSystem};
+  bool failed = false;
+  JournalPos last = 0;
+  uint32_t chunks_left = 0;  // of the accept last seen
+  auto fail = [&](Errc code) {
+    error = {code, static_cast<int64_t>(last)};
+    failed = true;
+    return false;
+  };
+  auto scanned =
+      snapshot->scan(kJournalTable, pack_key(JournalKey{moved_below_, 0}), [&](Bytes key, Bytes value) {
+        auto journal_key = unpack_journal_key(key);
+        if (!journal_key) return fail(Errc::kCorrupt);
+        if (journal_key->chunk > 0) {
+          if (journal_key->pos != last || chunks_left == 0) return fail(Errc::kCorrupt);
+          --chunks_left;
+          if (!unpack_chunk(key, value)) return fail(Errc::kCorrupt);
+          return true;
+        }
+        if (chunks_left != 0) return fail(Errc::kCorrupt);
+        last = journal_key->pos;
+        auto record = unpack_record(key, value, nullptr);
+        if (!record) return fail(Errc::kCorrupt);
+        if (record->kind == RecordKind::kAccept) {
+          chunks_left = record->num_chunks - 1;
+          mark_of.emplace_back(last, marks.size());
+          marks.push_back({record->id, record->to, record->number, record->delivered});
+          waits.messages.emplace(last, Waits::Message{record->id, record->to, record->number, record->time_ms,
+                                                      record->frame_bytes});
+        }
+        if (record->kind == RecordKind::kConfirm) {
+          const auto at =
+              std::lower_bound(mark_of.begin(), mark_of.end(), std::pair{record->target, size_t{0}});
+          if (at != mark_of.end() && at->first == record->target &&
+              marks[at->second].to == record->who.user) {
+            marks[at->second].delivered = true;
+          }
+        }
+        index_.apply(last, *record);
+        return true;
+      });
+  if (failed) return error;
+  if (!scanned) return scanned;
+  if (chunks_left != 0) return Error{Errc::kCorrupt, static_cast<int64_t>(last)};
+  next_pos_ = std::max(next_pos_, last + 1);
+  for (const Held& held : index_.held()) {
+    if (held.waiting.num) waits.by_key[{held.waiting.user, waits.messages.at(held.pos).number}] = held.pos;
+  }
+  return {};
+}
+
+// A row whose record is still in the journal is a move that a stop cut short: it counts once, as the record,
+// and waits for nobody whom either of the two no longer names.
+Result<void> Writer::recover_tables(Waits& waits, RecoveryVisitor& visitor) {
+  auto snapshot = tables_.snapshot();
+  Error error{Errc::kSystem};
+  bool failed = false;
+  std::vector<RowKey> stale;
+  auto fail = [&] {
+    error = {Errc::kCorrupt};
+    failed = true;
+    return false;
+  };
+  for (Table table = 0; table < kNumMailboxTables; ++table) {
+    RowKey last;
+    uint32_t chunks_left = 0;
+    auto scanned = snapshot->scan(table, {}, [&](Bytes key, Bytes value) {
+      auto row_key = unpack_row_key(key);
+      if (!row_key) return fail();
+      if (row_key->chunk > 0) {
+        if (chunks_left == 0 || row_key->user != last.user || row_key->number != last.number) return fail();
+        --chunks_left;
+        return unpack_chunk(key, value) ? true : fail();
+      }
+      if (chunks_left != 0) return fail();
+      last = *row_key;
+      auto row = unpack_row(key, value, nullptr);
+      if (!row) return fail();
+      chunks_left = row->num_chunks - 1;
+      const auto twin = waits.by_key.find({last.user, last.number});
+      Held* held = twin == waits.by_key.end() ? nullptr : index_.find(twin->second, last.user);
+      if (held) {
+        Waiting gone{last.user, 0, {}};
+        for (uint8_t i = 0; i < held->waiting.num; ++i) {
+          if (!row->waiting.has(held->waiting.devices[i])) gone.add(held->waiting.devices[i]);
+        }
+        if (row->reported) held->reported = true;
+        if (gone.num == held->waiting.num) stale.push_back(last);
+        if (gone.num) index_.remove(twin->second, gone, false);
+      } else if (row->pos >= moved_below_ && waits.messages.contains(row->pos)) {
+        stale.push_back(last);  // the journal says that nobody waits for it
+      } else {
+        visitor.item({row->id, row->to, last.number, row->time_ms, row->frame_bytes, Place{row->pos, true},
+                      row->waiting, row->reported});
+      }
+      return true;
+    });
+    if (failed) return error;
+    if (!scanned) return scanned;
+    if (chunks_left != 0) return Error{Errc::kCorrupt};
+  }
+  snapshot->release();
+  if (stale.empty()) return {};
+  return transact(tables_, [&]() -> Result<void> {
+    for (RowKey key : stale) {
+      StoreOp drop;
+      drop.number = key.number;
+      drop.who.user = key.user;
+      auto value = tables_.get(mailbox_table(key.user), pack_key(key));
+      if (!value) return value.error();
+      auto row = unpack_row(pack_key(key), *value, nullptr);
+      if (!row) return row.error();
+      drop.who = row->waiting;
+      if (auto dropped = write_row(drop); !dropped) return dropped;
+    }
+    return {};
+  });
+}
+
+}  // namespace perch::store

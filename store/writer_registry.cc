@@ -1,0 +1,63 @@
+// Writer: users, their devices and their handles.
+#include "store/writer.h"
+
+namespace perch::store {
+namespace {
+
+Bytes bytes_of(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+
+}  // namespace
+
+Result<void> Writer::write_user(const UserRow& row) {
+  const auto key = pack_key(row.id);
+  Value value;
+  pack_user(key, row, value);
+  if (auto r = journal_.put(kUsersTable, key, value.bytes()); !r) return r;
+  if (row.handle.empty()) return {};
+  pack_number(bytes_of(row.handle), row.id, value);
+  return journal_.put(kHandlesTable, bytes_of(row.handle), value.bytes());
+}
+
+Result<void> Writer::write_account(StoreOp& op, Outcome& outcome) {
+  outcome = Outcome::kNotFound;
+  UserId id = op.user_row.id;
+  if (!op.handle.empty()) {
+    if (op.handle.size() > kHandleBytesMax) return {};
+    auto value = journal_.get(kHandlesTable, bytes_of(op.handle));
+    if (!value && value.error().code != Errc::kNotFound) return value.error();
+    if (value) {
+      auto found = unpack_number(bytes_of(op.handle), *value);
+      if (!found) return found.error();
+      // Who is named by id stays that user, without a handle that is somebody else's.
+      if (id == 0)
+        id = *found;
+      else if (id != *found)
+        op.handle.clear();
+    }
+  } else if (id == 0) {
+    return {};
+  }
+  if (id != 0) {
+    auto value = journal_.get(kUsersTable, pack_key(id));
+    if (!value && value.error().code != Errc::kNotFound) return value.error();
+    if (value) {
+      auto row = unpack_user(pack_key(id), *value);
+      if (!row) return row.error();
+      op.user_row = std::move(*row);
+      outcome = Outcome::kDone;
+      return {};
+    }
+  }
+  if (!op.create) return {};
+  while (id == 0) {
+    id = random_.next() >> 1;
+    if (id != 0 && journal_.get(kUsersTable, pack_key(id)).ok()) id = 0;
+  }
+  // What the caller filled in besides stays: a user made by the first login already has its device.
+  op.user_row.id = id;
+  if (!op.handle.empty()) op.user_row.handle = op.handle;
+  outcome = Outcome::kDone;
+  return write_user(op.user_row);
+}
+
+}  // namespace perch::store
