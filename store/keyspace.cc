@@ -1,145 +1,68 @@
 #include "store/keyspace.h"
 
-#include <cstring>
-
-#include "core/check.h"
-#include "store/checksum.h"
+#include "store/packer.h"
 
 namespace perch::store {
 namespace {
 
-constexpr uint8_t kDeliveredFlag = 1;
-constexpr uint8_t kOverflowedFlag = 1;
-constexpr uint8_t kReportedFlag = 1;
-
-template <typename T>
-void store_big(uint8_t* at, T value) {
-  for (size_t i = sizeof(T); i-- > 0; value = static_cast<T>(value >> 8 * (sizeof(T) > 1)))
-    at[i] = value & 0xff;
+// What is in a value, once for both directions: Io is a Packer and T const, or Io is an Unpacker.
+template <typename Io, typename T>
+void fields_of_record(Io& io, T& record) {
+  switch (record.kind) {
+    case RecordKind::kAccept:
+      io.flag(record.delivered);
+      io.number(record.num_chunks);
+      io.number(record.frame_bytes);
+      io.id(record.id);
+      io.number(record.to);
+      io.number(record.number);
+      io.number(record.time_ms);
+      io.count(record.num_waiting, record.waiting.size());
+      for (uint8_t i = 0; i < record.num_waiting; ++i) io.waiting(record.waiting[i]);
+      return;
+    case RecordKind::kConfirm:
+      io.number(record.target);
+      io.waiting(record.who);
+      return;
+    case RecordKind::kReceipt:
+    case RecordKind::kReceiptAck:
+      io.receipt(record.receipt_key);
+      io.number(record.up_to);
+      return;
+    case RecordKind::kExpired:
+      io.number(record.target);
+      io.waiting(record.who);
+      io.id(record.id);
+      io.number(record.to);
+      io.waiting(record.tell);
+      return;
+    case RecordKind::kExpiredAck:
+      io.id(record.id);
+      io.waiting(record.tell);
+      return;
+  }
 }
 
-template <typename T>
-T load_big(const uint8_t* at) {
-  uint64_t value = 0;
-  for (size_t i = 0; i < sizeof(T); ++i) value = value << 8 | at[i];
-  return static_cast<T>(value);
+template <typename Io, typename T>
+void fields_of_row(Io& io, T& row) {
+  io.flag(row.reported);
+  io.number(row.num_chunks);
+  io.number(row.frame_bytes);
+  io.number(row.pos);
+  io.id(row.id);
+  io.number(row.to);
+  io.number(row.time_ms);
+  io.waiting(row.waiting);
 }
 
-// Writes behind the checksum's place; seal() fills that in.
-class Packer {
- public:
-  explicit Packer(Value& out) : out_(out) { out_.size = kCrcBytes; }
-  template <typename T>
-  void number(T value) {
-    PERCH_CHECK(out_.size + sizeof(T) <= out_.data.size());
-    store_big<T>(out_.data.data() + out_.size, value);
-    out_.size += sizeof(T);
-  }
-  void bytes(Bytes bytes) {
-    if (bytes.empty()) return;
-    PERCH_CHECK(out_.size + bytes.size() <= out_.data.size());
-    std::memcpy(out_.data.data() + out_.size, bytes.data(), bytes.size());
-    out_.size += bytes.size();
-  }
-  void text(std::string_view text, size_t max) {
-    PERCH_CHECK(text.size() <= max);
-    number<uint8_t>(static_cast<uint8_t>(text.size()));
-    bytes({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
-  }
-  void id(const MessageId& id) {
-    number(id.user);
-    number(id.device);
-    number(id.origin);
-    number(id.seq);
-  }
-  void devices(const Waiting& waiting) {
-    number(waiting.num);
-    for (uint8_t i = 0; i < waiting.num; ++i) number(waiting.devices[i]);
-  }
-  void waiting(const Waiting& waiting) {
-    number(waiting.user);
-    devices(waiting);
-  }
-  void receipt(const ReceiptKey& key) {
-    number(key.user);
-    number(key.to_device);
-    number(key.peer);
-    number(key.device);
-    number(key.origin);
-  }
-  void seal(Bytes key) {
-    const uint32_t crc = crc32c(crc32c(0, key), out_.bytes().subspan(kCrcBytes));
-    store_big<uint32_t>(out_.data.data(), crc);
-  }
-
- private:
-  Value& out_;
-};
-
-// Reads behind the checksum. One failed read makes it bad for good, so callers test once, at the end.
-class Unpacker {
- public:
-  Unpacker(Bytes key, Bytes value) : rest_(value) {
-    if (value.size() < kCrcBytes) return;
-    rest_ = value.subspan(kCrcBytes);
-    good_ = crc32c(crc32c(0, key), rest_) == load_big<uint32_t>(value.data());
-  }
-  bool good() const { return good_; }
-  bool done() const { return good_ && rest_.empty(); }
-  template <typename T>
-  void number(T& value) {
-    if (!good_ || rest_.size() < sizeof(T)) {
-      good_ = false;
-      return;
-    }
-    value = load_big<T>(rest_.data());
-    rest_ = rest_.subspan(sizeof(T));
-  }
-  void text(std::string& text) {
-    uint8_t size = 0;
-    number(size);
-    if (!good_ || rest_.size() < size) {
-      good_ = false;
-      return;
-    }
-    text.assign(reinterpret_cast<const char*>(rest_.data()), size);
-    rest_ = rest_.subspan(size);
-  }
-  void id(MessageId& id) {
-    number(id.user);
-    number(id.device);
-    number(id.origin);
-    number(id.seq);
-  }
-  void devices(Waiting& waiting) {
-    number(waiting.num);
-    if (waiting.num > kDevicesMax) {
-      good_ = false;
-      waiting.num = 0;
-    }
-    for (uint8_t i = 0; i < waiting.num; ++i) number(waiting.devices[i]);
-  }
-  void waiting(Waiting& waiting) {
-    number(waiting.user);
-    devices(waiting);
-  }
-  void receipt(ReceiptKey& key) {
-    number(key.user);
-    number(key.to_device);
-    number(key.peer);
-    number(key.device);
-    number(key.origin);
-  }
-  Bytes rest() {
-    Bytes rest = rest_;
-    rest_ = {};
-    return rest;
-  }
-
- private:
-  Bytes rest_;
-  bool good_ = false;
-};
+template <typename Io, typename T>
+void fields_of_device(Io& io, T& device) {
+  io.number(device.number);
+  io.flag(device.overflowed);
+  io.number(device.seen_ms);
+  io.number(device.origin);
+  io.text(device.name, 64);
+}
 
 constexpr Error kCorruptValue{Errc::kCorrupt};
 
@@ -176,88 +99,24 @@ Result<RowKey> unpack_row_key(Bytes bytes) {
 void pack_record(Bytes key, const Record& record, Bytes part, Value& out) {
   Packer pack(out);
   pack.number(static_cast<uint8_t>(record.kind));
-  switch (record.kind) {
-    case RecordKind::kAccept:
-      pack.number<uint8_t>(record.delivered ? kDeliveredFlag : 0);
-      pack.number(record.num_chunks);
-      pack.number(record.frame_bytes);
-      pack.id(record.id);
-      pack.number(record.to);
-      pack.number(record.number);
-      pack.number(record.time_ms);
-      pack.number(record.num_waiting);
-      for (uint8_t i = 0; i < record.num_waiting; ++i) pack.waiting(record.waiting[i]);
-      pack.bytes(part);
-      break;
-    case RecordKind::kConfirm:
-      pack.number(record.target);
-      pack.waiting(record.who);
-      break;
-    case RecordKind::kReceipt:
-    case RecordKind::kReceiptAck:
-      pack.receipt(record.receipt_key);
-      pack.number(record.up_to);
-      break;
-    case RecordKind::kExpired:
-      pack.number(record.target);
-      pack.waiting(record.who);
-      pack.id(record.id);
-      pack.number(record.to);
-      pack.waiting(record.tell);
-      break;
-    case RecordKind::kExpiredAck:
-      pack.id(record.id);
-      pack.waiting(record.tell);
-      break;
-  }
+  fields_of_record(pack, record);
+  pack.bytes(part);
   pack.seal(key);
 }
 
 Result<Record> unpack_record(Bytes key, Bytes value, Bytes* part) {
   Unpacker unpack(key, value);
   Record record;
-  uint8_t kind = 0, flags = 0;
+  uint8_t kind = 0;
   unpack.number(kind);
+  if (kind < static_cast<uint8_t>(RecordKind::kAccept) ||
+      kind > static_cast<uint8_t>(RecordKind::kExpiredAck))
+    return kCorruptValue;
   record.kind = static_cast<RecordKind>(kind);
-  switch (record.kind) {
-    case RecordKind::kAccept: {
-      unpack.number(flags);
-      record.delivered = flags & kDeliveredFlag;
-      unpack.number(record.num_chunks);
-      unpack.number(record.frame_bytes);
-      unpack.id(record.id);
-      unpack.number(record.to);
-      unpack.number(record.number);
-      unpack.number(record.time_ms);
-      unpack.number(record.num_waiting);
-      if (record.num_waiting > record.waiting.size()) return kCorruptValue;
-      for (uint8_t i = 0; i < record.num_waiting; ++i) unpack.waiting(record.waiting[i]);
-      Bytes rest = unpack.rest();
-      if (part) *part = rest;
-      break;
-    }
-    case RecordKind::kConfirm:
-      unpack.number(record.target);
-      unpack.waiting(record.who);
-      break;
-    case RecordKind::kReceipt:
-    case RecordKind::kReceiptAck:
-      unpack.receipt(record.receipt_key);
-      unpack.number(record.up_to);
-      break;
-    case RecordKind::kExpired:
-      unpack.number(record.target);
-      unpack.waiting(record.who);
-      unpack.id(record.id);
-      unpack.number(record.to);
-      unpack.waiting(record.tell);
-      break;
-    case RecordKind::kExpiredAck:
-      unpack.id(record.id);
-      unpack.waiting(record.tell);
-      break;
-    default:
-      return kCorruptValue;
+  fields_of_record(unpack, record);
+  if (record.kind == RecordKind::kAccept) {
+    const Bytes rest = unpack.rest();
+    if (part) *part = rest;
   }
   if (!unpack.done()) return kCorruptValue;
   return record;
@@ -265,14 +124,7 @@ Result<Record> unpack_record(Bytes key, Bytes value, Bytes* part) {
 
 void pack_row(Bytes key, const Row& row, Bytes part, Value& out) {
   Packer pack(out);
-  pack.number<uint8_t>(row.reported ? kReportedFlag : 0);
-  pack.number(row.num_chunks);
-  pack.number(row.frame_bytes);
-  pack.number(row.pos);
-  pack.id(row.id);
-  pack.number(row.to);
-  pack.number(row.time_ms);
-  pack.waiting(row.waiting);
+  fields_of_row(pack, row);
   pack.bytes(part);
   pack.seal(key);
 }
@@ -280,17 +132,8 @@ void pack_row(Bytes key, const Row& row, Bytes part, Value& out) {
 Result<Row> unpack_row(Bytes key, Bytes value, Bytes* part) {
   Unpacker unpack(key, value);
   Row row;
-  uint8_t flags = 0;
-  unpack.number(flags);
-  row.reported = flags & kReportedFlag;
-  unpack.number(row.num_chunks);
-  unpack.number(row.frame_bytes);
-  unpack.number(row.pos);
-  unpack.id(row.id);
-  unpack.number(row.to);
-  unpack.number(row.time_ms);
-  unpack.waiting(row.waiting);
-  Bytes rest = unpack.rest();
+  fields_of_row(unpack, row);
+  const Bytes rest = unpack.rest();
   if (part) *part = rest;
   if (!unpack.done()) return kCorruptValue;
   return row;
@@ -310,17 +153,10 @@ Result<Bytes> unpack_chunk(Bytes key, Bytes value) {
 
 void pack_user(Bytes key, const UserRow& row, Value& out) {
   Packer pack(out);
-  PERCH_CHECK(row.devices.size() <= kDevicesMax);
   pack.number(row.next_device);
   pack.text(row.handle, kHandleBytesMax);
-  pack.number(static_cast<uint8_t>(row.devices.size()));
-  for (const DeviceRow& device : row.devices) {
-    pack.number(device.number);
-    pack.number<uint8_t>(device.overflowed ? kOverflowedFlag : 0);
-    pack.number(device.seen_ms);
-    pack.number(device.origin);
-    pack.text(device.name, 64);
-  }
+  pack.count(static_cast<uint8_t>(row.devices.size()), kDevicesMax);
+  for (const DeviceRow& device : row.devices) fields_of_device(pack, device);
   pack.seal(key);
 }
 
@@ -330,20 +166,11 @@ Result<UserRow> unpack_user(Bytes key, Bytes value) {
   UserRow row;
   row.id = load_big<uint64_t>(key.data());
   unpack.number(row.next_device);
-  unpack.text(row.handle);
+  unpack.text(row.handle, kHandleBytesMax);
   uint8_t num_devices = 0;
-  unpack.number(num_devices);
-  for (uint8_t i = 0; i < num_devices && unpack.good(); ++i) {
-    DeviceRow device;
-    uint8_t flags = 0;
-    unpack.number(device.number);
-    unpack.number(flags);
-    device.overflowed = flags & kOverflowedFlag;
-    unpack.number(device.seen_ms);
-    unpack.number(device.origin);
-    unpack.text(device.name);
-    row.devices.push_back(std::move(device));
-  }
+  unpack.count(num_devices, kDevicesMax);
+  row.devices.resize(num_devices);
+  for (DeviceRow& device : row.devices) fields_of_device(unpack, device);
   if (!unpack.done()) return kCorruptValue;
   return row;
 }
