@@ -7,13 +7,12 @@ namespace perch::chat {
 using store::OpKind;
 using store::StoreOp;
 
-Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Random& random,
-           const Limits& limits, const TokenKeys& keys, std::unique_ptr<store::Reader> reader)
+Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, const Limits& limits,
+           const TokenKeys& keys, std::unique_ptr<store::Reader> reader)
     : options_(std::move(options)),
       ring_(ring),
       mesh_(mesh),
       clock_(clock),
-      random_(random),
       limits_(limits),
       keys_(keys),
       reader_(std::move(reader)),

@@ -12,7 +12,6 @@
 #include "chat/login.h"
 #include "chat/user.h"
 #include "codec/encode.h"
-#include "core/random.h"
 #include "tls/token.h"
 
 namespace perch::chat {
@@ -37,8 +36,8 @@ struct CoreOptions {
 
 class Core final : public net::Handler, public store::RecoveryVisitor {
  public:
-  Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Random& random,
-       const Limits& limits, const TokenKeys& keys, std::unique_ptr<store::Reader> reader);
+  Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, const Limits& limits,
+       const TokenKeys& keys, std::unique_ptr<store::Reader> reader);
   ~Core() override;
 
   net::Net& net() { return net_; }
@@ -164,7 +163,6 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   Ring& ring_;
   MeshEndpoint& mesh_;
   Clock& clock_;
-  Random& random_;
   const Limits& limits_;
   const TokenKeys& keys_;
   std::unique_ptr<store::Reader> reader_;

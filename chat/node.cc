@@ -62,7 +62,6 @@ struct Node::State {
   std::vector<int> listeners;
   std::vector<std::string> addresses;
   std::vector<std::unique_ptr<Ring>> rings;
-  std::vector<std::unique_ptr<Random>> randoms;
   std::vector<std::unique_ptr<Core>> cores;
   std::vector<std::thread> threads;
   std::thread store_thread;
@@ -136,7 +135,6 @@ std::string Node::start() {
   // what waited is handed to them, then all begin.
   s.rings.resize(num);
   s.cores.resize(num);
-  for (uint16_t i = 0; i < num; ++i) s.randoms.push_back(system_random());
   const uint64_t boot = s.random->next();
   std::vector<std::promise<Result<void>>> ring_made(num + 1u);
   std::promise<std::vector<int>> ids_promise;
@@ -169,8 +167,8 @@ std::string Node::start() {
       core_options.ceiling = s.writer->ceiling();
       MeshEndpoint& mesh = s.mesh->endpoint(i);
       mesh.bind(*s.rings[i]);
-      s.cores[i] = std::make_unique<Core>(core_options, *s.rings[i], mesh, system_clock(), *s.randoms[i],
-                                          s.options.limits, s.keys, s.writer->make_reader());
+      s.cores[i] = std::make_unique<Core>(core_options, *s.rings[i], mesh, system_clock(), s.options.limits,
+                                          s.keys, s.writer->make_reader());
       core_made[i].set_value();
       if (!go.get()) return;
       Core& core = *s.cores[i];

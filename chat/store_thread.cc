@@ -3,10 +3,7 @@
 namespace perch::chat {
 
 namespace {
-// Admission stops here; the rest of the map serves what is reserved, CONFIRM, moves and deletes (delivery.md,
-// Store).
-constexpr double kFillFull = 0.9;
-constexpr double kFillFree = 0.85;
+constexpr double kFreeBelow = 0.85;  // admission stopped at kReservedFrom and goes on here
 // Old messages are looked for this often, a limited number at a time, so that no batch waits long for it.
 constexpr uint64_t kMoveMs = 1'000;
 }  // namespace
@@ -38,8 +35,6 @@ void StoreThread::turn(uint64_t sleep_ns_max) {
       limits_.batch_ops_max);
   if (!batch_.empty()) {
     writer_.apply(batch_);
-    ++num_commits_;
-    num_ops_ += batch_.size();
     for (store::StoreOp* op : batch_) mesh_.post(op->core, Hop::make(kHopStoreDone, StoreHop{op}));
     batch_.clear();
   }
@@ -71,7 +66,7 @@ void StoreThread::move_some() {
 
 void StoreThread::tell_state() {
   const double fill = writer_.fill();
-  const bool full = told_full_ ? fill > kFillFree : fill > kFillFull;
+  const bool full = told_full_ ? fill > kFreeBelow : fill > store::kReservedFrom;
   const bool poisoned = writer_.poisoned();
   if (full == told_full_ && poisoned == told_poisoned_) return;
   told_full_ = full;

@@ -20,8 +20,6 @@ class StoreThread {
   StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores, const Limits& limits,
               Clock& clock);
   void turn(uint64_t sleep_ns_max);
-  uint64_t num_commits() const { return num_commits_; }
-  uint64_t num_ops() const { return num_ops_; }
 
  private:
   void tell_state();
@@ -39,8 +37,6 @@ class StoreThread {
   std::vector<Completion> completions_;
   bool told_full_ = false;
   bool told_poisoned_ = false;
-  uint64_t num_commits_ = 0;
-  uint64_t num_ops_ = 0;
 };
 
 }  // namespace perch::chat

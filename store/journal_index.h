@@ -51,8 +51,6 @@ class JournalIndex {
   std::deque<Held>& held() { return held_; }
   const std::map<ReceiptKey, PendingReceipt>& receipts() const { return receipts_; }
   const std::map<MessageId, PendingExpired>& expired() const { return expired_; }
-  bool receipt_pending(const ReceiptKey& key) const { return receipts_.contains(key); }
-  bool expired_pending(const MessageId& id) const { return expired_.contains(id); }
 
  private:
   // A stretch of the journal that was written within granule_ms_: one entry instead of a time per record.

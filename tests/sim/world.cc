@@ -142,7 +142,6 @@ struct World::Node {
   std::unique_ptr<store::Writer> writer;
   std::unique_ptr<Mesh> mesh;
   std::vector<std::unique_ptr<SimRing>> rings;  // of the cores, then of the store
-  std::vector<std::unique_ptr<Random>> randoms;
   std::vector<std::unique_ptr<chat::Core>> cores;
   std::unique_ptr<chat::StoreThread> store_thread;
 };
@@ -183,7 +182,6 @@ void World::start_node() {
   }
   const uint64_t boot = node.random->next();
   for (uint16_t i = 0; i < node.num_cores; ++i) {
-    node.randoms.push_back(seeded_random(random_->next()));
     chat::CoreOptions options;
     options.id = i;
     options.num_cores = node.num_cores;
@@ -195,8 +193,7 @@ void World::start_node() {
     options.counter = node.writer->base();
     options.ceiling = node.writer->ceiling();
     node.cores.push_back(std::make_unique<chat::Core>(options, *node.rings[i], node.mesh->endpoint(i), clock_,
-                                                      *node.randoms[i], plan_.limits, keys_,
-                                                      node.writer->make_reader()));
+                                                      plan_.limits, keys_, node.writer->make_reader()));
   }
   FanOut fan_out(node.cores);
   const Result<void> read = node.writer->recover(fan_out);
