@@ -1,5 +1,5 @@
-// The recipient's home core: what a device has confirmed, what that means for the record, and when its sender is
-// told (delivery.md, Confirmations and receipts).
+// The recipient's home core: what a device has confirmed, what that means for the record, and when its sender
+// is told (delivery.md, Confirmations and receipts).
 #include "chat/core.h"
 
 namespace perch::chat {

@@ -1,5 +1,5 @@
-// EXPIRED: what nobody fetched in time is dropped and its sender told (H36 of the delivery rules). A counted frame
-// that waits on disk for a device that is away.
+// EXPIRED: what nobody fetched in time is dropped and its sender told (H36 of the delivery rules). A counted
+// frame that waits on disk for a device that is away.
 #include "chat/core.h"
 
 namespace perch::chat {

@@ -1,5 +1,6 @@
-// Packer writes a value of the store, Unpacker reads it. Both have the same calls, so that keyspace.cc says once
-// what is in a value. All numbers are big-endian; a value starts with the CRC-32C of its key and the rest of itself.
+// Packer writes a value of the store, Unpacker reads it. Both have the same calls, so that keyspace.cc says
+// once what is in a value. All numbers are big-endian; a value starts with the CRC-32C of its key and the
+// rest of itself.
 #pragma once
 #include <cstring>
 #include <string>

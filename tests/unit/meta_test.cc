@@ -1,0 +1,57 @@
+#include "store/meta.h"
+
+#include "store_fixture.h"
+
+namespace perch::store {
+namespace {
+
+using MetaTest = StoreTest;
+
+TEST_F(MetaTest, NewerFormatIsRefused) {
+  for (const bool in_journal : {true, false}) {
+    open();
+    const uint64_t base = writer_->ceiling();
+    Kv& kv = in_journal ? *journal_ : *tables_;
+    const Table table = in_journal ? kJournalMetaTable : kTablesMetaTable;
+    ASSERT_TRUE(kv.begin());
+    ASSERT_TRUE(put_meta(kv, table, MetaKey::kFormat, kFormatVersion + 1));
+    ASSERT_TRUE(kv.commit());
+    EXPECT_EQ(try_open(), Errc::kNewerFormat);
+    Kv& again = in_journal ? *journal_ : *tables_;
+    ASSERT_TRUE(again.begin());
+    ASSERT_TRUE(put_meta(again, table, MetaKey::kFormat, kFormatVersion));
+    ASSERT_TRUE(again.commit());
+    open();
+    EXPECT_EQ(writer_->base(), base) << "a refused start changes nothing";
+  }
+}
+
+TEST_F(MetaTest, TablesOfAnotherStoreAreRefused) {
+  open();
+  close();
+  std::filesystem::remove_all(directory_ + "/journal");
+  EXPECT_EQ(try_open(), Errc::kCorrupt);
+}
+
+TEST_F(MetaTest, CeilingNeverRepeats) {
+  open();
+  EXPECT_EQ(writer_->base(), 0u);
+  EXPECT_EQ(writer_->ceiling(), 1ull << 32);
+  StoreOp op;
+  op.kind = OpKind::kCeiling;
+  op.amount = 1000;
+  EXPECT_EQ(apply(op), Status::kDone);
+  EXPECT_EQ(op.ceiling, (1ull << 32) + 1000);
+  const uint64_t incarnation = writer_->incarnation();
+  open();
+  EXPECT_EQ(writer_->base(), (1ull << 32) + 1000);
+  EXPECT_EQ(writer_->incarnation(), incarnation);
+  writer_.reset();
+  ASSERT_TRUE(Writer::mark_restored(*journal_, *random_));
+  open();
+  EXPECT_GE(writer_->base(), 1ull << 45);
+  EXPECT_NE(writer_->incarnation(), incarnation);
+}
+
+}  // namespace
+}  // namespace perch::store

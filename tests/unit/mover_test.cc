@@ -1,0 +1,217 @@
+#include "store/mover.h"
+
+#include <vector>
+
+#include "store_fixture.h"
+
+namespace perch::store {
+namespace {
+
+using MoverTest = StoreTest;
+
+TEST_F(MoverTest, MoverTakesOnlyWhatIsOld) {
+  open();
+  accept(10, bytes_of("young"));
+  Mover mover(*writer_);
+  auto moved = mover.copy(kNow + limits_.move_after_ms - 1);
+  ASSERT_TRUE(moved);
+  EXPECT_TRUE(moved->empty());
+  EXPECT_FALSE(mover.pending());
+}
+
+TEST_F(MoverTest, MovedMessagesAreReadConfirmedAndRecoveredFromTheTables) {
+  open();
+  const auto bytes = pattern(64 * 1024, 9);
+  const Place large = accept(10, bytes);
+  const Place small = accept(11, bytes_of("small"));
+  ASSERT_EQ(confirm(large, 10, waiting_of(kBob, {1})), Status::kDone);
+  Mover mover(*writer_);
+  const auto moved = copy(mover);
+  ASSERT_EQ(moved.size(), 4u);
+  EXPECT_EQ(moved[0].user, kBob);
+  EXPECT_EQ(moved[0].number, 10u);
+  EXPECT_EQ(moved[0].pos, large.pos);
+  EXPECT_EQ(moved[0].waiting.num, 1);
+  finish(mover);
+  EXPECT_EQ(num_journal_values(), 0u);
+  // Both what the cores know by now and what a slow one still believes.
+  EXPECT_EQ(frame(kBob, 10, {large.pos, true}), bytes);
+  EXPECT_EQ(frame(kBob, 10, {large.pos, false}), bytes);
+  open();
+  EXPECT_EQ(found_.items.size(), 4u);
+  const RecoveredItem* item = item_of(kBob, 10);
+  ASSERT_TRUE(item);
+  EXPECT_TRUE(item->place.in_table);
+  EXPECT_EQ(item->place.pos, large.pos);
+  EXPECT_TRUE(item->reported);
+  EXPECT_FALSE(item_of(kBob, 11)->reported);
+  EXPECT_EQ(item->time_ms, kNow);
+  EXPECT_EQ(item->frame_bytes, bytes.size());
+  EXPECT_EQ(confirm({large.pos, true}, 10, waiting_of(kBob, {2})), Status::kDone);
+  EXPECT_EQ(confirm({large.pos, true}, 10, waiting_of(kAnn, {2})), Status::kDone);
+  EXPECT_EQ(confirm({small.pos, true}, 11, waiting_of(kBob, {2})), Status::kDone);
+  open();
+  EXPECT_EQ(found_.items.size(), 2u);
+  ASSERT_TRUE(item_of(kBob, 11));
+  EXPECT_EQ(item_of(kBob, 11)->waiting.num, 1);
+  EXPECT_TRUE(item_of(kBob, 11)->reported);
+  EXPECT_EQ(num_row_values(), 2u) << "all chunks of the large one are gone";
+}
+
+TEST_F(MoverTest, StopAfterCopyCountsOnce) {
+  open();
+  const Place place = accept(10, bytes_of("ten"));
+  {
+    Mover mover(*writer_);
+    EXPECT_EQ(copy(mover).size(), 2u);
+  }
+  open();
+  EXPECT_EQ(found_.items.size(), 2u);
+  EXPECT_TRUE(item_of(kBob, 10));  // checks that it is there once
+  EXPECT_TRUE(item_of(kAnn, 10));
+  Mover mover(*writer_);
+  EXPECT_EQ(copy(mover).size(), 2u) << "repeating the first step is harmless";
+  finish(mover);
+  open();
+  EXPECT_EQ(found_.items.size(), 2u);
+  EXPECT_EQ(frame(kBob, 10, {place.pos, true}), std::vector<uint8_t>({'t', 'e', 'n'}));
+}
+
+TEST_F(MoverTest, ConfirmationBetweenTheStepsSurvivesAStop) {
+  for (const bool told : {false, true}) {  // does the home core know the new place?
+    open();
+    const Number number = told ? 20 : 10;
+    const Place place = accept(number, bytes_of("ten"));
+    {
+      Mover mover(*writer_);
+      EXPECT_EQ(copy(mover).size(), 2u);
+      EXPECT_EQ(confirm({place.pos, told}, number, waiting_of(kBob, {1})), Status::kDone);
+      EXPECT_EQ(confirm({place.pos, told}, number, waiting_of(kAnn, {2})), Status::kDone);
+    }
+    open();
+    ASSERT_EQ(found_.items.size(), 1u);
+    ASSERT_TRUE(item_of(kBob, number));
+    EXPECT_EQ(item_of(kBob, number)->waiting.num, 1);
+    EXPECT_TRUE(item_of(kBob, number)->reported);
+    Mover mover(*writer_);
+    EXPECT_EQ(copy(mover).size(), 1u);
+    finish(mover);
+    EXPECT_EQ(num_row_values(), 1u) << "no row waits for nobody";
+    EXPECT_EQ(confirm({place.pos, false}, number, waiting_of(kBob, {2})), Status::kDone);
+    EXPECT_EQ(num_row_values(), 0u) << "a confirmation that names the old place finds the row";
+  }
+}
+
+TEST_F(MoverTest, ConfirmationOfTheOldPlaceReachesTheRow) {
+  open();
+  const Place place = accept(10, bytes_of("ten"));
+  Mover mover(*writer_);
+  copy(mover);
+  EXPECT_EQ(confirm(place, 10, waiting_of(kBob, {1, 2})), Status::kDone);
+  finish(mover);
+  EXPECT_EQ(num_row_values(), 1u) << "only the one for Ann's other device";
+  open();
+  EXPECT_FALSE(item_of(kBob, 10));
+}
+
+TEST_F(MoverTest, StopBetweenTheCommitsOfOneConfirmation) {
+  open();
+  const Place place = accept(10, bytes_of("ten"));
+  {
+    Mover mover(*writer_);
+    copy(mover);
+  }
+  // The journal's commit happened, the tables' did not.
+  ASSERT_TRUE(journal_->begin());
+  Record record;
+  record.kind = RecordKind::kConfirm;
+  record.target = place.pos;
+  record.who = waiting_of(kBob, {1, 2});
+  const auto key = pack_key(JournalKey{place.pos + 1, 0});
+  Value value;
+  pack_record(key, record, {}, value);
+  ASSERT_TRUE(journal_->append(kJournalTable, key, value.bytes()));
+  ASSERT_TRUE(journal_->commit());
+  EXPECT_EQ(num_row_values(), 2u);
+  open();
+  EXPECT_FALSE(item_of(kBob, 10));
+  EXPECT_TRUE(item_of(kAnn, 10));
+  EXPECT_EQ(num_row_values(), 1u) << "the row of the confirmed one is dropped at start";
+}
+
+TEST_F(MoverTest, StatusesToTellOutliveTheTrim) {
+  open();
+  StoreOp receipt;
+  receipt.kind = OpKind::kReceipt;
+  receipt.receipt_key = {kAnn, 1, kBob, 1, 99};
+  receipt.up_to = 5;
+  ASSERT_EQ(apply(receipt), Status::kDone);
+  StoreOp expire;
+  expire.kind = OpKind::kExpire;
+  expire.place = accept(10, bytes_of("old"));
+  expire.id = {kAnn, 1, 99, 10};
+  expire.to = kBob;
+  expire.number = 10;
+  expire.who = waiting_of(kBob, {1, 2});
+  expire.expired_for = waiting_of(kAnn, {1});
+  ASSERT_EQ(apply(expire), Status::kDone);
+  for (int round = 0; round < 3; ++round) {
+    accept(20 + round, bytes_of("more"));
+    Mover mover(*writer_);
+    copy(mover);
+    finish(mover);
+    copy(mover);
+    EXPECT_FALSE(mover.pending()) << "what goes round does not go round for ever";
+    open();
+    ASSERT_EQ(found_.receipts.size(), 1u);
+    EXPECT_EQ(found_.receipts[0].up_to, 5u);
+    ASSERT_EQ(found_.expireds.size(), 1u);
+    EXPECT_EQ(found_.expireds[0].id, expire.id);
+    EXPECT_TRUE(found_.expireds[0].tell.has(1));
+  }
+}
+
+TEST_F(MoverTest, PositionsAreNeverReused) {
+  open();
+  JournalPos last = 0;
+  for (int round = 0; round < 4; ++round) {
+    const Place place = accept(10 + round, bytes_of("x"));
+    EXPECT_GT(place.pos, last);
+    last = place.pos;
+    Mover mover(*writer_);
+    move_all(mover);
+    EXPECT_EQ(num_journal_values(), 0u);
+    if (round % 2) open();
+  }
+}
+
+TEST_F(MoverTest, SmallStepsMoveEverythingToo) {
+  open();
+  for (Number number = 1; number <= 50; ++number) accept(number, pattern(number * 100, 1));
+  auto mover = std::make_unique<Mover>(*writer_, 7, 5);
+  size_t num_moved = 0, num_steps = 0;
+  for (;; ++num_steps) {
+    num_moved += copy(*mover).size();
+    if (!mover->pending()) break;
+    auto done = mover->finish();
+    ASSERT_TRUE(done);
+    if (num_steps == 3 && mover->pending()) {
+      open();  // a stop in the middle of deleting
+      mover = std::make_unique<Mover>(*writer_, 7, 5);
+      num_moved = found_.items.size();
+      for (const RecoveredItem& item : found_.items) num_moved -= !item.place.in_table;
+    }
+    finish(*mover);
+  }
+  EXPECT_GT(num_steps, 5u);
+  EXPECT_EQ(num_moved, 100u);
+  EXPECT_EQ(num_journal_values(), 0u);
+  open();
+  EXPECT_EQ(found_.items.size(), 100u);
+  for (Number number = 1; number <= 50; ++number) {
+    EXPECT_EQ(frame(kBob, number, item_of(kBob, number)->place), pattern(number * 100, 1));
+  }
+}
+
+}  // namespace
+}  // namespace perch::store
