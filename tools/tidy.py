@@ -98,21 +98,14 @@ UNTESTED = {
     "core/random.h": "no test yet",
     "core/result.h": "no test yet",
     "core/types.h": "words without behaviour",
-    "net/acceptor.h": "tests/unit/net_test.cc runs it with the rest of net/",
     "net/connection.h": "data; net.cc holds the transitions",
-    "net/connection_table.h": "tests/unit/net_test.cc",
-    "net/listen.h": "tests/unit/net_test.cc",
-    "net/operation.h": "tests/unit/net_test.cc",
-    "net/send_queue.h": "tests/unit/net_test.cc",
     "store/kv.h": "an interface",
     "store/store.h": "an interface",
 }
 
 # Files over LINES_MAX: the most lines they may have. Only ever lowered.
 LINES_MAX = 700
-LONG_FILES = {
-    "tests/unit/net_test.cc": 919,
-}
+LONG_FILES = {}
 
 COLUMNS_MAX = 110  # of C++ and the schema, as in .clang-format
 TEXT = (".cc", ".h", ".py", ".fbs", ".cmake", ".sh", ".md", ".txt", ".json")

@@ -1,0 +1,43 @@
+#include "net/listen.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+namespace perch::net {
+namespace {
+
+TEST(ListenTest, OpensBothFamiliesAndSharesAPort) {
+  const Result<int> first = open_listener("127.0.0.1:0", true);
+  ASSERT_TRUE(first.ok());
+  const Result<uint16_t> port = local_port(first.value());
+  ASSERT_TRUE(port.ok());
+  EXPECT_NE(port.value(), 0);
+  const Result<int> second = open_listener("127.0.0.1:" + std::to_string(port.value()), true);
+  EXPECT_TRUE(second.ok());
+  const Result<int> third = open_listener("127.0.0.1:" + std::to_string(port.value()), false);
+  ASSERT_FALSE(third.ok());
+  EXPECT_EQ(third.error(), (Error{Errc::kSystem, EADDRINUSE}));
+  const Result<int> v6 = open_listener("[::1]:0", false);
+  if (v6.ok()) {  // a kernel may have no IPv6
+    EXPECT_TRUE(local_port(v6.value()).ok());
+    ::close(v6.value());
+  }
+  ::close(first.value());
+  ::close(second.value());
+  EXPECT_EQ(local_port(-1).error(), (Error{Errc::kSystem, EBADF}));
+}
+
+TEST(ListenTest, RefusesWhatIsNoAddress) {
+  for (const char* address : {"", ":", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000",
+                              "localhost:1", "::1:5", "[::1:5", "[127.0.0.1]:5", "1.2.3.4:5 "}) {
+    const Result<int> result = open_listener(address, false);
+    ASSERT_FALSE(result.ok()) << address;
+    EXPECT_EQ(result.error().code, Errc::kInvalid) << address;
+  }
+}
+
+}  // namespace
+}  // namespace perch::net
