@@ -11,6 +11,10 @@
 
 #include "world.h"
 
+#ifdef PERCH_MUTANTS
+int perch_mutant = 0;  // which rule is missing, by its number in mutants.py
+#endif
+
 namespace {
 
 volatile uint64_t seed_running = 0;
@@ -41,6 +45,12 @@ int main(int argc, char** argv) {
       return true;
     };
     if (number("--seed", first) || number("--seeds", num) || number("--seconds", seconds)) continue;
+#ifdef PERCH_MUTANTS
+    if (uint64_t mutant = 0; number("--mutant", mutant)) {
+      perch_mutant = static_cast<int>(mutant);
+      continue;
+    }
+#endif
     if (std::strcmp(argv[i], "--log") == 0)
       log = true;
     else if (std::strcmp(argv[i], "--quiet") == 0)

@@ -291,6 +291,11 @@ struct World::Client final : public client::DeviceEvents {
               text.data());
     switch (code) {
       case wire::ErrorCode::Replaced:
+        // By another opening: the device has stopped. By its own: this is its newest connection, so the one
+        // that took over is older.
+        if (device->state() != client::Device::State::kStopped)
+          world.oracle_.fail("H16 a stale login took over from " + label());
+        return;
       case wire::ErrorCode::StaleAttempt:
       case wire::ErrorCode::LoginTimeout:
       case wire::ErrorCode::FrameTimeout:

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""Does the simulator notice a missing rule? Each mutant takes one rule of the delivery protocol out of a copy
+of the real code; one binary holds them all, and `--mutant N` switches one on.
+
+    mutants.py generate SOURCE OUT          the copy, below OUT
+    mutants.py run SIM [NAME...]            every mutant on a bounded number of seeds; exit status 1 if one survives
+    mutants.py list                         numbers and names
+
+An edit is found by its tokens, wherever in the copied folders it stands; `REMOVED` in the new text is the
+question whether the mutant is on. An edit that is found nowhere, or twice, makes its mutant fail in `run`:
+the rule has moved or is gone, and this file has to follow.
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+
+FOLDERS = ["chat", "store", "client", "core/mesh.cc"]
+
+
+class Mutant:
+    """`seeds`: where to begin, and how many are tried. Several times what it took when that was measured."""
+
+    def __init__(self, name, first, seeds, *edits):
+        self.name, self.first, self.seeds, self.edits = name, first, seeds, edits
+
+
+MUTANTS = [
+    Mutant("all_devices", 1, 400, (  # H1
+        "if (item.mask != 0) return; post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});",
+        "if (item.mask != 0 && (!REMOVED || item.confirmed != bit)) return;"
+        "if (!REMOVED || item.confirmed == bit) post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});"
+        "if (item.mask != 0) return;"), (
+        "if (item.state != Item::State::kMemory) return; item.state = Item::State::kStoring;",
+        "if (item.state != Item::State::kMemory || (REMOVED && item.confirmed != 0)) return;"
+        "item.state = Item::State::kStoring;")),
+    Mutant("own_copies", 1, 400, (  # H2
+        "if (own.num > 0) add_party(at.user->id).waiting = own;",
+        "if (own.num > 0 && !REMOVED) add_party(at.user->id).waiting = own;")),
+    Mutant("exact_marks", 1, 400, (  # H3
+        "const auto mark = device.marks.find({route.origin(), route.seq()});",
+        "auto mark = device.marks.find({route.origin(), route.seq()});"
+        "if (REMOVED && mark == device.marks.end()) mark = device.marks.lower_bound({route.origin(), route.seq()});"
+        "if (mark != device.marks.end() && mark->first.first != route.origin()) mark = device.marks.end();")),
+    Mutant("larger_wins", 1, 400, (  # H5
+        "if (message.number <= match->number) return Insert::kKnown;",
+        "if (message.number <= match->number || REMOVED) return Insert::kKnown;")),
+    Mutant("results_in_order", 1, 400, (  # H6
+        "if (blocked) continue;", "if (blocked && !REMOVED) continue;")),
+    Mutant("repeat_results", 1, 400, (  # H6
+        "repeat_results(device); for", "if (!REMOVED) repeat_results(device); for")),
+    Mutant("retain_results", 1, 400, (  # H6
+        "if (flight.id.seq < closed && flight.released) {",
+        "if ((flight.id.seq < closed || REMOVED) && flight.released) {")),
+    Mutant("mark_above", 1, 400, (  # H7
+        "mark->second.number > std::max(session.given, route.after())",
+        "(REMOVED || mark->second.number > std::max(session.given, route.after()))")),
+    Mutant("store_predecessors", 1, 400, (  # H8
+        "if (earlier->to == flight.to && !earlier->resolved()) hand_over(device, *earlier);",
+        "if (!REMOVED && earlier->to == flight.to && !earlier->resolved()) hand_over(device, *earlier);")),
+    Mutant("queue_order", 1, 400, (  # H9
+        "pump(*user, static_cast<int>(slot)); const auto at = user->items.find(position);",
+        "Device& to = *user->devices[slot];"
+        "if (REMOVED && to.session && net_.writable(to.session->conn))"
+        "  deliver(*user, static_cast<int>(slot), position, user->items.find(position)->second);"
+        "else pump(*user, static_cast<int>(slot));"
+        "const auto at = user->items.find(position);")),
+    Mutant("go_back_n", 1, 400, (  # H10
+        "if (route.seq() > *session.held) return;", "if (route.seq() > *session.held && !REMOVED) return;")),
+    Mutant("admit_first", 1, 400, (  # H11
+        "const UserId first = flight.parties[0].user;",
+        "const UserId first = flight.parties[0].user; if (REMOVED && flight.num_parties == 2) "
+        "post(options_.id, kHopMessage, MessageHop{flight.ref, frames_.lend(flight.frame), at.user->id});"), (
+        "if (flight->num_parties == 2 && party == &flight->parties[0]) {",
+        "if (flight->num_parties == 2 && party == &flight->parties[0] && !REMOVED) {"), (
+        "const Flight* flight = flights_.find(hop.flight); PERCH_CHECK(flight != nullptr);",
+        "const Flight* flight = flights_.find(hop.flight); if (REMOVED && flight == nullptr) return;"
+        "PERCH_CHECK(flight != nullptr);"), (
+        "PERCH_CHECK(party.waiting.num > 0);",
+        "if (REMOVED && party.waiting.num == 0) continue; PERCH_CHECK(party.waiting.num > 0);")),
+    Mutant("ceiling", 1, 400, (  # H13
+        "base_ = *ceiling; ceiling_ = base_ + kCeilingStep;",
+        "base_ = REMOVED ? 0 : *ceiling; ceiling_ = base_ + kCeilingStep;")),
+    Mutant("merge", 1, 400, (  # H13
+        "counter_ = std::max(counter_, route.number() >> 10);",
+        "if (!REMOVED) counter_ = std::max(counter_, route.number() >> 10);")),
+    Mutant("session_confirm", 1, 400, (  # H14: the replaced connection goes on to be heard
+        "if (Bound* at = bound(conn)) *at = Bound{};", "if (Bound* at = bound(conn); at && !REMOVED) *at = Bound{};"), (
+        "net_.send(conn, frames_.make( codec::error(wire::ErrorCode::Replaced, \"another login took over\","
+        " login->origin))); net_.close(conn);",
+        "if (!REMOVED) { net_.send(conn, frames_.make(codec::error(wire::ErrorCode::Replaced,"
+        " \"another login took over\", login->origin))); net_.close(conn); }"), (
+        "Session& session = *at->device->session; switch",
+        "if (REMOVED && !at->device->session) return; Session& session = *at->device->session; switch")),
+    Mutant("late_done", 1, 400, (  # H17
+        "const bool late = recipient &&", "const bool late = !REMOVED && recipient &&")),
+    Mutant("tick_told", 1, 400, (  # H17
+        "if (hop.told_delivered) item.report", "if (hop.told_delivered || (REMOVED && item.confirmed != 0)) item.report")),
+    Mutant("receipt_before_confirm", 1, 400, (  # H18
+        "if (item.report == Item::Report::kPending) { item.unwritten |= slots; return; }",
+        "if (item.report == Item::Report::kPending && !REMOVED) { item.unwritten |= slots; return; }"), (
+        "start_report(user, position); release_reports(user); } return;",
+        "start_report(user, position); release_reports(user); } if (!REMOVED || item.report == Item::Report::kOwed) return;"
+        "item.unwritten = 0; item.report = Item::Report::kNotOwed;"), (
+        "} else { store_receipt(key, pending.up_to); } }",
+        "} else if (!REMOVED) { store_receipt(key, pending.up_to); } }")),
+    Mutant("receipt_waits", 1, 400, (
+        "for (auto at = user.items.begin(); at->first < position; ++at) {",
+        "for (auto at = user.items.begin(); !REMOVED && at->first < position; ++at) {")),
+    Mutant("accept_covers_all", 1, 400, (  # H20
+        "if (party.state == Party::State::kDone) continue;",
+        "if (party.state == Party::State::kDone || (REMOVED && party.state != Party::State::kNeedsStore)) continue;"), (
+        "PERCH_CHECK(op->num_waiting > 0);", "PERCH_CHECK(REMOVED || op->num_waiting > 0);")),
+    Mutant("confirm_late", 1, 400, (  # H21: what is confirmed before STORED is lost, as in a journal that does not know it
+        "case Item::State::kStoring: item.confirmed |= bit;",
+        "case Item::State::kStoring: if (!REMOVED) item.confirmed |= bit;")),
+    Mutant("tables_before_trim", 1, 400, (  # H22
+        "if (!rows.empty()) { std::ranges::sort", "if (!rows.empty() && !REMOVED) { std::ranges::sort")),
+    Mutant("register_first", 1, 400, (  # H29
+        "op->context = login.release(); submit(std::move(op)); } void Core::welcome",
+        "if (!REMOVED) op->context = login.release(); submit(std::move(op)); if (REMOVED) welcome(std::move(login)); }"
+        "void Core::welcome")),
+    Mutant("flush_before_tick", 1, 400, (
+        "if (!all_done && !flight.stored) return; if (flight.handed && !flight.stored) return;",
+        "if (!all_done && !flight.stored && !(REMOVED && flight.handed)) return;"
+        "if (flight.handed && !flight.stored && !REMOVED) return;")),
+]
+
+
+def tokens(text):
+    return re.findall(r'"[^"]*"|\w+|[^\w\s]', text)
+
+
+def pattern_of(text):
+    # Comments may stand between the tokens.
+    gap = r"(?:\s|//[^\n]*\n)*"
+    return re.compile(gap.join(re.escape(token) for token in tokens(text)))
+
+
+def read(root):
+    files = {}
+    for folder in FOLDERS:
+        top = os.path.join(root, folder)
+        paths = [top] if os.path.isfile(top) else [
+            os.path.join(where, name) for where, _, names in os.walk(top) for name in names]
+        for path in paths:
+            if path.endswith((".h", ".cc")):
+                with open(path, encoding="utf-8") as file:
+                    files[os.path.relpath(path, root)] = file.read()
+    return files
+
+
+def mutate(files):
+    """Edits `files`; returns what went wrong, by mutant."""
+    problems = {}
+    for number, mutant in enumerate(MUTANTS, 1):
+        found = []
+        for old, new in mutant.edits:
+            places = [(path, match.span()) for path, text in files.items() for match in pattern_of(old).finditer(text)]
+            if len(places) != 1:
+                problems[mutant.name] = f"its text is found {len(places)} times: {old[:90]}"
+                break
+            found.append((places[0], new.replace("REMOVED", f"(::perch_mutant == {number})")))
+        if mutant.name in problems:
+            continue
+        for (path, (begin, end)), new in sorted(found, key=lambda one: one[0][1], reverse=True):
+            # Lines keep their numbers, so that a failed check names the place in the original.
+            gone = files[path][begin:end].count("\n")
+            files[path] = files[path][:begin] + new + "\n" * gone + files[path][end:]
+    return problems
+
+
+def generate(root, out):
+    files = read(root)
+    problems = mutate(files)
+    for path, text in files.items():
+        target = os.path.join(out, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if path.endswith(".cc"):
+            text = f'#line 1 "{path}"\n{text}'
+        if not os.path.exists(target) or open(target, encoding="utf-8").read() != text:
+            with open(target, "w", encoding="utf-8") as file:
+                file.write(text)
+    for name, problem in problems.items():
+        print(f"mutant {name}: {problem}", file=sys.stderr)
+    with open(os.path.join(out, "problems"), "w", encoding="utf-8") as file:
+        file.writelines(f"{name}: {problem}\n" for name, problem in problems.items())
+
+
+def run(binary, names, seeds=None):
+    problems = os.path.join(os.path.dirname(binary), "..", "mutated", "problems")
+    broken = dict(line.rstrip("\n").split(": ", 1) for line in open(problems, encoding="utf-8"))
+    survived = 0
+    for number, mutant in enumerate(MUTANTS, 1):
+        if names and mutant.name not in names:
+            continue
+        if mutant.name in broken:
+            print(f"{mutant.name:24} NOT TRIED: {broken[mutant.name]}")
+            survived += 1
+            continue
+        begun = time.monotonic()
+        done = subprocess.run([binary, "--mutant", str(number), "--quiet", "--seed", str(mutant.first), "--seeds",
+                               str(seeds or mutant.seeds)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              check=False)
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("BROKEN", "perch: "))]
+        took = time.monotonic() - begun
+        if done.returncode == 0 or not said:
+            print(f"{mutant.name:24} SURVIVES {seeds or mutant.seeds} seeds from {mutant.first} ({took:.1f} s)"
+                  f" {'' if done.returncode == 0 else done.stderr[-300:]}", flush=True)
+            survived += 1
+        else:
+            print(f"{mutant.name:24} {' '.join(said)[:150]} ({took:.1f} s)", flush=True)
+    return survived
+
+
+def main(arguments):
+    if arguments[:1] == ["list"]:
+        for number, mutant in enumerate(MUTANTS, 1):
+            print(number, mutant.name)
+    elif arguments[:1] == ["generate"] and len(arguments) == 3:
+        generate(arguments[1], arguments[2])
+    elif arguments[:1] == ["run"] and len(arguments) >= 2:
+        seeds = int(os.environ["SEEDS"]) if "SEEDS" in os.environ else None
+        return 1 if run(arguments[1], arguments[2:], seeds) else 0
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
