@@ -27,7 +27,7 @@ class Mutant:
 
 
 MUTANTS = [
-    Mutant("all_devices", 1, 400, (  # H1
+    Mutant("all_devices", 1, 3000, (  # H1
         "if (item.mask != 0) return; post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});",
         "if (item.mask != 0 && (!REMOVED || item.confirmed != bit)) return;"
         "if (!REMOVED || item.confirmed == bit) post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});"
@@ -35,40 +35,40 @@ MUTANTS = [
         "if (item.state != Item::State::kMemory) return; item.state = Item::State::kStoring;",
         "if (item.state != Item::State::kMemory || (REMOVED && item.confirmed != 0)) return;"
         "item.state = Item::State::kStoring;")),
-    Mutant("own_copies", 1, 400, (  # H2
+    Mutant("own_copies", 1, 3000, (  # H2
         "if (own.num > 0) add_party(at.user->id).waiting = own;",
         "if (own.num > 0 && !REMOVED) add_party(at.user->id).waiting = own;")),
-    Mutant("exact_marks", 1, 400, (  # H3
+    Mutant("exact_marks", 1, 3000, (  # H3
         "const auto mark = device.marks.find({route.origin(), route.seq()});",
         "auto mark = device.marks.find({route.origin(), route.seq()});"
         "if (REMOVED && mark == device.marks.end()) mark = device.marks.lower_bound({route.origin(), route.seq()});"
         "if (mark != device.marks.end() && mark->first.first != route.origin()) mark = device.marks.end();")),
-    Mutant("larger_wins", 1, 400, (  # H5
+    Mutant("larger_wins", 1, 3000, (  # H5
         "if (message.number <= match->number) return Insert::kKnown;",
         "if (message.number <= match->number || REMOVED) return Insert::kKnown;")),
-    Mutant("results_in_order", 1, 400, (  # H6
+    Mutant("results_in_order", 1, 3000, (  # H6
         "if (blocked) continue;", "if (blocked && !REMOVED) continue;")),
-    Mutant("repeat_results", 1, 400, (  # H6
+    Mutant("repeat_results", 1, 3000, (  # H6
         "repeat_results(device); for", "if (!REMOVED) repeat_results(device); for")),
-    Mutant("retain_results", 1, 400, (  # H6
+    Mutant("retain_results", 1, 3000, (  # H6
         "if (flight.id.seq < closed && flight.released) {",
         "if ((flight.id.seq < closed || REMOVED) && flight.released) {")),
-    Mutant("mark_above", 1, 400, (  # H7
+    Mutant("mark_above", 1, 3000, (  # H7
         "mark->second.number > std::max(session.given, route.after())",
         "(REMOVED || mark->second.number > std::max(session.given, route.after()))")),
-    Mutant("store_predecessors", 1, 400, (  # H8
+    Mutant("store_predecessors", 1, 3000, (  # H8
         "if (earlier->to == flight.to && !earlier->resolved()) hand_over(device, *earlier);",
         "if (!REMOVED && earlier->to == flight.to && !earlier->resolved()) hand_over(device, *earlier);")),
-    Mutant("queue_order", 1, 400, (  # H9
+    Mutant("queue_order", 1, 3000, (  # H9
         "pump(*user, static_cast<int>(slot)); const auto at = user->items.find(position);",
         "Device& to = *user->devices[slot];"
         "if (REMOVED && to.session && net_.writable(to.session->conn))"
         "  deliver(*user, static_cast<int>(slot), position, user->items.find(position)->second);"
         "else pump(*user, static_cast<int>(slot));"
         "const auto at = user->items.find(position);")),
-    Mutant("go_back_n", 1, 400, (  # H10
+    Mutant("go_back_n", 1, 3000, (  # H10
         "if (route.seq() > *session.held) return;", "if (route.seq() > *session.held && !REMOVED) return;")),
-    Mutant("admit_first", 1, 400, (  # H11
+    Mutant("admit_first", 1, 3000, (  # H11
         "const UserId first = flight.parties[0].user;",
         "const UserId first = flight.parties[0].user; if (REMOVED && flight.num_parties == 2) "
         "post(options_.id, kHopMessage, MessageHop{flight.ref, frames_.lend(flight.frame), at.user->id});"), (
@@ -79,13 +79,13 @@ MUTANTS = [
         "PERCH_CHECK(flight != nullptr);"), (
         "PERCH_CHECK(party.waiting.num > 0);",
         "if (REMOVED && party.waiting.num == 0) continue; PERCH_CHECK(party.waiting.num > 0);")),
-    Mutant("ceiling", 1, 400, (  # H13
+    Mutant("ceiling", 1, 3000, (  # H13
         "base_ = *ceiling; ceiling_ = base_ + kCeilingStep;",
         "base_ = REMOVED ? 0 : *ceiling; ceiling_ = base_ + kCeilingStep;")),
-    Mutant("merge", 1, 400, (  # H13
+    Mutant("merge", 1, 3000, (  # H13
         "counter_ = std::max(counter_, route.number() >> 10);",
         "if (!REMOVED) counter_ = std::max(counter_, route.number() >> 10);")),
-    Mutant("session_confirm", 1, 400, (  # H14: the replaced connection goes on to be heard
+    Mutant("session_confirm", 1, 3000, (  # H14: the replaced connection goes on to be heard
         "if (Bound* at = bound(conn)) *at = Bound{};", "if (Bound* at = bound(conn); at && !REMOVED) *at = Bound{};"), (
         "net_.send(conn, frames_.make( codec::error(wire::ErrorCode::Replaced, \"another login took over\","
         " login->origin))); net_.close(conn);",
@@ -93,11 +93,11 @@ MUTANTS = [
         " \"another login took over\", login->origin))); net_.close(conn); }"), (
         "Session& session = *at->device->session; switch",
         "if (REMOVED && !at->device->session) return; Session& session = *at->device->session; switch")),
-    Mutant("late_done", 1, 400, (  # H17
+    Mutant("late_done", 1, 3000, (  # H17
         "const bool late = recipient &&", "const bool late = !REMOVED && recipient &&")),
-    Mutant("tick_told", 1, 400, (  # H17
+    Mutant("tick_told", 1, 3000, (  # H17
         "if (hop.told_delivered) item.report", "if (hop.told_delivered || (REMOVED && item.confirmed != 0)) item.report")),
-    Mutant("receipt_before_confirm", 1, 400, (  # H18
+    Mutant("receipt_before_confirm", 1, 3000, (  # H18
         "if (item.report == Item::Report::kPending) { item.unwritten |= slots; return; }",
         "if (item.report == Item::Report::kPending && !REMOVED) { item.unwritten |= slots; return; }"), (
         "start_report(user, position); release_reports(user); } return;",
@@ -105,23 +105,25 @@ MUTANTS = [
         "item.unwritten = 0; item.report = Item::Report::kNotOwed;"), (
         "} else { store_receipt(key, pending.up_to); } }",
         "} else if (!REMOVED) { store_receipt(key, pending.up_to); } }")),
-    Mutant("receipt_waits", 1, 400, (
+    Mutant("receipt_waits", 1, 3000, (
         "for (auto at = user.items.begin(); at->first < position; ++at) {",
         "for (auto at = user.items.begin(); !REMOVED && at->first < position; ++at) {")),
-    Mutant("accept_covers_all", 1, 400, (  # H20
+    Mutant("accept_covers_all", 1, 3000, (  # H20
         "if (party.state == Party::State::kDone) continue;",
         "if (party.state == Party::State::kDone || (REMOVED && party.state != Party::State::kNeedsStore)) continue;"), (
         "PERCH_CHECK(op->num_waiting > 0);", "PERCH_CHECK(REMOVED || op->num_waiting > 0);")),
-    Mutant("confirm_late", 1, 400, (  # H21: what is confirmed before STORED is lost, as in a journal that does not know it
+    Mutant("confirm_late", 1, 3000, (  # H21: what is confirmed before STORED is lost, as in a journal that does not know it
         "case Item::State::kStoring: item.confirmed |= bit;",
         "case Item::State::kStoring: if (!REMOVED) item.confirmed |= bit;")),
-    Mutant("tables_before_trim", 1, 400, (  # H22
+    Mutant("tables_before_trim", 1, 3000, (  # H22
         "if (!rows.empty()) { std::ranges::sort", "if (!rows.empty() && !REMOVED) { std::ranges::sort")),
-    Mutant("register_first", 1, 400, (  # H29
-        "op->context = login.release(); submit(std::move(op)); } void Core::welcome",
-        "if (!REMOVED) op->context = login.release(); submit(std::move(op)); if (REMOVED) welcome(std::move(login)); }"
-        "void Core::welcome")),
-    Mutant("flush_before_tick", 1, 400, (
+    Mutant("register_first", 1, 3000, (  # H29
+        "user->devices[slot] = std::move(device); auto op = std::make_unique<StoreOp>(); op->kind = OpKind::kUser;"
+        "op->user_row = row_of(*user); op->context = login.release(); submit(std::move(op));",
+        "user->devices[slot] = std::move(device); auto op = std::make_unique<StoreOp>(); op->kind = OpKind::kUser;"
+        "op->user_row = row_of(*user); if (!REMOVED) op->context = login.release(); submit(std::move(op));"
+        "if (REMOVED) welcome(std::move(login));")),
+    Mutant("flush_before_tick", 1, 3000, (
         "if (!all_done && !flight.stored) return; if (flight.handed && !flight.stored) return;",
         "if (!all_done && !flight.stored && !(REMOVED && flight.handed)) return;"
         "if (flight.handed && !flight.stored && !REMOVED) return;")),
