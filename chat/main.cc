@@ -1,80 +1,128 @@
-// perchd: flags, signals, exit status. Everything else is in chat/node.h.
+// perchd: flags, signals, exit status. What can be configured is in chat/config_keys.cc, the server in
+// chat/node.h.
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <fstream>
-#include <sstream>
 #include <thread>
 
+#include "chat/config.h"
+#include "chat/key_files.h"
 #include "chat/node.h"
 
 namespace {
 
+using perch::chat::ConfigLoader;
+using perch::chat::TokenKeyFile;
+
 // Exit statuses: 0 drained, 1 failed while running, 2 wrong flags or nothing could be started.
 constexpr int kExitUsage = 2;
 
-std::string read_file(const std::string& path, bool& ok) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  ok = in.good() || in.eof();
-  std::string value = text.str();
-  while (!value.empty() && (value.back() == '\n' || value.back() == '\r')) value.pop_back();
-  return value;
+int fail(const std::string& problem) {
+  std::fprintf(stderr, "perchd: %s\n", problem.c_str());
+  return kExitUsage;
+}
+
+// A flag that is another way to say one key of the file.
+struct KeyFlag {
+  const char* flag;
+  const char* key;
+  const char* help;
+  std::vector<std::string> values;
+};
+
+struct Flags {
+  std::string config_file;
+  bool check_config = false;
+  bool print_config = false;
+  bool accounts_auto = false;
+  std::string secret_file, secret_kid = "dev";
+  std::string public_key_file, public_key_kid = "ed";
+  std::vector<std::string> set;
+  std::vector<KeyFlag> keys{
+      {"--data", "data", "folder of the store", {}},
+      {"--listen", "listen", "address:port, several times; port 0 lets the kernel choose", {}},
+      {"--reactors", "reactors", "reactor threads", {}},
+      {"--user", "user", "user to become once all is open, if started as root", {}},
+      {"--connections-per-reactor", "limits.connections.connections_max", "connections of one reactor", {}},
+      {"--journal-bytes", "limits.store.map_bytes", "largest size of the journal", {}},
+      {"--rate", "limits.delivery.rate_per_second", "messages per second of a device", {}},
+      {"--rate-burst", "limits.delivery.rate_burst", "... and at once", {}},
+  };
+};
+
+void declare(CLI::App& app, Flags& flags) {
+  app.add_option("--config", flags.config_file, "configuration file (TOML); flags win over it");
+  app.add_flag("--print-config", flags.print_config, "print the configuration as a commented file, and exit");
+  app.add_flag("--check-config", flags.check_config,
+               "say whether configuration and key files are right, and exit");
+  for (KeyFlag& key : flags.keys)
+    app.add_option(key.flag, key.values, key.help)->allow_extra_args(false)->expected(1)->take_all();
+  app.add_option("--set", flags.set, "KEY=VALUE, several times: any key, as limits.delivery.window=32")
+      ->allow_extra_args(false)
+      ->expected(1)
+      ->take_all();
+  app.add_option("--secret-file", flags.secret_file,
+                 "file with the secret (32 bytes or more) that signs HS256 tokens");
+  app.add_option("--secret-kid", flags.secret_kid, "kid of those tokens")->capture_default_str();
+  app.add_option("--public-key-file", flags.public_key_file,
+                 "file with the Ed25519 public key (PEM) that checks EdDSA tokens");
+  app.add_option("--public-key-kid", flags.public_key_kid, "kid of those tokens")->capture_default_str();
+  app.add_flag("--accounts-auto", flags.accounts_auto, "a token may name an account that is not there yet");
+}
+
+// The file, then the flags. Empty, or the first error.
+std::string load(const Flags& flags, ConfigLoader& loader) {
+  std::string error;
+  const auto set = [&](std::string_view flag, std::string_view key, const std::vector<std::string>& values) {
+    if (error.empty() && !values.empty()) error = loader.set(flag, key, values);
+  };
+  if (!flags.config_file.empty()) error = loader.read_file(flags.config_file);
+  for (const KeyFlag& key : flags.keys) set(key.flag, key.key, key.values);
+  for (const std::string& one : flags.set) {
+    const size_t equals = one.find('=');
+    if (equals == one.npos) return "--set " + one + ": no value; write --set KEY=VALUE";
+    set("--set", one.substr(0, equals), {one.substr(equals + 1)});
+  }
+  if (flags.accounts_auto) set("--accounts-auto", "accounts.auto", {"true"});
+  if (error.empty() && !flags.secret_file.empty())
+    error = loader.set_token_key("--secret-file",
+                                 {flags.secret_kid, TokenKeyFile::Algorithm::kHs256, flags.secret_file});
+  if (error.empty() && !flags.public_key_file.empty())
+    error = loader.set_token_key(
+        "--public-key-file", {flags.public_key_kid, TokenKeyFile::Algorithm::kEdDsa, flags.public_key_file});
+  return error;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  perch::chat::NodeOptions options;
-  std::string secret_file, public_key_file, kid = "dev", ed_kid = "ed";
+  Flags flags;
   CLI::App app{"perchd, the Perch messaging server"};
-  app.add_option("--data", options.data_dir, "folder of the store")->required();
-  app.add_option("--listen", options.listen, "address:port, several times; port 0 lets the kernel choose")
-      ->default_val(std::vector<std::string>{"127.0.0.1:7110"});
-  app.add_option("--secret-file", secret_file,
-                 "file with the secret (32 bytes or more) that signs HS256 tokens");
-  app.add_option("--secret-kid", kid, "kid of those tokens")->default_val("dev");
-  app.add_option("--public-key-file", public_key_file,
-                 "file with the Ed25519 public key (PEM) that checks EdDSA tokens");
-  app.add_option("--public-key-kid", ed_kid, "kid of those tokens")->default_val("ed");
-  app.add_option("--reactors", options.reactors, "reactor threads")
-      ->default_val(1)
-      ->check(CLI::Range(1, 1023));
-  app.add_flag("--accounts-auto", options.accounts_auto, "a token may name an account that is not there yet");
-  app.add_option("--connections-per-reactor", options.limits.connections_max, "connections of one reactor")
-      ->check(CLI::Range(1, 1'000'000));
-  app.add_option("--journal-bytes", options.limits.map_bytes, "largest size of the journal")
-      ->check(CLI::Range(uint64_t{1} << 20, uint64_t{1} << 40));
-  app.add_option("--rate", options.limits.rate_per_second, "messages per second of a device")
-      ->check(CLI::Range(1u, 1'000'000u));
-  app.add_option("--rate-burst", options.limits.rate_burst, "… and at once")
-      ->check(CLI::Range(1u, 1'000'000u));
+  declare(app, flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "perchd: %s; see perchd --help\n", error.what());
-    return kExitUsage;
+    return fail(std::string(error.what()) + "; see perchd --help");
   }
-
+  ConfigLoader loader;
+  if (const std::string error = load(flags, loader); !error.empty()) return fail(error);
+  const perch::chat::Config& config = loader.config();
+  if (flags.print_config) {
+    std::fputs(config_text(config).c_str(), stdout);
+    return 0;
+  }
+  if (const std::string error = loader.check(); !error.empty()) return fail(error);
   perch::TokenKeys keys;
-  if (secret_file.empty() && public_key_file.empty()) {
-    std::fprintf(stderr, "perchd: nobody could log in: give --secret-file or --public-key-file\n");
-    return kExitUsage;
-  }
-  for (const auto& [flag, path] :
-       {std::pair{"--secret-file", secret_file}, {"--public-key-file", public_key_file}}) {
-    if (path.empty()) continue;
-    bool ok = false;
-    const std::string value = read_file(path, ok);
-    const bool is_secret = path == secret_file;
-    if (!ok || value.empty() || (is_secret ? !keys.add_hs256(kid, value) : !keys.add_eddsa(ed_kid, value))) {
-      std::fprintf(stderr, "perchd: %s %s: cannot be read or holds no usable key\n", flag, path.c_str());
-      return kExitUsage;
-    }
+  std::vector<std::string> warnings;
+  if (const std::string error = read_key_files(config.keys, keys, warnings); !error.empty())
+    return fail(error);
+  for (const std::string& warning : warnings) std::fprintf(stderr, "perchd: warning: %s\n", warning.c_str());
+  if (flags.check_config) {
+    std::puts("ok");
+    return 0;
   }
 
   sigset_t signals;
@@ -84,7 +132,7 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by every thread: only sigwait below sees them
   signal(SIGPIPE, SIG_IGN);
 
-  perch::chat::Node node(options, keys);
+  perch::chat::Node node(config, keys);
   const std::string problem = node.start();
   if (!problem.empty()) {
     std::fprintf(stderr, "perchd: %s\n", problem.c_str());

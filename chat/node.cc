@@ -50,8 +50,8 @@ void pin(std::thread& thread, unsigned core) {
 }  // namespace
 
 struct Node::State {
-  State(NodeOptions o, const TokenKeys& k) : options(std::move(o)), keys(k) {}
-  NodeOptions options;
+  State(Config c, const TokenKeys& k) : config(std::move(c)), keys(k) {}
+  const Config config;
   const TokenKeys& keys;
   int lock = -1;
   std::unique_ptr<Random> random = system_random();
@@ -72,8 +72,7 @@ struct Node::State {
   std::atomic<bool> store_stop{false};
 };
 
-Node::Node(NodeOptions options, const TokenKeys& keys)
-    : state_(std::make_unique<State>(std::move(options), keys)) {}
+Node::Node(Config config, const TokenKeys& keys) : state_(std::make_unique<State>(std::move(config), keys)) {}
 Node::~Node() = default;
 const std::vector<std::string>& Node::addresses() const { return state_->addresses; }
 
@@ -82,7 +81,7 @@ std::string Node::start() {
   const Result<void> probe = probe_uring();
   if (!probe) return explain_ring_error(probe.error());
 
-  const std::string& dir = s.options.data_dir;
+  const std::string& dir = s.config.data_dir;
   if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST)
     return fmt::format("--data {}: cannot make the folder: {}", dir, std::strerror(errno));
   s.lock = open((dir + "/lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
@@ -97,20 +96,19 @@ std::string Node::start() {
     return fmt::format("--data {}: cannot open the {}: {} ({})", dir, what, name_of(error.code),
                        error.detail);
   };
-  auto journal = store::open_lmdb(dir + "/journal", store::kJournalTableNames, s.options.limits.map_bytes);
+  auto journal = store::open_lmdb(dir + "/journal", store::kJournalTableNames, s.config.limits.map_bytes);
   if (!journal) return explain("journal", journal.error());
   s.journal = std::move(*journal);
-  auto tables =
-      store::open_lmdb(dir + "/tables", store::kMailboxTableNames, s.options.limits.table_map_bytes);
+  auto tables = store::open_lmdb(dir + "/tables", store::kMailboxTableNames, s.config.limits.table_map_bytes);
   if (!tables) return explain("mailbox tables", tables.error());
   s.tables = std::move(*tables);
-  auto writer = store::Writer::open(*s.journal, *s.tables, s.options.limits, *s.random);
+  auto writer = store::Writer::open(*s.journal, *s.tables, s.config.limits, *s.random);
   if (!writer) return explain("store", writer.error());
   s.writer = std::move(*writer);
 
-  const uint16_t num = s.options.reactors;
-  s.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(num + 1), s.options.limits.mesh_slots);
-  for (const std::string& address : s.options.listen) {
+  const uint16_t num = s.config.reactors;
+  s.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(num + 1), s.config.limits.mesh_slots);
+  for (const std::string& address : s.config.listen) {
     // Every reactor listens on its own socket of one SO_REUSEPORT group; the first fixes a port the kernel
     // chose.
     std::string bound = address;
@@ -146,7 +144,7 @@ std::string Node::start() {
   for (uint16_t i = 0; i < num; ++i) {
     s.threads.emplace_back([&s, i, num, boot, &ring_made, ids, &core_made, go] {
       RingOptions options;
-      options.sockets = s.options.limits.connections_max;
+      options.sockets = s.config.limits.connections_max;
       auto ring = make_uring(options);
       if (!ring) {
         ring_made[i].set_value(ring.error());
@@ -160,14 +158,14 @@ std::string Node::start() {
       core_options.id = i;
       core_options.num_cores = num;
       core_options.store = num;
-      core_options.accounts_auto = s.options.accounts_auto;
+      core_options.accounts_auto = s.config.accounts_auto;
       core_options.boot = boot;
       core_options.incarnation = s.writer->incarnation();
       core_options.counter = s.writer->base();
       core_options.ceiling = s.writer->ceiling();
       MeshEndpoint& mesh = s.mesh->endpoint(i);
       mesh.bind(*s.rings[i]);
-      s.cores[i] = std::make_unique<Core>(core_options, *s.rings[i], mesh, system_clock(), s.options.limits,
+      s.cores[i] = std::make_unique<Core>(core_options, *s.rings[i], mesh, system_clock(), s.config.limits,
                                           s.keys, s.writer->make_reader());
       core_made[i].set_value();
       if (!go.get()) return;
@@ -201,7 +199,7 @@ std::string Node::start() {
     mesh.bind(**ring);
     ring_made[num].set_value({});
     if (ids.get().empty()) return;
-    StoreThread thread(*s.writer, mesh, **ring, num, s.options.limits, system_clock());
+    StoreThread thread(*s.writer, mesh, **ring, num, s.config.limits, system_clock());
     while (!s.store_stop.load(std::memory_order_relaxed)) thread.turn(kSleepNsMax);
   });
 
@@ -237,7 +235,7 @@ int Node::wait() {
   State& s = *state_;
   const auto nap = [] { usleep(5'000); };
   while (!s.stop_asked && !s.failed) nap();
-  const uint64_t deadline = system_clock().mono_ms() + (s.failed ? 0 : s.options.limits.drain_ms_max);
+  const uint64_t deadline = system_clock().mono_ms() + (s.failed ? 0 : s.config.limits.drain_ms_max);
   while (!s.failed && s.num_drained < s.threads.size() && system_clock().mono_ms() < deadline) nap();
   usleep(s.failed ? 0 : 50'000);  // the last results reach the sockets
   s.exit_now = true;

@@ -7,24 +7,14 @@
 #include <thread>
 #include <vector>
 
-#include "core/clock.h"
-#include "core/limits.h"
-#include "core/result.h"
+#include "chat/config.h"
 #include "tls/token.h"
 
 namespace perch::chat {
 
-struct NodeOptions {
-  std::string data_dir;
-  std::vector<std::string> listen;  // "127.0.0.1:7110", "[::1]:7110"; port 0: the kernel chooses
-  uint16_t reactors = 1;
-  bool accounts_auto = false;
-  Limits limits;
-};
-
 class Node {
  public:
-  Node(NodeOptions options, const TokenKeys& keys);
+  Node(Config config, const TokenKeys& keys);
   ~Node();
   // Empty: running. Else one line for the operator: what is wrong and what to do.
   std::string start();

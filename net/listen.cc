@@ -78,6 +78,8 @@ Result<int> open_listener(std::string_view address_port, bool reuse_port) {
   return fd;
 }
 
+bool is_address(std::string_view address_port) { return parse(address_port).ok(); }
+
 Result<uint16_t> local_port(int fd) {
   sockaddr_storage storage{};
   socklen_t length = sizeof(storage);

@@ -12,6 +12,9 @@ namespace perch::net {
 // ERRORS: kInvalid: not such an address; kSystem.
 Result<int> open_listener(std::string_view address_port, bool reuse_port);
 
+// Is it such an address, whether or not it can be bound?
+bool is_address(std::string_view address_port);
+
 // The port a socket is bound to. ERRORS: kSystem.
 Result<uint16_t> local_port(int fd);
 

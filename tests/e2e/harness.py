@@ -28,6 +28,7 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.secret = self.folder / "secret"
         self.secret.write_text(os.urandom(32).hex())
+        self.secret.chmod(0o600)
         self.flags = list(flags)
         self.address = "127.0.0.1:0"
         self.process = None

@@ -20,6 +20,7 @@ TEST(ListenTest, OpensBothFamiliesAndSharesAPort) {
   const Result<int> third = open_listener("127.0.0.1:" + std::to_string(port.value()), false);
   ASSERT_FALSE(third.ok());
   EXPECT_EQ(third.error(), (Error{Errc::kSystem, EADDRINUSE}));
+  EXPECT_TRUE(is_address("127.0.0.1:0") && is_address("[::1]:65535"));
   const Result<int> v6 = open_listener("[::1]:0", false);
   if (v6.ok()) {  // a kernel may have no IPv6
     EXPECT_TRUE(local_port(v6.value()).ok());
@@ -36,6 +37,7 @@ TEST(ListenTest, RefusesWhatIsNoAddress) {
     const Result<int> result = open_listener(address, false);
     ASSERT_FALSE(result.ok()) << address;
     EXPECT_EQ(result.error().code, Errc::kInvalid) << address;
+    EXPECT_FALSE(is_address(address)) << address;
   }
 }
 

@@ -1,0 +1,246 @@
+#include "chat/config.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>  // built without exceptions, as this library is: parse() gives a result
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+#include "chat/config_keys.h"
+#include "chat/text_file.h"
+#include "core/check.h"
+#include "net/listen.h"
+#include "tls/token.h"
+
+static_assert(!TOML_EXCEPTIONS);
+
+namespace perch::chat {
+namespace {
+
+constexpr size_t kConfigBytesMax = 1 << 20;
+constexpr std::string_view kSeeAll = "see perchd --print-config for all keys";
+
+std::string wanted(const ConfigKey& key) {
+  if (key.is_number()) return fmt::format("an integer from {} to {}", key.min, key.max);
+  if (std::holds_alternative<bool Config::*>(key.field)) return "true or false";
+  if (std::holds_alternative<std::string Config::*>(key.field)) return "a string";
+  return "a list of strings";
+}
+
+// Puts a value of the right type into its field. Empty, or what is wrong with it.
+std::string store(Config& config, const ConfigKey& key, int64_t value) {
+  if (!key.is_number()) return fmt::format("is an integer; give {}", wanted(key));
+  if (value < 0 || static_cast<uint64_t>(value) < key.min || static_cast<uint64_t>(value) > key.max)
+    return fmt::format("{} is out of range; give {}", value, wanted(key));
+  key.set_number(config, static_cast<uint64_t>(value));
+  return {};
+}
+
+std::string store(Config& config, const ConfigKey& key, const toml::node& value) {
+  if (const auto* integer = value.as_integer()) return store(config, key, integer->get());
+  if (const auto* flag = std::get_if<bool Config::*>(&key.field); flag && value.is_boolean()) {
+    config.*(*flag) = value.as_boolean()->get();
+    return {};
+  }
+  if (const auto* text = std::get_if<std::string Config::*>(&key.field); text && value.is_string()) {
+    config.*(*text) = value.as_string()->get();
+    return {};
+  }
+  if (const auto* list = std::get_if<std::vector<std::string> Config::*>(&key.field);
+      list && value.is_array()) {
+    std::vector<std::string> texts;
+    for (const toml::node& item : *value.as_array()) {
+      if (!item.is_string()) return fmt::format("holds something that is no string; give {}", wanted(key));
+      texts.push_back(item.as_string()->get());
+    }
+    config.*(*list) = std::move(texts);
+    return {};
+  }
+  constexpr std::pair<toml::node_type, std::string_view> kKinds[] = {
+      {toml::node_type::string, "string"},
+      {toml::node_type::floating_point, "fraction"},
+      {toml::node_type::boolean, "boolean"},
+      {toml::node_type::table, "table"},
+      {toml::node_type::array, "list"}};
+  std::string_view kind = "date or time";
+  for (const auto& [type, name] : kKinds)
+    if (value.type() == type) kind = name;
+  return fmt::format("is a {}; give {}", kind, wanted(key));
+}
+
+// What a flag says: text that is read as the key's type.
+std::string store(Config& config, const ConfigKey& key, std::span<const std::string> values) {
+  PERCH_CHECK(!values.empty());
+  const std::string& last = values.back();
+  if (key.is_number()) {
+    int64_t number = 0;
+    const auto [end, failure] = std::from_chars(last.data(), last.data() + last.size(), number);
+    if (failure != std::errc() || end != last.data() + last.size())
+      return fmt::format("{} is no integer; give {}", last, wanted(key));
+    return store(config, key, number);
+  }
+  if (const auto* flag = std::get_if<bool Config::*>(&key.field)) {
+    if (last != "true" && last != "false") return fmt::format("is {}; give {}", last, wanted(key));
+    config.*(*flag) = last == "true";
+  } else if (const auto* text = std::get_if<std::string Config::*>(&key.field)) {
+    config.*(*text) = last;
+  } else {
+    config.*std::get<std::vector<std::string> Config::*>(key.field) = {values.begin(), values.end()};
+  }
+  return {};
+}
+
+std::string unknown_key(std::string_view key) {
+  const std::string nearest = nearest_config_key(key);
+  return nearest.empty() ? fmt::format("{}: no such key; {}", key, kSeeAll)
+                         : fmt::format("{}: no such key; did you mean {}?", key, nearest);
+}
+
+bool is_table_of_keys(const std::string& path) {
+  const auto keys = config_keys();
+  return std::any_of(keys.begin(), keys.end(),
+                     [&path](const ConfigKey& key) { return key.path().starts_with(path + '.'); });
+}
+
+// The [[keys]] of a file.
+std::string read_token_keys(ConfigLoader& loader, const toml::node& value, std::string_view file_name) {
+  const auto fault = [file_name](const auto& part, std::string_view why) {
+    return fmt::format("{}:{}: keys{}", file_name, part.source().begin.line, why);
+  };
+  const toml::array* keys = value.as_array();
+  if (keys == nullptr) return fault(value, ": is no list of tables; write [[keys]] above each key");
+  for (const toml::node& item : *keys) {
+    if (!item.is_table()) return fault(item, ": is no list of tables; write [[keys]] above each key");
+    std::optional<std::string> kid, algorithm, file;
+    for (const auto& [name, field] : *item.as_table()) {
+      auto* target = name.str() == "kid"         ? &kid
+                     : name.str() == "algorithm" ? &algorithm
+                     : name.str() == "file"      ? &file
+                                                 : nullptr;
+      if (target == nullptr)
+        return fault(name, fmt::format(".{}: no such key; a key has kid, algorithm and file", name.str()));
+      if (!field.is_string()) return fault(name, fmt::format(".{}: is no string; give a string", name.str()));
+      *target = field.as_string()->get();
+    }
+    if (!kid || !algorithm || !file)
+      return fault(item, ": a key needs kid, algorithm and file; add what lacks");
+    if (*algorithm != "HS256" && *algorithm != "EdDSA")
+      return fault(item, fmt::format(".algorithm: {} is unknown; give HS256 or EdDSA", *algorithm));
+    for (const TokenKeyFile& other : loader.config().keys)
+      if (other.kid == *kid) return fault(item, fmt::format(".kid: {} is there twice; rename one", *kid));
+    const auto bound =
+        *algorithm == "HS256" ? TokenKeyFile::Algorithm::kHs256 : TokenKeyFile::Algorithm::kEdDsa;
+    const std::string at = fmt::format("{}:{}", file_name, item.source().begin.line);
+    if (const std::string error = loader.set_token_key(at, {*kid, bound, *file}); !error.empty())
+      return error;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string ConfigLoader::read_file(const std::string& path) {
+  const Result<TextFile> file = read_text_file(path, kConfigBytesMax);
+  if (!file)
+    return fmt::format("{}: cannot be read: {}; name a readable file with --config", path,
+                       file.error().code == Errc::kTooLarge
+                           ? "too large for a configuration"
+                           : std::strerror(static_cast<int>(file.error().detail)));
+  return read_text(file->text, path);
+}
+
+std::string ConfigLoader::read_text(std::string_view text, std::string_view file_name) {
+  const toml::parse_result parsed = toml::parse(text);
+  if (!parsed) {
+    std::string why(parsed.error().description());
+    std::replace(why.begin(), why.end(), '\n', ' ');
+    return fmt::format("{}:{}: not TOML: {}; correct the line", file_name, parsed.error().source().begin.line,
+                       why);
+  }
+  const auto at = [file_name](const auto& part) {
+    return fmt::format("{}:{}", file_name, part.source().begin.line);
+  };
+  std::vector<std::pair<std::string, const toml::table*>> open{{"", &parsed.table()}};
+  while (!open.empty()) {
+    const auto [prefix, table] = open.back();
+    open.pop_back();
+    for (const auto& [name, value] : *table) {
+      const std::string path = prefix + std::string(name.str());
+      if (path == "keys") {
+        if (const std::string error = read_token_keys(*this, value, file_name); !error.empty()) return error;
+      } else if (const ConfigKey* key = find_config_key(path)) {
+        if (const std::string error = store(config_, *key, value); !error.empty())
+          return fmt::format("{}: {}: {}", at(name), path, error);
+        set_by_[path] = at(name);
+      } else if (!is_table_of_keys(path)) {
+        return fmt::format("{}: {}", at(name), unknown_key(path));
+      } else if (!value.is_table()) {
+        return fmt::format("{}: {}: is no table; write [{}] above its keys", at(name), path, path);
+      } else {
+        open.emplace_back(path + '.', value.as_table());
+      }
+    }
+  }
+  return {};
+}
+
+std::string ConfigLoader::set(std::string_view flag, std::string_view path,
+                              std::span<const std::string> values) {
+  const ConfigKey* key = find_config_key(path);
+  if (key == nullptr) return fmt::format("{}: {}", flag, unknown_key(path));
+  if (const std::string error = store(config_, *key, values); !error.empty())
+    return fmt::format("{}: {}: {}", flag, path, error);
+  set_by_[std::string(path)] = flag;
+  return {};
+}
+
+std::string ConfigLoader::set_token_key(std::string_view flag, TokenKeyFile key) {
+  if (key.kid.empty() || key.kid.size() > TokenKeys::kKidBytesMax)
+    return fmt::format("{}: keys.kid: has {} bytes; give 1 to {}", flag, key.kid.size(),
+                       TokenKeys::kKidBytesMax);
+  if (key.file.empty()) return fmt::format("{}: keys.file: is empty; name the file that holds the key", flag);
+  std::erase_if(config_.keys, [&key](const TokenKeyFile& old) { return old.kid == key.kid; });
+  config_.keys.push_back(std::move(key));
+  return {};
+}
+
+std::string ConfigLoader::where(std::string_view key) const {
+  const auto found = set_by_.find(key);
+  return found == set_by_.end() ? "default" : found->second;
+}
+
+std::string ConfigLoader::check() const {
+  if (config_.data_dir.empty())
+    return fmt::format("{}: data: no folder for the store; give --data DIR, or data in the file",
+                       where("data"));
+  if (config_.listen.empty())
+    return fmt::format("{}: listen: no address; give one such as 127.0.0.1:7110", where("listen"));
+  for (const std::string& address : config_.listen)
+    if (!net::is_address(address))
+      return fmt::format("{}: listen: {}: not an address; write 127.0.0.1:7110 or [::1]:7110",
+                         where("listen"), address);
+  if (config_.keys.empty())
+    return "default: keys: nobody could log in; give --secret-file or --public-key-file, or [[keys]] in the "
+           "file";
+  if (!std::has_single_bit(config_.limits.mesh_slots))
+    return fmt::format("{}: limits.node.mesh_slots: {} is no power of two; give {}",
+                       where("limits.node.mesh_slots"), config_.limits.mesh_slots,
+                       std::bit_ceil(config_.limits.mesh_slots));
+  for (const ConfigRelation& relation : config_relations()) {
+    const uint64_t larger = find_config_key(relation.larger)->number(config_);
+    const uint64_t least =
+        relation.factor * find_config_key(relation.smaller)->number(config_) + relation.margin;
+    if (larger >= least) continue;
+    const bool smaller_alone = !set_by_.contains(relation.larger) && set_by_.contains(relation.smaller);
+    return fmt::format("{}: {}: {} is too small beside {}; {}, so give {} or more, or lower {}",
+                       where(smaller_alone ? relation.smaller : relation.larger), relation.larger, larger,
+                       relation.smaller, relation.why, least, relation.smaller);
+  }
+  return {};
+}
+
+}  // namespace perch::chat

@@ -1,0 +1,63 @@
+// Config: everything a node is told. ConfigLoader reads it from a TOML file, then from flags, which win.
+//
+// Every key stands once, in the table of config_keys.cc; reading, checking and printing follow that table.
+// ON: one thread, before anything else has started.
+// ERRORS: one line each: where (file:line or flag), which key, what is wrong, what to do. Empty: none.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/limits.h"
+
+namespace perch::chat {
+
+// A key that checks tokens. The algorithm belongs to the key and is never taken from a token.
+struct TokenKeyFile {
+  enum class Algorithm : uint8_t { kHs256, kEdDsa };
+  std::string kid;
+  Algorithm algorithm = Algorithm::kHs256;
+  std::string file;  // kHs256: the secret; kEdDsa: the public key, PEM
+  friend bool operator==(const TokenKeyFile&, const TokenKeyFile&) = default;
+};
+
+struct Config {
+  std::string data_dir;
+  std::vector<std::string> listen{"127.0.0.1:7110"};
+  uint16_t reactors = 1;
+  std::string user;
+  bool accounts_auto = false;
+  std::vector<TokenKeyFile> keys;
+  Limits limits;
+};
+
+class ConfigLoader {
+ public:
+  const Config& config() const { return config_; }
+
+  [[nodiscard]] std::string read_file(const std::string& path);
+  [[nodiscard]] std::string read_text(std::string_view toml, std::string_view file_name);
+  // What `flag` says of the key named `key`, as in "limits.delivery.rate_burst". A list takes all `values`,
+  // any other key the last of them.
+  [[nodiscard]] std::string set(std::string_view flag, std::string_view key,
+                                std::span<const std::string> values);
+  // A key with the same kid is replaced.
+  [[nodiscard]] std::string set_token_key(std::string_view flag, TokenKeyFile key);
+  // What no key can be asked alone: is something missing, do two of them contradict each other?
+  [[nodiscard]] std::string check() const;
+
+ private:
+  std::string where(std::string_view key) const;
+
+  Config config_;
+  std::map<std::string, std::string, std::less<>> set_by_;  // key -> "file:line" or the flag
+};
+
+// The whole configuration as TOML, each key with its default and what it means. Reading it gives `config`
+// again.
+std::string config_text(const Config& config);
+
+}  // namespace perch::chat

@@ -1,0 +1,15 @@
+// Reads the files of the keys that check tokens.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "chat/config.h"
+#include "tls/token.h"
+
+namespace perch::chat {
+
+// Empty, or one line that names kid and file. `warnings` gets a line for each secret that everybody may read.
+[[nodiscard]] std::string read_key_files(const std::vector<TokenKeyFile>& files, TokenKeys& keys,
+                                         std::vector<std::string>& warnings);
+
+}  // namespace perch::chat
