@@ -72,8 +72,6 @@ PLACES = {  # name: (pattern, where it may stand, what to do instead, an example
 
 # Headers without a unit test of their own name: where their test is, or why there is none.
 UNTESTED = {
-    "bench/histogram.h": "no test yet",
-    "bench/ledger.h": "no test yet",
     "bench/machine.h": "says what this machine is",
     "bench/pairs.h": "bench_pairs_smoke runs it whole",
     "bench/traffic.h": "bench_pairs_smoke runs it whole",
