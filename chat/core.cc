@@ -7,17 +7,18 @@ namespace perch::chat {
 using store::OpKind;
 using store::StoreOp;
 
-Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, const Limits& limits,
-           const TokenKeys& keys, std::unique_ptr<store::Reader> reader)
+Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, MetricsPage& metrics,
+           const Limits& limits, const TokenKeys& keys, std::unique_ptr<store::Reader> reader)
     : options_(std::move(options)),
       ring_(ring),
       mesh_(mesh),
       clock_(clock),
+      metrics_(metrics),
       limits_(limits),
       keys_(keys),
       reader_(std::move(reader)),
       frames_(options_.id),
-      net_(ring, clock, frames_, limits, *this),
+      net_(ring, clock, metrics, limits, *this),
       timers_(clock.mono_ms()),
       completions_(512),
       counter_(options_.counter),
@@ -38,8 +39,13 @@ void Core::turn(uint64_t sleep_ns_max) {
   const bool sleeps = sleep > 0 && mesh_.may_sleep();
   const size_t num = ring_.wait(completions_, sleeps ? sleep : 0);
   if (sleeps) mesh_.awake();
+  metrics_.add(Metric::kRingCompletions, num);
   for (size_t i = 0; i < num; ++i) {
-    if (completions_[i].user_data != Ring::kWakeUserData) net_.complete(completions_[i]);
+    if (completions_[i].user_data == Ring::kWakeUserData) {
+      metrics_.add(Metric::kRingWakes);
+    } else {
+      net_.complete(completions_[i]);
+    }
   }
   mesh_.drain([this](const Hop& hop) { on_hop(hop); });
   now = clock_.mono_ms();
@@ -66,6 +72,20 @@ void Core::turn(uint64_t sleep_ns_max) {
   return_leases();
   reader_->release();
   mesh_.publish();
+  publish_gauges();
+}
+
+// What has an owner that knows its size is not counted a second time but copied, once a turn.
+void Core::publish_gauges() {
+  metrics_.set(Metric::kRingEnters, ring_.num_syscalls());
+  metrics_.set(Metric::kBuffersFree, ring_.num_buffers_free());
+  metrics_.set(Metric::kHopsPosted, mesh_.num_posted());
+  metrics_.set(Metric::kHopsDelayed, mesh_.num_delayed());
+  metrics_.set(Metric::kHopsWaiting, mesh_.num_waiting_to_publish());
+  metrics_.set(Metric::kConnections, net_.num_connections());
+  metrics_.set(Metric::kUsers, users_.size());
+  metrics_.set(Metric::kFlights, flights_.size());
+  metrics_.set(Metric::kFlightBytes, frames_.bytes_held());
 }
 
 void Core::return_leases() {

@@ -16,12 +16,6 @@
 
 namespace perch::chat {
 
-struct CoreCounters {  // written by the owner, read by anybody at rest
-  uint64_t taken = 0, forwarded_live = 0, handed_to_store = 0, handed_over = 0, results = 0, held = 0,
-           rejected = 0;
-  uint64_t logins = 0, replaced = 0, protocol_errors = 0, receipts = 0;
-};
-
 struct CoreOptions {
   CoreId id = 0;
   uint16_t num_cores = 1;
@@ -36,12 +30,11 @@ struct CoreOptions {
 
 class Core final : public net::Handler, public store::RecoveryVisitor {
  public:
-  Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, const Limits& limits,
-       const TokenKeys& keys, std::unique_ptr<store::Reader> reader);
+  Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, MetricsPage& metrics,
+       const Limits& limits, const TokenKeys& keys, std::unique_ptr<store::Reader> reader);
   ~Core() override;
 
   net::Net& net() { return net_; }
-  const CoreCounters& counters() const { return counters_; }
 
   // One turn of the loop: completions before hops before timers, so that a confirmation that has arrived is
   // seen before its deadline (delivery.md H27). Sleeps at most `sleep_ns_max` and only if there is nothing to
@@ -72,6 +65,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   User& put_user(const store::UserRow& row);
   store::UserRow row_of(const User& user) const;
   void return_leases();
+  void publish_gauges();
 
   // ---- frames.cc
   void on_frame(net::ConnId id, MutableBytes frame) override;
@@ -79,6 +73,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void on_closed(net::ConnId id, net::CloseReason reason) override;
   bool send(Session& session, const codec::FrameBytes& bytes);
   void fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin = 0);
+  void count_error(wire::ErrorCode code);
   struct Bound {
     User* user = nullptr;
     Device* device = nullptr;
@@ -117,6 +112,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void resolve_if_known(Flight& flight);
   void release_results(Device& device);
   void give_result(Device& device, Flight& flight);
+  void reject(Flight& flight, wire::RejectReason reason);
   void repeat_results(Device& device);
   void forget_if_over(Flight& flight);
   void confirm_record(const Flight& flight, const store::Waiting& who);
@@ -163,6 +159,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   Ring& ring_;
   MeshEndpoint& mesh_;
   Clock& clock_;
+  MetricsPage& metrics_;
   const Limits& limits_;
   const TokenKeys& keys_;
   std::unique_ptr<store::Reader> reader_;
@@ -177,7 +174,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   uint64_t counter_;
   uint64_t ceiling_;
   bool ceiling_asked_ = false;
-  uint64_t num_sessions_ = 0;
+  uint64_t num_sessions_ = 0;  // ever, so that each has a name
+  uint64_t num_sessions_now_ = 0;
   uint64_t num_store_ops_ = 0;
   std::vector<std::unique_ptr<store::StoreOp>> refused_;  // no room on the disk: posted again until there is
   uint64_t refused_retry_ms_ = 0;
@@ -186,7 +184,6 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   bool draining_ = false;
   int64_t wall_offset_ms_ = 0;      // wall minus monotonic, when last looked at
   uint64_t expiry_resumes_ms_ = 0;  // monotonic
-  CoreCounters counters_;
 };
 
 }  // namespace perch::chat

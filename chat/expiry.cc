@@ -52,6 +52,7 @@ void Core::on_expiry_timer(User& user) {
     // not owed.
     if (item.report == Item::Report::kOwed) op->expired_for.add(item.id.device);
     submit(std::move(op));
+    metrics_.add(Metric::kExpired);
     for (size_t slot = 0; slot < kSlots; ++slot)
       if ((item.mask >> slot) & 1) clear_bit(user, item, static_cast<int>(slot));
     at = user.items.erase(at);

@@ -15,8 +15,17 @@ bool Core::send(Session& session, const codec::FrameBytes& bytes) {
   return false;
 }
 
+static_assert(metric_at(Metric::kErrorMalformed, static_cast<unsigned>(wire::ErrorCode::MAX) -
+                                                     static_cast<unsigned>(wire::ErrorCode::Malformed)) ==
+              Metric::kErrorIdle);
+
+void Core::count_error(wire::ErrorCode code) {
+  metrics_.add(metric_at(Metric::kErrorMalformed,
+                         static_cast<unsigned>(code) - static_cast<unsigned>(wire::ErrorCode::Malformed)));
+}
+
 void Core::fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin) {
-  ++counters_.protocol_errors;
+  count_error(code);
   net_.send(id, frames_.make(codec::error(code, text, origin)));
   net_.close(id);
 }
@@ -55,6 +64,7 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
     case wire::Payload::Resolve: {
       const wire::Resolve* ask = frame.payload_as_Resolve();
       const Result<UserId> user = reader_->handle(ask->handle()->string_view());
+      if (!user) count_error(wire::ErrorCode::NotFound);
       send(session, user ? codec::resolved(ask->request(), ask->handle()->string_view(), *user)
                          : codec::error(wire::ErrorCode::NotFound, "no such handle", 0, 0, ask->request()));
       return;
@@ -78,7 +88,6 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
 }
 
 void Core::on_violation(net::ConnId id, net::CloseReason reason) {
-  ++counters_.protocol_errors;
   wire::ErrorCode code = wire::ErrorCode::Malformed;
   const char* text = "a frame's length is out of bounds";
   switch (reason) {
@@ -97,6 +106,7 @@ void Core::on_violation(net::ConnId id, net::CloseReason reason) {
     default:
       break;
   }
+  count_error(code);
   net_.send(id, frames_.make(codec::error(code, text)));
 }
 

@@ -1,5 +1,6 @@
 // The recipient's home core: one list per user, handed to each device in order (delivery.md, Forwarding).
 #include <cstdio>
+#include <utility>
 
 #include "chat/core.h"
 
@@ -47,8 +48,10 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
       if (device == nullptr || !device->registered) continue;
       any = true;
       if (device->row.overflowed) continue;
-      if (!device->session && device->row.seen_ms + limits_.device_unseen_ms < wall && !wall_clock_jumped())
+      if (!device->session && device->row.seen_ms + limits_.device_unseen_ms < wall && !wall_clock_jumped()) {
+        metrics_.add(Metric::kUnseen);
         continue;
+      }
       if (device->num_waiting >= limits_.mailbox_items_max ||
           device->bytes_waiting + frame.size() > limits_.mailbox_bytes_max)
         continue;
@@ -61,6 +64,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
       Device* device = user->devices[slot].get();
       if (device == nullptr || !device->registered || (mask >> slot) & 1 || device->row.overflowed) continue;
       device->row.overflowed = true;
+      metrics_.add(Metric::kOverflowed);
       auto op = std::make_unique<StoreOp>();
       op->kind = OpKind::kUser;
       op->user_row = row_of(*user);
@@ -102,7 +106,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
   if (!wait || draining_) {
     need_store(*user, here);
   } else {
-    ++counters_.forwarded_live;
+    metrics_.add(Metric::kForwardedLive);
     arm_confirm_timer(*user);
   }
 }
@@ -114,11 +118,12 @@ void Core::pump(User& user, int slot) {
   Session& session = *device.session;
   const auto bit = static_cast<SlotMask>(1u << slot);
   for (auto at = user.items.lower_bound(session.next_position); at != user.items.end(); ++at) {
-    if (session.sent.size() >= limits_.unconfirmed_frames_max) return;
+    if (session.sent.size() >= limits_.unconfirmed_frames_max) return metrics_.add(Metric::kPausedFrames);
     if (session.sent_bytes > 0 && session.sent_bytes + at->second.frame_bytes > limits_.unconfirmed_bytes_max)
-      return;
+      return metrics_.add(Metric::kPausedBytes);
     if ((at->second.mask & bit) != 0 && (at->second.sent & bit) == 0) {
-      if (!net_.writable(session.conn) || !deliver(user, slot, at->first, at->second)) return;
+      if (!net_.writable(session.conn)) return metrics_.add(Metric::kPausedSendQueue);
+      if (!deliver(user, slot, at->first, at->second)) return;
     }
     session.next_position = at->first + 1;
   }
@@ -144,7 +149,7 @@ bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {
       return false;
     }
     frame = frames_.make(bytes);
-    ++counters_.handed_over;
+    metrics_.add(Metric::kHandedOver);
   }
   if (!net_.send(session.conn, frame)) return false;
   item.sent |= static_cast<SlotMask>(1u << slot);
@@ -161,6 +166,7 @@ bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {
 void Core::need_store(User& user, Item& item) {
   if (item.state != Item::State::kMemory) return;
   item.state = Item::State::kStoring;
+  metrics_.add(Metric::kNeedStore);
   const store::Waiting waiting = numbers_of(user, item.mask);
   const bool delivered = item.confirmed != 0 && user.id == item.to;
   post(home(item.id.user), kHopNeedsStore,
@@ -206,7 +212,9 @@ void Core::on_confirm_timer(User& user) {
   if (oldest->arrived_ms + limits_.confirm_ms_max > now)
     return timers_.arm(user.confirm_timer, oldest->arrived_ms + limits_.confirm_ms_max);
   for (size_t slot = 0; slot < kSlots; ++slot)
-    if ((oldest->mask >> slot) & 1) user.devices[slot]->slow = true;
+    if ((oldest->mask >> slot) & 1) {
+      if (!std::exchange(user.devices[slot]->slow, true)) metrics_.add(Metric::kSlow);
+    }
   for (auto& [position, item] : user.items) need_store(user, item);
 }
 

@@ -62,6 +62,7 @@ struct Node::State {
   std::vector<int> listeners;
   std::vector<std::string> addresses;
   std::vector<std::unique_ptr<Ring>> rings;
+  std::vector<std::unique_ptr<MetricsPage>> pages;  // of each core, of the store thread, of the main thread
   std::vector<std::unique_ptr<Core>> cores;
   std::vector<std::thread> threads;
   std::thread store_thread;
@@ -133,6 +134,10 @@ std::string Node::start() {
   // what waited is handed to them, then all begin.
   s.rings.resize(num);
   s.cores.resize(num);
+  for (uint16_t i = 0; i < num; ++i)
+    s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
+  s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
+  s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kMain));
   const uint64_t boot = s.random->next();
   std::vector<std::promise<Result<void>>> ring_made(num + 1u);
   std::promise<std::vector<int>> ids_promise;
@@ -165,8 +170,8 @@ std::string Node::start() {
       core_options.ceiling = s.writer->ceiling();
       MeshEndpoint& mesh = s.mesh->endpoint(i);
       mesh.bind(*s.rings[i]);
-      s.cores[i] = std::make_unique<Core>(core_options, *s.rings[i], mesh, system_clock(), s.config.limits,
-                                          s.keys, s.writer->make_reader());
+      s.cores[i] = std::make_unique<Core>(core_options, *s.rings[i], mesh, system_clock(), *s.pages[i],
+                                          s.config.limits, s.keys, s.writer->make_reader());
       core_made[i].set_value();
       if (!go.get()) return;
       Core& core = *s.cores[i];
@@ -199,7 +204,7 @@ std::string Node::start() {
     mesh.bind(**ring);
     ring_made[num].set_value({});
     if (ids.get().empty()) return;
-    StoreThread thread(*s.writer, mesh, **ring, num, s.config.limits, system_clock());
+    StoreThread thread(*s.writer, mesh, **ring, num, *s.pages[num], s.config.limits, system_clock());
     while (!s.store_stop.load(std::memory_order_relaxed)) thread.turn(kSleepNsMax);
   });
 

@@ -10,7 +10,7 @@ using store::OpKind;
 using store::StoreOp;
 
 void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who, CoreId source) {
-  ++counters_.receipts;
+  metrics_.add(Metric::kReceipts);
   User* user = find_user(key.user);
   Device* device = user ? user->device(key.to_device) : nullptr;
   if (device == nullptr) return post(source, kHopSafe, who);  // nobody is left to be told

@@ -10,8 +10,13 @@ using store::OpKind;
 using store::Status;
 using store::StoreOp;
 
+static_assert(metric_at(Metric::kHeldRate, static_cast<unsigned>(wire::HoldReason::MAX) -
+                                               static_cast<unsigned>(wire::HoldReason::Rate)) ==
+              Metric::kHeldDraining);
+
 void Core::hold(Session& session, const wire::Route& route, wire::HoldReason reason, uint32_t wait_ms) {
-  ++counters_.held;
+  metrics_.add(metric_at(Metric::kHeldRate,
+                         static_cast<unsigned>(reason) - static_cast<unsigned>(wire::HoldReason::Rate)));
   session.held = route.seq();
   send(session, codec::hold(route.origin(), route.seq(), reason, wait_ms));
 }
@@ -75,14 +80,13 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   flight.time_ms = clock_.wall_ms();
   flight.wants_receipt = frame.payload_type() == wire::Payload::Message;
   device.flights.push_back(&flight);
-  ++counters_.taken;
+  metrics_.add(Metric::kTaken);
   const wire::Message* message = frame.payload_as_Message();
   const bool too_large = message != nullptr && message->body()->size() > limits_.body_bytes_max;
   if (too_large || route.scope() != wire::Scope::User || route.to() == 0) {
-    flight.outcome = Flight::Outcome::kRejected;
-    flight.reason = too_large                            ? wire::RejectReason::TooLarge
-                    : route.scope() != wire::Scope::User ? wire::RejectReason::NotMember
-                                                         : wire::RejectReason::NotFound;
+    reject(flight, too_large                            ? wire::RejectReason::TooLarge
+                   : route.scope() != wire::Scope::User ? wire::RejectReason::NotMember
+                                                        : wire::RejectReason::NotFound);
     return release_results(device);
   }
   flight.frame = frames_.make(bytes);
@@ -153,12 +157,21 @@ void Core::on_admitted(const DevicesHop& hop) {
   }
 }
 
+static_assert(metric_at(Metric::kRejectedNotFound, static_cast<unsigned>(wire::RejectReason::MAX) -
+                                                       static_cast<unsigned>(wire::RejectReason::NotFound)) ==
+              Metric::kRejectedNotMember);
+
+void Core::reject(Flight& flight, wire::RejectReason reason) {
+  flight.outcome = Flight::Outcome::kRejected;
+  flight.reason = reason;
+  metrics_.add(metric_at(Metric::kRejectedNotFound, static_cast<unsigned>(reason) -
+                                                        static_cast<unsigned>(wire::RejectReason::NotFound)));
+}
+
 void Core::on_rejected(const AnswerHop& hop) {
   Flight* flight = flights_.find(hop.flight);
   if (flight == nullptr) return;
-  ++counters_.rejected;
-  flight->outcome = Flight::Outcome::kRejected;
-  flight->reason = static_cast<wire::RejectReason>(hop.reason);
+  reject(*flight, static_cast<wire::RejectReason>(hop.reason));
   if (Device* device = sender_of(*flight)) release_results(*device);
 }
 
@@ -181,7 +194,7 @@ void Core::hand_over(Device& device, Flight& flight) {
     if (earlier->to == flight.to && !earlier->resolved()) hand_over(device, *earlier);
   }
   flight.handed = true;
-  ++counters_.handed_to_store;
+  metrics_.add(Metric::kToStore);
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kAccept;
   op->reserved = true;  // admission stops long before the map is full
@@ -213,6 +226,7 @@ void Core::on_accept_flushed(StoreOp& op) {
   PERCH_CHECK(flight != nullptr && flight->handed);
   if (op.status != Status::kDone) return;  // no tick; the node is stopping
   flight->stored = true;
+  metrics_.add(Metric::kStored);
   flight->place = op.place;
   for (uint8_t i = 0; i < flight->num_parties; ++i) {
     Party& party = flight->parties[i];
@@ -303,13 +317,13 @@ void Core::release_results(Device& device) {
 
 void Core::give_result(Device& device, Flight& flight) {
   if (!device.session) return;
-  ++counters_.results;
   Session& session = *device.session;
   if (flight.outcome == Flight::Outcome::kRejected) {
     send(session, codec::rejected(flight.id.origin, flight.id.seq, flight.number, flight.reason));
   } else {
     const auto tick =
         flight.outcome == Flight::Outcome::kDelivered ? wire::Tick::Delivered : wire::Tick::Accepted;
+    metrics_.add(tick == wire::Tick::Delivered ? Metric::kResultDelivered : Metric::kResultAccepted);
     send(session, codec::result(flight.id.origin, flight.id.seq, flight.number, flight.time_ms, tick));
   }
 }

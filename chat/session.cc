@@ -18,7 +18,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
     if (old.origin == login->origin && login->attempt < old.attempt)
       return fail(login->conn, wire::ErrorCode::StaleAttempt, "a newer login of this device is here");
     const net::ConnId conn = old.conn;
-    ++counters_.replaced;
+    count_error(wire::ErrorCode::Replaced);
     if (Bound* at = bound(conn)) *at = Bound{};
     end_session(*user, device);
     net_.send(conn, frames_.make(
@@ -37,7 +37,8 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   if (bound_.size() <= session.conn.index) bound_.resize(session.conn.index + 1);
   bound_[session.conn.index] = {user, &device, session.conn.generation};
   net_.logged_in(session.conn);
-  ++counters_.logins;
+  metrics_.add(Metric::kLogins);
+  metrics_.set(Metric::kSessions, ++num_sessions_now_);
 
   codec::WelcomeFields fields;
   fields.boot = options_.boot;
@@ -68,6 +69,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
 void Core::end_session(User& user, Device& device) {
   const int slot = user.slot_of(device.row.number);
   device.session.reset();
+  metrics_.set(Metric::kSessions, --num_sessions_now_);
   device.slow = false;
   const auto bit = static_cast<SlotMask>(1u << slot);
   for (auto& [position, item] : user.items) {

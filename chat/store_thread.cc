@@ -1,5 +1,7 @@
 #include "chat/store_thread.h"
 
+#include <algorithm>
+
 namespace perch::chat {
 
 namespace {
@@ -9,11 +11,12 @@ constexpr uint64_t kMoveMs = 1'000;
 }  // namespace
 
 StoreThread::StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores,
-                         const Limits& limits, Clock& clock)
+                         MetricsPage& metrics, const Limits& limits, Clock& clock)
     : writer_(writer),
       mesh_(mesh),
       ring_(ring),
       num_cores_(num_cores),
+      metrics_(metrics),
       limits_(limits),
       clock_(clock),
       mover_(writer),
@@ -21,7 +24,9 @@ StoreThread::StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, 
 
 void StoreThread::turn(uint64_t sleep_ns_max) {
   const bool sleeps = sleep_ns_max > 0 && mesh_.may_sleep();
-  ring_.wait(completions_, sleeps ? sleep_ns_max : 0);
+  const size_t num = ring_.wait(completions_, sleeps ? sleep_ns_max : 0);  // nothing but wakes
+  metrics_.add(Metric::kRingCompletions, num);
+  metrics_.add(Metric::kRingWakes, num);
   if (sleeps) mesh_.awake();
   mesh_.drain(
       [this](const Hop& hop) {
@@ -33,14 +38,37 @@ void StoreThread::turn(uint64_t sleep_ns_max) {
         batch_.push_back(hop.as<StoreHop>().op);
       },
       limits_.batch_ops_max);
-  if (!batch_.empty()) {
-    writer_.apply(batch_);
-    for (store::StoreOp* op : batch_) mesh_.post(op->core, Hop::make(kHopStoreDone, StoreHop{op}));
-    batch_.clear();
-  }
+  if (!batch_.empty()) commit();
   move_some();
   tell_state();
   mesh_.publish();
+  publish_gauges();
+}
+
+void StoreThread::commit() {
+  const uint64_t begun_ns = clock_.mono_ns();
+  writer_.apply(batch_);
+  metrics_.observe(Histogram::kCommitUs, (clock_.mono_ns() - begun_ns) / 1000);
+  metrics_.observe(Histogram::kBatchOps, batch_.size());
+  metrics_.add(Metric::kCommits);
+  if (batch_.size() >= limits_.batch_ops_max) metrics_.add(Metric::kBatchesFull);
+  for (store::StoreOp* op : batch_) {
+    if (op->status == store::Status::kFull) metrics_.add(Metric::kStoreRefused);
+    if (op->status == store::Status::kDone) {
+      metrics_.add(Metric::kStoreOps);
+      metrics_.add(Metric::kStoreBytes, op->frame.size());
+      if (op->frame.size() > store::chunk_bytes(limits_)) metrics_.add(Metric::kStoreSplit);
+    }
+    mesh_.post(op->core, Hop::make(kHopStoreDone, StoreHop{op}));
+  }
+  batch_.clear();
+}
+
+void StoreThread::publish_gauges() {
+  metrics_.set(Metric::kRingEnters, ring_.num_syscalls());
+  metrics_.set(Metric::kHopsPosted, mesh_.num_posted());
+  metrics_.set(Metric::kHopsDelayed, mesh_.num_delayed());
+  metrics_.set(Metric::kHopsWaiting, mesh_.num_waiting_to_publish());
 }
 
 // One step of the mover: copy, then every home core is told and has answered (what it confirms from then on
@@ -57,6 +85,7 @@ void StoreThread::move_some() {
     next_move_ms_ = clock_.mono_ms() + kMoveMs;
     return;
   }
+  metrics_.add(Metric::kMovedRows, moved->size());
   for (const store::Moved& one : *moved)
     mesh_.post(home_of(one.user, num_cores_),
                Hop::make(kHopMoved, MovedHop{one.number, one.pos, one.waiting}));
@@ -65,12 +94,19 @@ void StoreThread::move_some() {
 }
 
 void StoreThread::tell_state() {
-  const double fill = writer_.fill();
+  const store::Writer::Room journal = writer_.journal_room(), tables = writer_.tables_room();
+  metrics_.set_ratio(Metric::kJournalFill, journal.fill);
+  metrics_.set_ratio(Metric::kTablesFill, tables.fill);
+  metrics_.set(Metric::kJournalBytes, journal.used_bytes);
+  metrics_.set(Metric::kTablesBytes, tables.used_bytes);
+  const double fill = std::max(journal.fill, tables.fill);
   const bool full = told_full_ ? fill > kFreeBelow : fill > store::kReservedFrom;
   const bool poisoned = writer_.poisoned();
   if (full == told_full_ && poisoned == told_poisoned_) return;
   told_full_ = full;
   told_poisoned_ = poisoned;
+  metrics_.set(Metric::kStoreFull, full);
+  metrics_.set(Metric::kStorePoisoned, poisoned);
   for (CoreId core = 0; core < num_cores_; ++core)
     mesh_.post(core, Hop::make(kHopStoreState, StoreStateHop{full, poisoned}));
 }

@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/limits.h"
 #include "core/mesh.h"
+#include "core/metrics.h"
 #include "store/mover.h"
 #include "store/writer.h"
 
@@ -17,17 +18,20 @@ namespace perch::chat {
 
 class StoreThread {
  public:
-  StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores, const Limits& limits,
-              Clock& clock);
+  StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores, MetricsPage& metrics,
+              const Limits& limits, Clock& clock);
   void turn(uint64_t sleep_ns_max);
 
  private:
+  void commit();
   void tell_state();
+  void publish_gauges();
   void move_some();
   store::Writer& writer_;
   MeshEndpoint& mesh_;
   Ring& ring_;
   uint16_t num_cores_;
+  MetricsPage& metrics_;
   const Limits& limits_;
   Clock& clock_;
   store::Mover mover_;

@@ -1,5 +1,6 @@
-// Every limit of a node: default, cost, and what happens at it. Values in one struct so that tests and
-// the simulator can shrink them until every "full" path is common.
+// Every limit of a node: default, cost, what happens at it, and in brackets the metric of
+// core/metrics_table.h that shows it reached. Values in one struct so that tests and the simulator can shrink
+// them until every "full" path is common.
 #pragma once
 #include <cstdint>
 
@@ -8,39 +9,65 @@ namespace perch {
 struct Limits {
   // --- frames -------------------------------------------------------------------------------------
   uint32_t body_bytes_max = 64 * 1024;   // message body; over it: REJECTED(TOO_LARGE)
+                                         // [perch_rejected_total{reason="too_large"}]
   uint32_t frame_bytes_max = 66 * 1024;  // whole frame, prefix included; over it: ERROR, close
+                                         // [perch_connections_closed_total{reason="bad_frame"}]
   uint32_t hello_bytes_max = 4 * 1024;   // first frame; over it: ERROR, close
+                                         // [perch_connections_closed_total{reason="bad_frame"}]
   // --- connections --------------------------------------------------------------------------------
   uint32_t connections_max = 16384;      // per core; at it: accepts pause, peers wait in the backlog
+                                         // [perch_accepts_paused_total{reason="connections"}]
   uint32_t login_ms_max = 10'000;        // from accept to a verified HELLO; then: close
+                                         // [perch_connections_closed_total{reason="login_timeout"}]
   uint32_t frame_ms_max = 15'000;        // from a frame's first byte to its last; then: close
+                                         // [perch_connections_closed_total{reason="frame_timeout"}]
   uint32_t ping_ms = 30'000;             // a client pings this often; told in WELCOME
+                                         // [perch_connections_closed_total{reason="silence"}]
   uint32_t silence_ms_max = 75'000;      // nothing received for so long: half-open, close
+                                         // [perch_connections_closed_total{reason="silence"}]
   uint32_t send_stall_ms_max = 60'000;   // a send makes no progress for so long: close
+                                         // [perch_connections_closed_total{reason="send_stall"}]
   uint32_t send_queue_frames_max = 512;  // per connection; at it: reading pauses unless it owes confirmations
+                                         // [perch_send_queue_full_total]
   // --- delivery -----------------------------------------------------------------------------------
   uint32_t window = 64;                   // W: a device's rows without result; over it: ERROR, close
+                                          // [perch_errors_sent_total{code="window"}]
   uint32_t unconfirmed_frames_max = 256;  // counted frames sent to a session; at it: they wait in the list
-  uint32_t unconfirmed_bytes_max = 256 * 1024;
-  uint32_t confirm_ms_max = 2'000;                 // oldest item in memory; then: stored, device is slow
-  uint32_t flights_max = 65536;                    // per core; at it: HOLD(BUSY)
-  uint64_t flight_bytes_max = 256u << 20;          // per core; at it: HOLD(BUSY)
-  uint32_t devices_max = 8;                        // per user; a further one: ERROR(DEVICE_LIMIT)
-  uint32_t mailbox_items_max = 10'000;             // per device; full device: overflowed; all full: REJECTED
-  uint64_t mailbox_bytes_max = 64u << 20;          // per device
-  uint64_t expiry_ms = 30ull * 86'400'000;         // a waiting message; then: EXPIRED to its sender
+                                          // [perch_deliveries_paused_total{reason="unconfirmed_frames"}]
+  uint32_t unconfirmed_bytes_max = 256 * 1024;  // [perch_deliveries_paused_total{reason="unconfirmed_bytes"}]
+  uint32_t confirm_ms_max = 2'000;              // oldest item in memory; then: stored, device is slow
+                                                // [perch_devices_slow_total]
+  uint32_t flights_max = 65536;                 // per core; at it: HOLD(BUSY)
+                                                // [perch_held_total{reason="busy"}, perch_flights]
+  uint64_t flight_bytes_max = 256u << 20;       // per core; at it: HOLD(BUSY)
+                                                // [perch_held_total{reason="busy"}, perch_flight_bytes]
+  uint32_t devices_max = 8;                     // per user; a further one: ERROR(DEVICE_LIMIT)
+                                                // [perch_errors_sent_total{code="device_limit"}]
+  uint32_t mailbox_items_max = 10'000;          // per device; full device: overflowed; all full: REJECTED
+                                                // [perch_devices_overflowed_total]
+  uint64_t mailbox_bytes_max = 64u << 20;       // per device
+                                                // [perch_devices_overflowed_total]
+  uint64_t expiry_ms = 30ull * 86'400'000;      // a waiting message; then: EXPIRED to its sender
+                                                // [perch_expired_total]
   uint64_t device_unseen_ms = 45ull * 86'400'000;  // then not addressed, told at its next login
+                                                   // [perch_devices_unseen_total]
   uint32_t rate_burst = 1000;                      // SENDs of a device at once; over it: HOLD(RATE)
-  uint32_t rate_per_second = 100;
+                                                   // [perch_held_total{reason="rate"}]
+  uint32_t rate_per_second = 100;                  // [perch_held_total{reason="rate"}]
   // --- store --------------------------------------------------------------------------------------
   uint32_t chunk_bytes_max = 1900;         // LMDB value without overflow page (facts.md 4)
-  uint32_t batch_ops_max = 4096;           // store operations in one commit
+                                           // [perch_store_messages_split_total]
+  uint32_t batch_ops_max = 4096;           // store operations in one commit [perch_store_batches_full_total]
   uint64_t map_bytes = 8ull << 30;         // journal map; admission stops at 90 %: HOLD(STORE_FULL)
+                                           // [perch_store_fill_ratio{map="journal"}]
   uint64_t table_map_bytes = 32ull << 30;  // mailbox tables
+                                           // [perch_store_fill_ratio{map="tables"}]
   uint64_t move_after_ms = 60'000;         // what waits longer is moved to the mailbox tables
+                                           // [perch_store_moved_total]
   // --- mesh ---------------------------------------------------------------------------------------
   uint32_t mesh_slots = 1024;      // hops between two endpoints; at it: they wait at the poster
-  uint32_t drain_ms_max = 10'000;  // SIGTERM to exit; then as at a kill
+                                   // [perch_hops_delayed_total]
+  uint32_t drain_ms_max = 10'000;  // SIGTERM to exit; then as at a kill [perch_draining_seconds]
 };
 
 }  // namespace perch

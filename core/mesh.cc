@@ -37,6 +37,7 @@ void MeshEndpoint::bind(Ring& ring) {
 void MeshEndpoint::post(CoreId target, Hop hop) {
   PERCH_CHECK(target < mesh_.num_endpoints());
   hop.source = id_;
+  ++num_posted_;
   if (target == id_) {
     self_.push_back(hop);
     return;
@@ -49,6 +50,7 @@ void MeshEndpoint::post(CoreId target, Hop hop) {
   if (outbox_[target].empty() && mesh_.queue_for_post(id_, target).push(hop)) return;
   outbox_[target].push_back(hop);
   ++num_outbox_;
+  ++num_delayed_;
 }
 
 bool MeshEndpoint::publish() {

@@ -74,6 +74,8 @@ class MeshEndpoint {
   bool may_sleep();
   void awake();
   size_t num_waiting_to_publish() const;  // posted hops that their queue has had no room for
+  uint64_t num_posted() const { return num_posted_; }
+  uint64_t num_delayed() const { return num_delayed_; }  // … of them: found their queue full
 
  private:
   friend class Mesh;
@@ -86,6 +88,8 @@ class MeshEndpoint {
   std::vector<uint64_t> rung_;           // doorbell bits taken over: sources that may have more
   std::deque<Hop> self_;
   uint64_t num_outbox_ = 0;
+  uint64_t num_posted_ = 0;
+  uint64_t num_delayed_ = 0;
   size_t next_source_ = 0;
 };
 

@@ -60,6 +60,7 @@ Socket Acceptor::completed(uint32_t index, int32_t result, uint64_t now_ms) {
     case EPERM:
       break;
     default:  // EMFILE, ENFILE, ENOBUFS, ENOMEM and what we do not know: again at once would be a busy loop
+      metrics_.add(Metric::kPausedDescriptors);
       rest_until_ms_ = now_ms + kAcceptRestMs;
   }
   return kNoSocket;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 
+#include "core/metrics.h"
 #include "core/ring.h"
 
 namespace perch::net {
@@ -18,7 +19,7 @@ inline constexpr uint64_t kAcceptRestMs = 100;
 
 class Acceptor {
  public:
-  explicit Acceptor(Ring& ring) : ring_(ring) {}
+  Acceptor(Ring& ring, MetricsPage& metrics) : ring_(ring), metrics_(metrics) {}
   void add(int listener);
   void stop();  // what is outstanding completes some time and is closed at once
   // Arms accepts; `room`: connections the table can still take.
@@ -36,6 +37,7 @@ class Acceptor {
     PeerAddress peer;    // the kernel's while in flight
   };
   Ring& ring_;
+  MetricsPage& metrics_;
   std::deque<Accept> accepts_;  // addresses stay
   uint32_t num_in_flight_ = 0;
   uint64_t rest_until_ms_ = 0;  // 0: not resting

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
@@ -19,11 +20,15 @@ constexpr uint32_t kFlushMsMax = 5'000;  // close() with frames queued takes no 
 // With other buffers this is only a hint, the poll finds what is left.
 constexpr size_t kFullReceiveBytes = RingOptions{}.buffer_bytes;
 
+static_assert(metric_at(Metric::kClosedPeer, static_cast<unsigned>(CloseReason::kLocal)) ==
+              Metric::kClosedLocal);
+
 }  // namespace
 
 struct Net::State {
   Ring& ring;
   Clock& clock;
+  MetricsPage& metrics;
   const Limits limits;
   Handler& handler;
   ConnectionTable table;
@@ -36,9 +41,17 @@ struct Net::State {
   // From the first completion of a turn to the end of its tick() the time is read once.
   uint64_t turn_ms = 0;
   bool in_turn = false;
+  bool accepts_paused = false;  // the table is full
 
-  State(Ring& r, Clock& c, const Limits& l, Handler& h)
-      : ring(r), clock(c), limits(l), handler(h), table(l.connections_max), wheel(c.mono_ms()), acceptor(r) {}
+  State(Ring& r, Clock& c, MetricsPage& m, const Limits& l, Handler& h)
+      : ring(r),
+        clock(c),
+        metrics(m),
+        limits(l),
+        handler(h),
+        table(l.connections_max),
+        wheel(c.mono_ms()),
+        acceptor(r, m) {}
   ~State();
 
   uint64_t now_ms() { return in_turn ? turn_ms : clock.mono_ms(); }
@@ -46,7 +59,7 @@ struct Net::State {
   uint64_t user_data(OperationKind kind, const Connection& c) {
     return Operation{kind, c.generation, c.index}.user_data();
   }
-  void arm_accepts() { acceptor.arm(limits.connections_max - table.size(), now_ms()); }
+  void arm_accepts();
 
   Connection* admit(Socket socket, bool awaiting);
   void poll(Connection& c);
@@ -81,6 +94,13 @@ Net::State::~State() {
     c.queue.clear(pool);
     if (c.sending != nullptr) pool.give_back(c.sending);
   }
+}
+
+void Net::State::arm_accepts() {
+  const uint32_t room = limits.connections_max - table.size();
+  const bool was_paused = std::exchange(accepts_paused, room == 0);
+  if (accepts_paused && !was_paused) metrics.add(Metric::kPausedFull);
+  acceptor.arm(room, now_ms());
 }
 
 // --- deadlines ---------------------------------------------------------------------------------------------
@@ -129,6 +149,7 @@ void Net::State::on_deadline(Connection& c, uint64_t now) {
 Connection* Net::State::admit(Socket socket, bool awaiting) {
   Connection* c = table.take();
   if (c == nullptr) {
+    metrics.add(Metric::kRefused);
     ring.close(socket, Operation{OperationKind::kClose, 0, kNobody}.user_data());
     return nullptr;
   }
@@ -175,6 +196,7 @@ void Net::State::on_received(Connection& c, const Completion& completion) {
   const int32_t result = completion.result;
   if (result > 0) {
     PERCH_CHECK(completion.has_buffer);
+    metrics.add(Metric::kBytesIn, static_cast<uint64_t>(result));
     if (c.state == ConnectionState::kOpen) feed(c, completion.bytes);
     ring.give_back(completion.buffer);
   } else if (completion.has_buffer) {
@@ -191,6 +213,8 @@ void Net::State::on_received(Connection& c, const Completion& completion) {
       move_if_quiet(c);
       return read_on(c, false);
     case ENOBUFS:  // this turn's buffers come back before the next turn's operations start
+      metrics.add(Metric::kBuffersExhausted);
+      [[fallthrough]];
     case EINTR:
       move_if_quiet(c);
       return read_on(c, true);
@@ -228,6 +252,7 @@ void Net::State::feed(Connection& c, MutableBytes bytes) {
 bool Net::State::hand_over(Connection& c, MutableBytes frame) {
   if (c.state != ConnectionState::kOpen) return false;
   c.frame_done = true;
+  metrics.add(Metric::kFramesIn);
   if (c.awaiting || c.move_pending) {
     c.surplus = true;
     return false;
@@ -261,6 +286,8 @@ void Net::State::start_send(Connection& c) {
 
 void Net::State::on_sent(Connection& c, int32_t result) {
   const bool sent = result > 0 && c.sending->advance(static_cast<size_t>(result));
+  if (result > 0) metrics.add(Metric::kBytesOut, static_cast<uint64_t>(result));
+  if (sent) metrics.add(Metric::kFramesOut, c.sending->num_frames);
   if (result > 0 && !sent && c.state != ConnectionState::kClosing) {
     c.progress_ms = stamp();
     ring.send(c.socket, &c.sending->message, user_data(OperationKind::kSend, c));
@@ -321,6 +348,7 @@ void Net::State::on_socket_closed(Connection& c) {
   const CloseReason reason = c.reason;
   const bool moved = c.moved;
   table.give_back(c);
+  metrics.add(moved ? Metric::kMovedOut : metric_at(Metric::kClosedPeer, static_cast<unsigned>(reason)));
   acceptor.connection_closed();
   arm_accepts();
   if (!moved) handler.on_closed(id, reason);
@@ -359,8 +387,8 @@ void Net::State::on_moved(Connection& c, int32_t result) {
 
 // --- Net ---------------------------------------------------------------------------------------------------
 
-Net::Net(Ring& ring, Clock& clock, FramePool&, const Limits& limits, Handler& handler)
-    : state_(std::make_unique<State>(ring, clock, limits, handler)) {}
+Net::Net(Ring& ring, Clock& clock, MetricsPage& metrics, const Limits& limits, Handler& handler)
+    : state_(std::make_unique<State>(ring, clock, metrics, limits, handler)) {}
 
 Net::~Net() = default;
 
@@ -392,7 +420,10 @@ void Net::logged_in(ConnId id) {
 bool Net::send(ConnId id, FrameRef frame) {
   Connection* c = state_->table.find(id);
   if (c == nullptr || c->state != ConnectionState::kOpen || c->move_pending) return false;
-  if (c->queue.size() >= state_->limits.send_queue_frames_max) return false;
+  if (c->queue.size() >= state_->limits.send_queue_frames_max) {
+    state_->metrics.add(Metric::kSendQueueFull);
+    return false;
+  }
   c->queue.push(state_->pool, std::move(frame));
   state_->list_to_send(*c);
   return true;
@@ -447,7 +478,7 @@ void Net::complete(const Completion& completion) {
   const Operation operation = Operation::from(completion.user_data);
   if (operation.kind == OperationKind::kAccept) {
     const Socket socket = s.acceptor.completed(operation.index, completion.result, s.turn_ms);
-    if (socket != kNoSocket) s.admit(socket, false);
+    if (socket != kNoSocket && s.admit(socket, false) != nullptr) s.metrics.add(Metric::kAccepted);
     s.arm_accepts();
     return;
   }

@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/frame.h"
 #include "core/limits.h"
+#include "core/metrics.h"
 #include "core/ring.h"
 #include "core/timer_wheel.h"
 #include "core/types.h"
@@ -55,7 +56,7 @@ class Handler {
 
 class Net {
  public:
-  Net(Ring& ring, Clock& clock, FramePool& frames, const Limits& limits, Handler& handler);
+  Net(Ring& ring, Clock& clock, MetricsPage& metrics, const Limits& limits, Handler& handler);
   ~Net();
   Net(const Net&) = delete;
   Net& operator=(const Net&) = delete;

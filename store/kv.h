@@ -47,6 +47,7 @@ class Kv {
   // Share of the map that is used and cannot be reused, 0 … 1; where that is worse, its share of what it
   // could have of the disk: a disk full of other things stops us only when we need its room.
   virtual double fill() = 0;
+  virtual uint64_t used_bytes() = 0;  // of the map, without what can be reused
 };
 
 }  // namespace perch::store

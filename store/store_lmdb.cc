@@ -213,7 +213,7 @@ class LmdbKv final : public Kv {
     const uint32_t interval = info.me_mapsize < kSmallMapBytes ? 1 : kCommitsPerFillScan;
     if (!scanned_ || commits_since_scan_ >= interval) scan_free_pages();
     const uint64_t num_pages = info.me_last_pgno + 1;
-    const uint64_t used_bytes = (num_pages - std::min(num_free_pages_, num_pages)) * page_bytes_;
+    const uint64_t used_bytes = used_of(num_pages);
     const double of_map = static_cast<double>(used_bytes) / static_cast<double>(info.me_mapsize);
     struct statvfs disk;
     if (fstatvfs(directory_, &disk)) return of_map;
@@ -221,6 +221,10 @@ class LmdbKv final : public Kv {
     const double of_disk =
         static_cast<double>(used_bytes) / static_cast<double>(num_pages * page_bytes_ + available);
     return std::max(of_map, of_disk);
+  }
+  uint64_t used_bytes() override {
+    MDB_envinfo info;
+    return mdb_env_info(env_, &info) ? 0 : used_of(info.me_last_pgno + 1);
   }
 
  private:
@@ -238,6 +242,9 @@ class LmdbKv final : public Kv {
     }
     if (errno == EEXIST) return {};
     return Error{errno == ENOSPC ? Errc::kFull : Errc::kSystem, errno};
+  }
+  uint64_t used_of(uint64_t num_pages) const {
+    return (num_pages - std::min(num_free_pages_, num_pages)) * page_bytes_;
   }
   bool disk_is_full() const {
     constexpr uint64_t kRoomBytes = 1 << 20;  // less than one batch may need

@@ -250,8 +250,6 @@ Result<void> Writer::write_row(const StoreOp& op) {
   return tables_.put(table, key, value.bytes());
 }
 
-double Writer::fill() { return std::max(journal_.fill(), tables_.fill()); }
-
 std::unique_ptr<Reader> Writer::make_reader() { return store::make_reader(journal_, tables_); }
 
 }  // namespace perch::store

@@ -40,8 +40,12 @@ class Writer {
 
   void poison() { poisoned_ = true; }
   bool poisoned() const { return poisoned_; }
-  // Of the journal or of the tables, whichever is worse.
-  double fill();
+  struct Room {  // as Kv has it
+    double fill;
+    uint64_t used_bytes;
+  };
+  Room journal_room() { return {journal_.fill(), journal_.used_bytes()}; }
+  Room tables_room() { return {tables_.fill(), tables_.used_bytes()}; }
   // Numbers start above base(), which no earlier run has reached, and stay below ceiling().
   uint64_t base() const { return base_; }
   uint64_t ceiling() const { return ceiling_; }

@@ -33,6 +33,7 @@ struct SimDisk {
 
 class SimKv final : public store::Kv {
  public:
+  static constexpr double kDiskBytes = 1 << 30;
   using Blob = std::vector<uint8_t>;
   struct Less {
     bool operator()(const Blob& a, const Blob& b) const {
@@ -53,6 +54,7 @@ class SimKv final : public store::Kv {
   void abort() override;
   std::unique_ptr<store::Snapshot> snapshot() override;
   double fill() override { return disk_.fill; }
+  uint64_t used_bytes() override { return static_cast<uint64_t>(disk_.fill * kDiskBytes); }
 
   void reboot();
   // What a restart would find. REQUIRES: no transaction is open.

@@ -141,7 +141,8 @@ struct World::Node {
   std::unique_ptr<Random> random;
   std::unique_ptr<store::Writer> writer;
   std::unique_ptr<Mesh> mesh;
-  std::vector<std::unique_ptr<SimRing>> rings;  // of the cores, then of the store
+  std::vector<std::unique_ptr<SimRing>> rings;      // of the cores, then of the store
+  std::vector<std::unique_ptr<MetricsPage>> pages;  // of the cores, then of the store
   std::vector<std::unique_ptr<chat::Core>> cores;
   std::unique_ptr<chat::StoreThread> store_thread;
 };
@@ -182,6 +183,7 @@ void World::start_node() {
   }
   const uint64_t boot = node.random->next();
   for (uint16_t i = 0; i < node.num_cores; ++i) {
+    node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
     chat::CoreOptions options;
     options.id = i;
     options.num_cores = node.num_cores;
@@ -193,15 +195,17 @@ void World::start_node() {
     options.counter = node.writer->base();
     options.ceiling = node.writer->ceiling();
     node.cores.push_back(std::make_unique<chat::Core>(options, *node.rings[i], node.mesh->endpoint(i), clock_,
-                                                      plan_.limits, keys_, node.writer->make_reader()));
+                                                      *node.pages[i], plan_.limits, keys_,
+                                                      node.writer->make_reader()));
   }
   FanOut fan_out(node.cores);
   const Result<void> read = node.writer->recover(fan_out);
   if (!read) return oracle_.fail(std::string("the store cannot be read: ") + name_of(read.error().code));
   for (auto& core : node.cores) core->recovered();
-  node.store_thread =
-      std::make_unique<chat::StoreThread>(*node.writer, node.mesh->endpoint(node.num_cores),
-                                          *node.rings[node.num_cores], node.num_cores, plan_.limits, clock_);
+  node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
+  node.store_thread = std::make_unique<chat::StoreThread>(*node.writer, node.mesh->endpoint(node.num_cores),
+                                                          *node.rings[node.num_cores], node.num_cores,
+                                                          *node.pages.back(), plan_.limits, clock_);
   for (uint16_t i = 0; i < node.num_cores; ++i) {
     network_.backlogs[i];
     node.cores[i]->net().listen(i);
@@ -213,12 +217,14 @@ void World::start_node() {
 // Everything in memory goes; the disk stays as it was committed.
 void World::stop_node() {
   Node& node = *node_;
-  for (auto& core : node.cores) {
-    totals_.taken += core->counters().taken;
-    totals_.handed_to_store += core->counters().handed_to_store;
-    totals_.holds += core->counters().held;
-    totals_.replaced += core->counters().replaced;
-    if (plan_.calm && core->counters().handed_to_store > 0)
+  for (const auto& page : node.pages) {
+    totals_.taken += page->value(Metric::kTaken);
+    totals_.handed_to_store += page->value(Metric::kToStore);
+    for (const Metric held :
+         {Metric::kHeldRate, Metric::kHeldStoreFull, Metric::kHeldBusy, Metric::kHeldDraining})
+      totals_.holds += page->value(held);
+    totals_.replaced += page->value(Metric::kErrorReplaced);
+    if (plan_.calm && page->value(Metric::kToStore) > 0)
       oracle_.fail("S11 a calm run wrote messages to the disk");
   }
   for (auto& [listener, backlog] : network_.backlogs)

@@ -17,12 +17,14 @@ struct Armed {
     acceptor.arm(kRoom, kNow);
   }
   FakeRing ring;
-  Acceptor acceptor{ring};
+  MetricsPage metrics{MetricScope::kReactor};
+  Acceptor acceptor{ring, metrics};
 };
 
 TEST(Acceptor, ArmsNoMoreThanThereIsRoomFor) {
   FakeRing ring;
-  Acceptor acceptor(ring);
+  MetricsPage metrics{MetricScope::kReactor};
+  Acceptor acceptor(ring, metrics);
   acceptor.arm(kRoom, kNow);
   EXPECT_EQ(ring.num_pending_accepts(), 0u) << "nobody listens";
   acceptor.add(kListener);

@@ -251,12 +251,13 @@ class NetTest : public ::testing::Test {
   FakeRing ring;
   FakeClock clock;
   FramePool pool{0};
+  MetricsPage metrics{MetricScope::kReactor};
   Limits limits;
   Recorder handler;
   std::unique_ptr<Net> net_;
 
   Net& net() {
-    if (net_ == nullptr) net_ = std::make_unique<Net>(ring, clock, pool, limits, handler);
+    if (net_ == nullptr) net_ = std::make_unique<Net>(ring, clock, metrics, limits, handler);
     return *net_;
   }
   size_t turn() {

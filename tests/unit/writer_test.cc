@@ -163,7 +163,7 @@ TEST_F(WriterTest, FullMapRefusesMessagesAndStillTakesConfirmations) {
     places.emplace_back(op.place, number);
   }
   EXPECT_GT(places.size(), 50u);
-  EXPECT_GT(writer_->fill(), 0.8);
+  EXPECT_GT(writer_->journal_room().fill, 0.8);
   // A batch that has no room at all: messages that were not reserved go, the rest stays.
   StoreOp reserved = accept_op(number + 1, bytes);
   reserved.reserved = true;
@@ -186,7 +186,7 @@ TEST_F(WriterTest, FullMapRefusesMessagesAndStillTakesConfirmations) {
   ASSERT_EQ(confirm(reserved.place, number + 1, waiting_of(kBob, {1, 2})), Status::kDone);
   Mover mover(*writer_);
   move_all(mover);
-  EXPECT_LT(writer_->fill(), 0.5);
+  EXPECT_LT(writer_->journal_room().fill, 0.5);
   StoreOp again = accept_op(number + 3, bytes);
   EXPECT_EQ(apply(again), Status::kDone);
 }
