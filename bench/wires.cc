@@ -63,6 +63,7 @@ Wires::Wires(const sockaddr_storage& remote, uint32_t num, WireEvents& events)
 Result<std::unique_ptr<Wires>> Wires::make(const sockaddr_storage& remote, uint32_t num, WireEvents& events) {
   std::unique_ptr<Wires> wires(new Wires(remote, num, events));
   RingOptions options;
+  options.connects = true;
   options.submissions = 4096;
   options.completions = std::clamp<uint32_t>(std::bit_ceil(num * 4), 4096, 65536);
   options.sockets = num + 64;  // a slot is given back a little after the wire has closed

@@ -49,6 +49,7 @@ struct RingOptions {
   uint32_t sockets = 16384;      // size of the direct-descriptor table; 0 for a store thread
   uint32_t buffers = 2048;       // receive buffers, a power of two; 0 for none
   uint32_t buffer_bytes = 2048;  // of each
+  bool connects = false;         // may open connections; a server's rings only accept them
 };
 
 class Ring {
@@ -99,10 +100,14 @@ class Ring {
   virtual uint64_t num_syscalls() const = 0;
 };
 
-// Makes the kernel's ring. REQUIRES: called on the thread that will use it.
+// Makes the kernel's ring, restricted to the operations above (connect only if the options say so): the kernel
+// refuses every other one with -EACCES, and the ring has tried that it does. REQUIRES: called on the thread that
+// will use it.
 // ERRORS: kUnsupported or kSystem; explain_ring_error() gives one line with kernel version or sysctl.
 Result<std::unique_ptr<Ring>> make_uring(const RingOptions& options);
 const char* explain_ring_error(const Error& error) noexcept;
+// The same for a kernel of this release whose sysctl kernel.io_uring_disabled is `disabled`.
+const char* explain_ring_error(const Error& error, const char* release, int disabled) noexcept;
 
 // Tries every operation Perch uses once, on this thread. ERRORS: as make_uring.
 Result<void> probe_uring();

@@ -5,6 +5,7 @@
 // kReservedUserData; reap() handles them and the caller never sees them.
 #include "core/ring.h"
 
+#include <fcntl.h>
 #include <liburing.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -31,6 +32,7 @@ namespace {
 constexpr uint16_t kBufferGroup = 0;
 // DEFER_TASKRUN does at most 20 items per enter unless more are asked for (facts.md 2.2).
 constexpr uint32_t kBusyWait = 256;
+constexpr uint64_t kForbiddenNs = 5'000'000'000;  // what is refused completes at once
 
 // ---- user_data of the ring's own operations: 32 ones, the kind, an index.
 enum class Own : uint8_t { kWake = 0, kShutdown, kConnectInstall, kConnect, kConnectClose };
@@ -123,6 +125,7 @@ class UringRing final : public Ring {
     uint32_t flags;
   };
 
+  Result<void> try_forbidden();
   io_uring_sqe* next_sqe();
   int enter(uint32_t wait_nr, unsigned flags, uint64_t timeout_ns);
   bool next_raw(Raw* raw);
@@ -151,6 +154,31 @@ class UringRing final : public Ring {
   std::deque<Raw> stashed_;  // completions that no longer are, or never were, in the CQ
 };
 
+// ---- restrictions: what takes over a reactor finds a ring that opens no file and runs no command.
+
+constexpr uint8_t kServerOperations[] = {IORING_OP_ACCEPT,  IORING_OP_POLL_ADD, IORING_OP_RECV,
+                                         IORING_OP_SENDMSG, IORING_OP_SHUTDOWN, IORING_OP_CLOSE,
+                                         IORING_OP_MSG_RING};
+constexpr uint8_t kConnectOperations[] = {IORING_OP_FILES_UPDATE, IORING_OP_CONNECT};
+constexpr uint8_t kOperationFlags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
+
+int restrict_ring(int ring, bool connects) {
+  std::vector<io_uring_restriction> restrictions;
+  const auto add = [&restrictions](uint16_t what, uint8_t value) {
+    io_uring_restriction& restriction = restrictions.emplace_back();
+    restriction.opcode = what;
+    restriction.sqe_op = value;  // of a union whose members are one byte each
+  };
+  for (const uint8_t operation : kServerOperations) add(IORING_RESTRICTION_SQE_OP, operation);
+  if (connects)
+    for (const uint8_t operation : kConnectOperations) add(IORING_RESTRICTION_SQE_OP, operation);
+  add(IORING_RESTRICTION_SQE_FLAGS_ALLOWED, kOperationFlags);
+  add(IORING_RESTRICTION_REGISTER_OP, IORING_UNREGISTER_RING_FDS);  // liburing's exit
+  // liburing 2.3 has no function for it in its shared library.
+  return io_uring_register(static_cast<unsigned>(ring), IORING_REGISTER_RESTRICTIONS, restrictions.data(),
+                           static_cast<unsigned>(restrictions.size()));
+}
+
 Error ring_error(int negative_errno) {
   const int number = -negative_errno;
   // ENOSYS: no io_uring at all. EINVAL: a flag, a register call or an operation that this kernel does not
@@ -172,8 +200,8 @@ Result<void> UringRing::open(const RingOptions& options) {
   PERCH_CHECK(options.buffers == 0 || std::has_single_bit(options.buffers));
   PERCH_CHECK(options.buffers <= 32768 && options.sockets <= 1u << kOwnIndexBits);
   io_uring_params params{};
-  params.flags =
-      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED;
   params.cq_entries = std::max(options.completions, options.submissions);
   if (int error = io_uring_queue_init_params(options.submissions, &ring_, &params); error < 0) {
     return ring_error(error);
@@ -208,6 +236,25 @@ Result<void> UringRing::open(const RingOptions& options) {
     num_buffers_ = options.buffers;
     for (uint32_t buffer = 0; buffer < num_buffers_; ++buffer) put_buffer(static_cast<uint16_t>(buffer));
   }
+  if (int error = restrict_ring(ring_.ring_fd, options.connects); error < 0) return ring_error(error);
+  // From here on the ring is this thread's (SINGLE_ISSUER) and refuses what it was not made for.
+  if (int error =
+          io_uring_register(static_cast<unsigned>(ring_.ring_fd), IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+      error < 0)
+    return ring_error(error);
+  return try_forbidden();
+}
+
+// Opening a file must be refused, or the restrictions are none.
+Result<void> UringRing::try_forbidden() {
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_openat(sqe, AT_FDCWD, "/", O_RDONLY | O_CLOEXEC, 0);
+  sqe->user_data = 0;
+  enter(1, IORING_ENTER_GETEVENTS, kForbiddenNs);
+  Raw raw{};
+  if (!next_raw(&raw)) return ring_error(-ETIME);
+  if (raw.result >= 0) ::close(raw.result);
+  if (raw.result != -EACCES) return ring_error(-EOPNOTSUPP);
   return {};
 }
 
@@ -615,6 +662,7 @@ Result<void> probe_uring() {
   options.sockets = 8;
   options.buffers = 4;
   options.buffer_bytes = 512;
+  options.connects = true;
   auto ring = make_uring(options);
   if (!ring) return ring.error();
   auto other = make_uring(options);
@@ -624,15 +672,19 @@ Result<void> probe_uring() {
 }
 
 const char* explain_ring_error(const Error& error) noexcept {
-  thread_local char text[320];
   utsname system{};
-  const char* kernel = uname(&system) == 0 ? system.release : "unknown";
-  const int number = static_cast<int>(error.detail);
+  const char* release = uname(&system) == 0 ? system.release : "unknown";
   int disabled = 0;  // 1: only for a group, 2: for all; before 6.6 there is no such file
   if (FILE* file = std::fopen("/proc/sys/kernel/io_uring_disabled", "re"); file != nullptr) {
     if (std::fscanf(file, "%d", &disabled) != 1) disabled = 0;
     std::fclose(file);
   }
+  return explain_ring_error(error, release, disabled);
+}
+
+const char* explain_ring_error(const Error& error, const char* release, int disabled) noexcept {
+  thread_local char text[320];
+  const int number = static_cast<int>(error.detail);
   if (number == EPERM && disabled != 0) {
     std::snprintf(text, sizeof(text),
                   "io_uring is switched off: sysctl kernel.io_uring_disabled is %d, set it to 0", disabled);
@@ -645,20 +697,20 @@ const char* explain_ring_error(const Error& error) noexcept {
     std::snprintf(text, sizeof(text),
                   "kernel %s has no io_uring, or a seccomp filter hides it; Perch needs "
                   "6.1 or newer",
-                  kernel);
+                  release);
   } else if (error.code == Errc::kUnsupported) {
     std::snprintf(text, sizeof(text), "kernel %s lacks an io_uring feature (%s); Perch needs 6.1 or newer",
-                  kernel, std::strerror(number));
+                  release, std::strerror(number));
   } else if (number == ENOMEM) {
     std::snprintf(text, sizeof(text),
-                  "no memory for an io_uring: raise the memlock limit (ulimit -l, systemd "
+                  "no memory for an io_uring: raise RLIMIT_MEMLOCK (ulimit -l, systemd "
                   "LimitMEMLOCK=infinity)");
   } else if (number == EMFILE || number == ENFILE) {
     std::snprintf(text, sizeof(text),
                   "the table of sockets is larger than the descriptor limit: raise it "
                   "(ulimit -n, systemd LimitNOFILE)");
   } else {
-    std::snprintf(text, sizeof(text), "io_uring on kernel %s failed: %s", kernel, std::strerror(number));
+    std::snprintf(text, sizeof(text), "io_uring on kernel %s failed: %s", release, std::strerror(number));
   }
   return text;
 }

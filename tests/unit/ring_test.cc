@@ -28,6 +28,7 @@ RingOptions small() {
   options.sockets = 64;
   options.buffers = 8;
   options.buffer_bytes = 1024;
+  options.connects = true;
   return options;
 }
 
@@ -139,6 +140,29 @@ TEST(Ring, EveryErrorIsOneLineThatNamesTheRemedy) {
       EXPECT_EQ(text.find('\n'), std::string::npos);
     }
   }
+}
+
+TEST(Ring, AKernelThatIsTooOldOrSwitchedOffIsNamed) {
+  EXPECT_STREQ(
+      explain_ring_error(Error{Errc::kUnsupported, EINVAL}, "5.10.0-28-amd64", 0),
+      "kernel 5.10.0-28-amd64 lacks an io_uring feature (Invalid argument); Perch needs 6.1 or newer");
+  EXPECT_STREQ(explain_ring_error(Error{Errc::kUnsupported, ENOSYS}, "4.19.0", 0),
+               "kernel 4.19.0 has no io_uring, or a seccomp filter hides it; Perch needs 6.1 or newer");
+  EXPECT_STREQ(explain_ring_error(Error{Errc::kSystem, EPERM}, "6.12.0", 2),
+               "io_uring is switched off: sysctl kernel.io_uring_disabled is 2, set it to 0");
+  EXPECT_THAT(explain_ring_error(Error{Errc::kSystem, EPERM}, "6.12.0", 0), ::testing::HasSubstr("seccomp"));
+}
+
+TEST(Ring, AServersRingRefusesToConnect) {
+  RingOptions options = small();
+  options.connects = false;
+  auto ring = make_ring(options);
+  Listener listener;
+  ring->connect(listener.address, nullptr, 1);
+  EXPECT_EQ(expect(*ring, 1).result, -EACCES);
+  ring->accept(listener.descriptor, nullptr, 2);
+  Peer peer(listener);
+  EXPECT_GE(expect(*ring, 2).result, 0);
 }
 
 TEST(Ring, WaitReturnsAfterItsTimeout) {
