@@ -9,6 +9,7 @@
 #include "chat/config.h"
 #include "chat/key_files.h"
 #include "chat/node.h"
+#include "core/control_client.h"
 
 namespace {
 
@@ -17,6 +18,7 @@ using perch::chat::TokenKeyFile;
 
 // Exit statuses: 0 drained, 1 failed while running, 2 wrong flags or nothing could be started.
 constexpr int kExitUsage = 2;
+constexpr int kExitAsk = 1;  // --metrics and --health got no answer
 
 int fail(const std::string& problem) {
   std::fprintf(stderr, "perchd: %s\n", problem.c_str());
@@ -35,6 +37,8 @@ struct Flags {
   std::string config_file;
   bool check_config = false;
   bool print_config = false;
+  bool metrics = false;
+  bool health = false;
   bool accounts_auto = false;
   std::string secret_file, secret_kid = "dev";
   std::string public_key_file, public_key_kid = "ed";
@@ -56,6 +60,8 @@ void declare(CLI::App& app, Flags& flags) {
   app.add_flag("--print-config", flags.print_config, "print the configuration as a commented file, and exit");
   app.add_flag("--check-config", flags.check_config,
                "say whether configuration and key files are right, and exit");
+  app.add_flag("--metrics", flags.metrics, "print the counters of the server that runs on --data, and exit");
+  app.add_flag("--health", flags.health, "print ok, full, draining or poisoned of that server, and exit");
   for (KeyFlag& key : flags.keys)
     app.add_option(key.flag, key.values, key.help)->allow_extra_args(false)->expected(1)->take_all();
   app.add_option("--set", flags.set, "KEY=VALUE, several times: any key, as limits.delivery.window=32")
@@ -94,6 +100,25 @@ std::string load(const Flags& flags, ConfigLoader& loader) {
   return error;
 }
 
+// What the server that runs on this folder answers. The exit status.
+int ask(const std::string& data_dir, std::string_view request) {
+  if (data_dir.empty()) return fail("which server? name its folder with --data");
+  const perch::Result<std::string> answer = perch::ask_control(data_dir, request);
+  if (answer && !answer->starts_with(perch::kControlError)) {
+    std::fputs(answer->c_str(), stdout);
+    return 0;
+  }
+  if (answer) {
+    std::fprintf(stderr, "perchd: %s", answer->c_str());
+  } else if (answer.error().code == perch::Errc::kNotFound) {
+    std::fprintf(stderr, "perchd: --data %s: no server runs there\n", data_dir.c_str());
+  } else {
+    std::fprintf(stderr, "perchd: --data %s: cannot ask its server: %s\n", data_dir.c_str(),
+                 name_of(answer.error().code));
+  }
+  return kExitAsk;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -114,6 +139,7 @@ int main(int argc, char** argv) {
     std::fputs(config_text(config).c_str(), stdout);
     return 0;
   }
+  if (flags.metrics || flags.health) return ask(config.data_dir, flags.metrics ? "metrics" : "health");
   if (const std::string error = loader.check(); !error.empty()) return fail(error);
   perch::TokenKeys keys;
   std::vector<std::string> warnings;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <future>
 
+#include "chat/control.h"
 #include "chat/core.h"
 #include "chat/store_thread.h"
 #include "core/mesh.h"
@@ -71,7 +72,27 @@ struct Node::State {
   std::atomic<uint16_t> num_drained{0};
   std::atomic<bool> failed{false};
   std::atomic<bool> store_stop{false};
+  std::unique_ptr<Control> control;
+
+  MetricsPage& store_page() { return *pages[config.reactors]; }
+  MetricsPage& main_page() { return *pages.back(); }
+  std::string answer(std::string_view request);
+  std::string_view health();
 };
+
+std::string_view Node::State::health() {
+  if (failed || store_page().value(Metric::kStorePoisoned) != 0) return "poisoned";
+  if (stop_asked) return "draining";
+  return store_page().value(Metric::kStoreFull) != 0 ? "full" : "ok";
+}
+
+std::string Node::State::answer(std::string_view request) {
+  if (request == "health") return fmt::format("{}\n", health());
+  if (request != "metrics") return "";
+  std::vector<const MetricsPage*> all;
+  for (const auto& page : pages) all.push_back(page.get());
+  return metrics_text(all);
+}
 
 Node::Node(Config config, const TokenKeys& keys) : state_(std::make_unique<State>(std::move(config), keys)) {}
 Node::~Node() = default;
@@ -90,6 +111,16 @@ std::string Node::start() {
   if (flock(s.lock, LOCK_EX | LOCK_NB) != 0)
     return fmt::format("--data {}: another perchd uses this folder; stop it or name another folder", dir);
 
+  const uint16_t num = s.config.reactors;
+  for (uint16_t i = 0; i < num; ++i)
+    s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
+  s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
+  s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kMain));
+  s.main_page().set(Metric::kStartTime, system_clock().wall_ms() / 1000);
+  s.control = std::make_unique<Control>(system_clock(), s.main_page(),
+                                        [&s](std::string_view request) { return s.answer(request); });
+  if (std::string problem = s.control->open(dir); !problem.empty()) return problem;
+
   const auto explain = [&dir](const char* what, const Error& error) {
     if (error.code == Errc::kNewerFormat)
       return fmt::format("--data {}: this store has format {}, written by a newer Perch; upgrade perchd", dir,
@@ -107,7 +138,6 @@ std::string Node::start() {
   if (!writer) return explain("store", writer.error());
   s.writer = std::move(*writer);
 
-  const uint16_t num = s.config.reactors;
   s.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(num + 1), s.config.limits.mesh_slots);
   for (const std::string& address : s.config.listen) {
     // Every reactor listens on its own socket of one SO_REUSEPORT group; the first fixes a port the kernel
@@ -134,10 +164,6 @@ std::string Node::start() {
   // what waited is handed to them, then all begin.
   s.rings.resize(num);
   s.cores.resize(num);
-  for (uint16_t i = 0; i < num; ++i)
-    s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
-  s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
-  s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kMain));
   const uint64_t boot = s.random->next();
   std::vector<std::promise<Result<void>>> ring_made(num + 1u);
   std::promise<std::vector<int>> ids_promise;
@@ -238,10 +264,14 @@ void Node::drain() { state_->stop_asked = true; }
 
 int Node::wait() {
   State& s = *state_;
-  const auto nap = [] { usleep(5'000); };
-  while (!s.stop_asked && !s.failed) nap();
-  const uint64_t deadline = system_clock().mono_ms() + (s.failed ? 0 : s.config.limits.drain_ms_max);
-  while (!s.failed && s.num_drained < s.threads.size() && system_clock().mono_ms() < deadline) nap();
+  constexpr int kNapMs = 5;  // so often the flags of other threads are looked at
+  while (!s.stop_asked && !s.failed) s.control->serve(kNapMs);
+  const uint64_t begun = system_clock().mono_ms();
+  const uint64_t deadline = begun + (s.failed ? 0 : s.config.limits.drain_ms_max);
+  while (!s.failed && s.num_drained < s.threads.size() && system_clock().mono_ms() < deadline) {
+    s.main_page().set(Metric::kDraining, (system_clock().mono_ms() - begun) / 1000);
+    s.control->serve(kNapMs);
+  }
   usleep(s.failed ? 0 : 50'000);  // the last results reach the sockets
   s.exit_now = true;
   for (auto& thread : s.threads) thread.join();

@@ -87,6 +87,7 @@ UNTESTED = {
     "client/memory_store.h": "tests/unit/device_test.cc",
     "client/protocol/backoff.h": "tests/unit/device_test.cc",
     "client/storage.h": "an interface",
+    "core/control_client.h": "tests/unit/control_test.cc",
     "core/limits.h": "numbers",
     "core/metrics_table.h": "a table: core/metrics.h makes it what tests/unit/metrics_test.cc sees",
     "net/connection.h": "data; net.cc holds the transitions",

@@ -1,0 +1,26 @@
+// The asking side of the control socket DATA/control, on which a running perchd answers its operator: one
+// request line, an answer, the end. The serving side, and what can be asked, is chat/control.h.
+//
+// ON: any thread of any process; blocks, for at most kAskMsMax at a time without a word.
+#pragma once
+#include <sys/un.h>
+
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+
+namespace perch {
+
+inline constexpr int kAskMsMax = 5'000;
+inline constexpr std::string_view kControlError = "error: ";  // what a refusal begins with
+
+// DATA/control as an address. ERRORS: kTooLarge: longer than a Unix socket's path may be; detail is the most
+// bytes that the folder's name may have.
+Result<sockaddr_un> control_address(std::string_view data_dir);
+
+// `request` has no newline. ERRORS: kNotFound: no server runs there; kTooLarge as above; kDenied: the socket
+// is somebody else's; kSystem.
+Result<std::string> ask_control(std::string_view data_dir, std::string_view request);
+
+}  // namespace perch
