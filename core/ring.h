@@ -100,11 +100,13 @@ class Ring {
   virtual uint64_t num_syscalls() const = 0;
 };
 
-// Makes the kernel's ring, restricted to the operations above (connect only if the options say so): the kernel
-// refuses every other one with -EACCES, and the ring has tried that it does. REQUIRES: called on the thread that
-// will use it.
+// Makes the kernel's ring, restricted to the operations above (connect only if the options say so): the
+// kernel refuses every other one with -EACCES, and the ring has tried that it does. REQUIRES: called on the
+// thread that will use it.
 // ERRORS: kUnsupported or kSystem; explain_ring_error() gives one line with kernel version or sysctl.
 Result<std::unique_ptr<Ring>> make_uring(const RingOptions& options);
+// What a ring's call that returned -errno means: kUnsupported if this kernel lacks something.
+Error ring_error(int negative_errno);
 const char* explain_ring_error(const Error& error) noexcept;
 // The same for a kernel of this release whose sysctl kernel.io_uring_disabled is `disabled`.
 const char* explain_ring_error(const Error& error, const char* release, int disabled) noexcept;
