@@ -1,0 +1,148 @@
+// The inbox of a SqliteStore, and what people read of both: arrivals and history.
+#include <algorithm>
+
+#include "client/sqlite_query.h"
+#include "core/check.h"
+
+namespace perch::client {
+
+Insert SqliteStore::insert_message(InboxMessage& message) {
+  PERCH_CHECK(in_transaction_);
+  const MessageId& id = message.id;
+  bool known = false;
+  uint64_t arrival = 0, number = 0;
+  {
+    Query query(*this,
+                "SELECT arrival, variant, number, content=?5 AND body=?6 FROM inbox "
+                "WHERE user=?1 AND device=?2 AND origin=?3 AND seq=?4 ORDER BY variant",
+                id.user, uint64_t{id.device}, id.origin, id.seq, uint64_t{message.content}, message.body);
+    while (arrival == 0 && query.step()) {
+      known = true;
+      message.variant = static_cast<uint32_t>(query.u64(1));
+      if (query.u64(3) == 0) continue;
+      arrival = query.u64(0);
+      number = query.u64(2);
+    }
+  }
+  if (arrival != 0) {
+    if (message.number <= number) return Insert::kKnown;
+    Query(*this, "UPDATE inbox SET number=?, time_ms=? WHERE arrival=?", message.number, message.time_ms,
+          arrival)
+        .run();
+    return Insert::kRenumbered;
+  }
+  if (known) message.variant++;
+  // What this user sent from another device is not unread.
+  Query(*this,
+        "INSERT INTO inbox (user, device, origin, seq, variant, peer, number, time_ms, content, body, read) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        id.user, uint64_t{id.device}, id.origin, id.seq, uint64_t{message.variant}, message.peer,
+        message.number, message.time_ms, uint64_t{message.content}, message.body,
+        uint64_t{id.user == identity_.user})
+      .run();
+  return known ? Insert::kVariant : Insert::kNew;
+}
+
+void SqliteStore::mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq up_to, Mark mark) {
+  Query(*this,
+        "UPDATE inbox SET mark=?1 WHERE user=?2 AND device=?3 AND origin=?4 AND seq<=?5 AND peer=?6 AND "
+        "mark<?1",
+        mark, me, uint64_t{device}, origin, up_to, peer)
+      .run();
+}
+
+void SqliteStore::expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq) {
+  Query(*this, "UPDATE inbox SET mark=5 WHERE user=? AND device=? AND origin=? AND seq=? AND mark<=1", me,
+        uint64_t{device}, origin, seq)
+      .run();
+}
+
+void SqliteStore::mark_inbox_read(UserId peer, const ReadMark& mark) {
+  Query(*this, "UPDATE inbox SET read=1 WHERE user=? AND device=? AND origin=? AND seq<=? AND read=0", peer,
+        uint64_t{mark.device}, mark.origin, mark.up_to)
+      .run();
+}
+
+std::vector<ReadMark> SqliteStore::unread(UserId peer) {
+  std::vector<ReadMark> out;
+  Query query(*this,
+              "SELECT device, origin, max(seq) FROM inbox WHERE user=? AND read=0 GROUP BY device, origin "
+              "ORDER BY device, origin",
+              peer);
+  while (query.step()) out.push_back({static_cast<DeviceNo>(query.u64(0)), query.u64(1), query.u64(2)});
+  return out;
+}
+
+std::vector<Arrival> SqliteStore::arrivals(uint64_t after, size_t limit) {
+  std::vector<Arrival> out;
+  Query query(
+      *this,
+      "SELECT arrival, user, device, origin, seq, variant, peer, number, time_ms, content, body, mark "
+      "FROM inbox WHERE arrival>? ORDER BY arrival LIMIT ?",
+      after, uint64_t{limit});
+  while (query.step()) {
+    Arrival next;
+    next.arrival = query.u64(0);
+    InboxMessage& in = next.message;
+    in.id = {query.u64(1), static_cast<DeviceNo>(query.u64(2)), query.u64(3), query.u64(4)};
+    in.variant = static_cast<uint32_t>(query.u64(5));
+    in.peer = query.u64(6);
+    in.number = query.u64(7);
+    in.time_ms = query.u64(8);
+    in.content = static_cast<uint8_t>(query.u64(9));
+    in.body = query.blob(10);
+    in.mark = static_cast<Mark>(query.u64(11));
+    out.push_back(std::move(next));
+  }
+  return out;
+}
+
+std::vector<HistoryLine> SqliteStore::history(UserId peer, std::string_view handle, size_t limit) {
+  std::vector<HistoryLine> out;
+  {
+    Query query(*this,
+                "SELECT " PERCH_ROW_COLUMNS
+                ", content, body FROM outbox WHERE kind=0 AND ((to_user=?1 AND ?1<>0) OR "
+                "(to_user=0 AND handle=?2 AND ?2<>'')) ORDER BY row DESC LIMIT ?3",
+                peer, handle, uint64_t{limit});
+    while (query.step()) {
+      HistoryLine line;
+      line.mine = line.own_device = true;
+      line.row = query.row(0);
+      line.mark = line.row.mark;
+      line.number = line.row.open ? UINT64_MAX : line.row.number;
+      line.time_ms = line.row.time_ms;
+      line.content = static_cast<uint8_t>(query.u64(10));
+      line.body = query.blob(11);
+      out.push_back(std::move(line));
+    }
+  }
+  std::reverse(out.begin(), out.end());
+  {
+    Query query(*this,
+                "SELECT user, device, origin, seq, mark, number, time_ms, content, body, variant FROM inbox "
+                "WHERE peer=?1 AND ?1<>0 ORDER BY number DESC, arrival DESC LIMIT ?2",
+                peer, uint64_t{limit});
+    while (query.step()) {
+      HistoryLine line;
+      line.id = {query.u64(0), static_cast<DeviceNo>(query.u64(1)), query.u64(2), query.u64(3)};
+      line.mine = line.id.user == identity_.user;
+      line.mark = static_cast<Mark>(query.u64(4));
+      line.number = query.u64(5);
+      line.time_ms = query.u64(6);
+      line.content = static_cast<uint8_t>(query.u64(7));
+      line.body = query.blob(8);
+      line.variant = static_cast<uint32_t>(query.u64(9));
+      out.push_back(std::move(line));
+    }
+  }
+  std::stable_sort(out.begin(), out.end(),
+                   [](const HistoryLine& a, const HistoryLine& b) { return a.number < b.number; });
+  if (out.size() > limit) out.erase(out.begin(), out.end() - static_cast<ptrdiff_t>(limit));
+  for (HistoryLine& line : out) {
+    if (line.own_device) line.number = line.row.number;
+  }
+  return out;
+}
+
+}  // namespace perch::client

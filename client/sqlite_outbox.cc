@@ -1,0 +1,158 @@
+// The outbox of a SqliteStore: rows, their ids, what became of them.
+#include <algorithm>
+
+#include "client/sqlite_query.h"
+#include "core/check.h"
+
+namespace perch::client {
+
+RowId SqliteStore::add_row(const NewRow& row) {
+  PERCH_CHECK(in_transaction_);
+  if (row.kind == RowKind::kRead) {
+    Query(*this,
+          "DELETE FROM outbox WHERE kind=1 AND open=1 AND sent=0 AND to_user=? AND read_device=? AND "
+          "read_origin=?",
+          row.to, uint64_t{row.read.device}, row.read.origin)
+        .run();
+  }
+  Query(*this,
+        "INSERT INTO outbox (kind, to_user, handle, content, body, read_device, read_origin, read_up_to, "
+        "time_ms) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        row.kind, row.to, row.handle, uint64_t{row.content}, row.body, uint64_t{row.read.device},
+        row.read.origin, row.read.up_to, row.time_ms)
+      .run();
+  return static_cast<RowId>(sqlite3_last_insert_rowid(db_));
+}
+
+Seq SqliteStore::take_seq() {
+  PERCH_CHECK(in_transaction_ && owner_);
+  identity_changed_ = true;
+  return identity_.next_seq++;
+}
+
+void SqliteStore::bind_row(RowId row, UserId to, Seq seq, Bytes frame) {
+  Query(*this, "UPDATE outbox SET to_user=?, origin=?, seq=?, frame=? WHERE row=? AND seq=0", to,
+        identity_.origin, seq, frame, row)
+      .run();
+}
+
+void SqliteStore::mark_sent(Seq seq) {
+  Query(*this, "UPDATE outbox SET sent=1 WHERE seq=? AND open=1 AND seq>0", seq).run();
+}
+
+std::vector<WaitingRow> SqliteStore::bindable_rows(size_t limit) {
+  std::vector<WaitingRow> out;
+  Query query(
+      *this,
+      "SELECT row, kind, CASE WHEN to_user<>0 THEN to_user ELSE h.user END AS target, content, body, "
+      "read_device, read_origin, read_up_to FROM outbox LEFT JOIN handles h ON h.handle=outbox.handle "
+      "WHERE open=1 AND seq=0 AND target IS NOT NULL ORDER BY row LIMIT ?",
+      uint64_t{limit});
+  while (query.step()) {
+    WaitingRow row;
+    row.row = query.u64(0);
+    row.kind = static_cast<RowKind>(query.u64(1));
+    row.to = query.u64(2);
+    row.content = static_cast<uint8_t>(query.u64(3));
+    row.body = query.blob(4);
+    row.read = {static_cast<DeviceNo>(query.u64(5)), query.u64(6), query.u64(7)};
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+std::vector<std::string> SqliteStore::unresolved_handles() {
+  std::vector<std::string> out;
+  Query query(*this,
+              "SELECT DISTINCT handle FROM outbox WHERE open=1 AND seq=0 AND to_user=0 AND "
+              "handle NOT IN (SELECT handle FROM handles)");
+  while (query.step()) out.push_back(query.text(0));
+  return out;
+}
+
+std::vector<OpenRow> SqliteStore::open_rows(Seq above, size_t limit) {
+  std::vector<OpenRow> out;
+  Query query(*this,
+              "SELECT row, origin, seq, sent, frame FROM outbox WHERE open=1 AND seq>0 AND seq>? ORDER BY "
+              "seq LIMIT ?",
+              above, uint64_t{limit});
+  while (query.step()) {
+    out.push_back({query.u64(0), query.u64(1), query.u64(2), query.u64(3) != 0, query.blob(4)});
+  }
+  return out;
+}
+
+Seq SqliteStore::lowest_open() {
+  Query query(*this, "SELECT seq FROM outbox WHERE open=1 AND seq>0 ORDER BY seq LIMIT 1");
+  if (query.step()) return query.u64(0);
+  return failed_ == 0 ? 0 : 1;  // unknown: say that nothing is closed, the server then keeps every result
+}
+
+std::optional<RowStatus> SqliteStore::status(RowId row) {
+  Query query(*this, "SELECT " PERCH_ROW_COLUMNS " FROM outbox WHERE row=?", row);
+  if (!query.step()) return std::nullopt;
+  return query.row(0);
+}
+
+std::optional<RowStatus> SqliteStore::close_row(Origin origin, Seq seq, Mark mark, uint8_t reason,
+                                                Number number, uint64_t time_ms) {
+  PERCH_CHECK(in_transaction_);
+  RowStatus row;
+  {
+    Query query(*this, "SELECT " PERCH_ROW_COLUMNS " FROM outbox WHERE seq=? AND origin=? AND seq>0", seq,
+                origin);
+    if (!query.step()) return std::nullopt;
+    row = query.row(0);
+  }
+  if (!merge_result(row, mark, reason, number, time_ms)) return std::nullopt;
+  // The bytes may be needed again only while the row is accepted and not delivered (a restored server).
+  Query(*this,
+        "UPDATE outbox SET open=0, mark=?1, reason=?2, number=?3, time_ms=?4, "
+        "frame=CASE WHEN ?1=1 THEN frame END WHERE row=?5",
+        row.mark, uint64_t{row.reason}, row.number, row.time_ms, row.row)
+      .run();
+  return row;
+}
+
+std::vector<RowStatus> SqliteStore::reject_handle(std::string_view handle, uint8_t reason) {
+  std::vector<RowStatus> out;
+  Query query(*this,
+              "UPDATE outbox SET open=0, mark=4, reason=? WHERE open=1 AND seq=0 AND to_user=0 AND handle=? "
+              "RETURNING " PERCH_ROW_COLUMNS,
+              uint64_t{reason}, handle);
+  while (query.step()) out.push_back(query.row(0));
+  return out;
+}
+
+std::vector<RowStatus> SqliteStore::mark_rows(UserId peer, Origin origin, Seq up_to, Mark mark) {
+  std::vector<RowStatus> out;
+  Query query(
+      *this,
+      "UPDATE outbox SET mark=?1, frame=CASE WHEN open=1 THEN frame END WHERE to_user=?2 AND origin=?3 AND "
+      "seq<=?4 AND seq>0 AND kind=0 AND mark<?1 RETURNING " PERCH_ROW_COLUMNS,
+      mark, peer, origin, up_to);
+  while (query.step()) out.push_back(query.row(0));
+  std::sort(out.begin(), out.end(), [](const RowStatus& a, const RowStatus& b) { return a.seq < b.seq; });
+  return out;
+}
+
+std::optional<RowStatus> SqliteStore::expire_row(UserId peer, Origin origin, Seq seq) {
+  Query query(*this,
+              "UPDATE outbox SET mark=5 WHERE to_user=? AND origin=? AND seq=? AND seq>0 AND mark<=1 "
+              "RETURNING " PERCH_ROW_COLUMNS,
+              peer, origin, seq);
+  if (!query.step()) return std::nullopt;
+  const RowStatus out = query.row(0);
+  query.run();
+  return out;
+}
+
+size_t SqliteStore::reopen_accepted() {
+  Query(*this,
+        "UPDATE outbox SET open=1, mark=0 WHERE open=0 AND kind=0 AND mark=1 AND seq>0 AND frame IS NOT NULL")
+      .run();
+  return failed_ != 0 ? 0 : static_cast<size_t>(sqlite3_changes(db_));
+}
+
+}  // namespace perch::client

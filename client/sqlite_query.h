@@ -1,0 +1,104 @@
+// Query: one use of a prepared statement of a SqliteStore; private to the files of that class. After the first
+// failure of a transaction queries do nothing, as storage.h says.
+#pragma once
+#include <sqlite3.h>
+
+#include <string>
+#include <vector>
+
+#include "client/sqlite_store.h"
+
+namespace perch::client {
+
+// What Query::row() reads, in its order. A macro, because statements are put together from literals and known
+// by their address.
+#define PERCH_ROW_COLUMNS "row, kind, to_user, origin, seq, open, mark, reason, number, time_ms"
+
+// Binds its arguments in order, steps, and hands the statement back clean at its end.
+class SqliteStore::Query {
+ public:
+  template <typename... Args>
+  Query(SqliteStore& store, const char* sql, const Args&... args) : store_(store) {
+    if (!store.in_transaction_) store.failed_ = 0;  // a read that failed must not blind the next one
+    if (store.failed_ != 0) return;
+    sqlite3_stmt*& cached = store.statements_[sql];
+    if (cached == nullptr) {
+      const int code = sqlite3_prepare_v3(store.db_, sql, -1, SQLITE_PREPARE_PERSISTENT, &cached, nullptr);
+      if (code != SQLITE_OK) {
+        store.fail(code);
+        return;
+      }
+    }
+    statement_ = cached;
+    (bind(args), ...);
+  }
+  ~Query() {
+    if (statement_ == nullptr) return;
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+  }
+  Query(const Query&) = delete;
+  Query& operator=(const Query&) = delete;
+
+  // True: there is a row to read.
+  bool step() {
+    if (statement_ == nullptr) return false;
+    const int code = sqlite3_step(statement_);
+    if (code == SQLITE_ROW) return true;
+    if (code != SQLITE_DONE) store_.fail(code);
+    return false;
+  }
+  void run() {
+    while (step()) {
+    }
+  }
+
+  uint64_t u64(int column) const { return static_cast<uint64_t>(sqlite3_column_int64(statement_, column)); }
+  std::vector<uint8_t> blob(int column) const {
+    const auto* data = static_cast<const uint8_t*>(sqlite3_column_blob(statement_, column));
+    if (data == nullptr) return {};
+    return {data, data + sqlite3_column_bytes(statement_, column)};
+  }
+  std::string text(int column) const {
+    const std::vector<uint8_t> bytes = blob(column);
+    return {bytes.begin(), bytes.end()};
+  }
+  RowStatus row(int c) const {  // PERCH_ROW_COLUMNS from column c on
+    RowStatus out;
+    out.row = u64(c);
+    out.kind = static_cast<RowKind>(u64(c + 1));
+    out.to = u64(c + 2);
+    out.origin = u64(c + 3);
+    out.seq = u64(c + 4);
+    out.open = u64(c + 5) != 0;
+    out.mark = static_cast<Mark>(u64(c + 6));
+    out.reason = static_cast<uint8_t>(u64(c + 7));
+    out.number = u64(c + 8);
+    out.time_ms = u64(c + 9);
+    return out;
+  }
+
+ private:
+  void bind(uint64_t value) { sqlite3_bind_int64(statement_, ++bound_, static_cast<sqlite3_int64>(value)); }
+  void bind(std::string_view text) {
+    sqlite3_bind_text(statement_, ++bound_, text.data() == nullptr ? "" : text.data(),
+                      static_cast<int>(text.size()), SQLITE_TRANSIENT);
+  }
+  void bind(const std::string& text) { bind(std::string_view(text)); }
+  void bind(Bytes bytes) {
+    if (bytes.empty()) {
+      sqlite3_bind_zeroblob(statement_, ++bound_, 0);
+    } else {
+      sqlite3_bind_blob(statement_, ++bound_, bytes.data(), static_cast<int>(bytes.size()), SQLITE_TRANSIENT);
+    }
+  }
+  void bind(const std::vector<uint8_t>& bytes) { bind(Bytes(bytes)); }
+  void bind(Mark mark) { bind(static_cast<uint64_t>(mark)); }
+  void bind(RowKind kind) { bind(static_cast<uint64_t>(kind)); }
+
+  SqliteStore& store_;
+  sqlite3_stmt* statement_ = nullptr;
+  int bound_ = 0;
+};
+
+}  // namespace perch::client
