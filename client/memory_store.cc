@@ -195,10 +195,21 @@ size_t MemoryStore::reopen_accepted() {
 
 Insert MemoryStore::insert_message(InboxMessage& message) {
   PERCH_CHECK(in_transaction_);
+  if (!keep_history_ && !inbox_.contains(message.id)) {
+    if (!seen_[{message.id.user, message.id.device, message.id.origin}].insert(message.id.seq)) {
+      return Insert::kKnown;
+    }
+    recent_.push_back(message.id);
+    if (recent_.size() > kRecentMessages) {
+      inbox_.erase(recent_.front());
+      recent_.pop_front();
+    }
+  }
   const auto [it, added] = inbox_.try_emplace(message.id);
   Received& known = it->second;
   if (added) {
     known.message = message;
+    known.read = message.id.user == identity_.user;  // a copy of what another device of this user sent
     if (!keep_history_) known.message.body.clear();
     return Insert::kNew;
   }

@@ -1,9 +1,12 @@
 // MemoryStore keeps a device in memory: for the simulator, the load generator and tests. It is no disk: a
 // benchmark that uses it says so. Copyable, so that a simulator can restore a device from an older state.
 #pragma once
+#include <deque>
 #include <map>
 #include <set>
+#include <tuple>
 
+#include "client/seq_set.h"
 #include "client/storage.h"
 #include "core/random.h"
 
@@ -22,7 +25,8 @@ class MemoryStore final : public Storage {
     bool read = false;
   };
 
-  // keep_history false: closed rows and bodies are forgotten, ids stay; for the load generator.
+  // keep_history false: for the load generator. Closed rows and bodies are forgotten at once; of a message
+  // that came long ago only that it came is known, in a few bytes however many there were.
   explicit MemoryStore(Random& random, bool keep_history = true) : keep_history_(keep_history) {
     reopen(random);
   }
@@ -68,6 +72,9 @@ class MemoryStore final : public Storage {
   void fail_commits(std::optional<Error> error) { failure_ = error; }
 
  private:
+  // More than can come again with another number: a sender has at most so many rows without a result.
+  static constexpr size_t kRecentMessages = 128;
+
   bool keep_history_;
   Identity identity_;
   bool welcomed_ = false;
@@ -82,6 +89,8 @@ class MemoryStore final : public Storage {
   std::map<std::string, UserId, std::less<>> handles_;
   std::map<MessageId, Received> inbox_;
   std::vector<InboxMessage> variants_;
+  std::deque<MessageId> recent_;                                 // !keep_history_: what inbox_ holds
+  std::map<std::tuple<UserId, DeviceNo, Origin>, SeqSet> seen_;  // !keep_history_: all that ever came
 };
 
 }  // namespace perch::client

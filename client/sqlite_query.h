@@ -1,5 +1,5 @@
-// Query: one use of a prepared statement of a SqliteStore; private to the files of that class. After the first
-// failure of a transaction queries do nothing, as storage.h says.
+// Query: one use of a prepared statement of a SqliteStore; private to the files of that class. After the
+// first failure of a transaction queries do nothing, as storage.h says.
 #pragma once
 #include <sqlite3.h>
 

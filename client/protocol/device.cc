@@ -260,7 +260,10 @@ void Device::bind(RowId row, const WaitingRow& what) {
   // Sent in the same breath: one commit instead of two.
   const bool at_once = state_ == State::kOnline && !wants_close_ && !more_open_ && hold_until_ms_ == 0 &&
                        goaway_at_ms_ == 0 && in_flight_.size() < window_;
-  if (at_once) storage_.mark_sent(route.seq);
+  if (at_once) {
+    storage_.mark_sent(route.seq);
+    marked_at_once_ = route.seq;
+  }
   more_open_ = true;
 }
 
@@ -311,8 +314,10 @@ void Device::fill() {
     output_.insert(output_.end(), row.frame.begin(), row.frame.end());
     in_flight_.push_back(InFlight{row.origin, row.seq, now});
     cursor_ = row.seq;
-    row.sent ? counters_.resent++ : counters_.sent++;
+    const bool again = row.sent && row.seq != marked_at_once_;
+    ++(again ? counters_.resent : counters_.sent);
   }
+  marked_at_once_ = 0;
 }
 
 void Device::resolve_waiting() {

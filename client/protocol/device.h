@@ -74,7 +74,9 @@ class DeviceEvents {
 };
 
 struct DeviceCounters {
-  uint64_t sent = 0, resent = 0, results = 0, rejected = 0, holds = 0;
+  uint64_t sent = 0;    // rows that went out for the first time
+  uint64_t resent = 0;  // … again
+  uint64_t results = 0, rejected = 0, holds = 0;
   uint64_t messages = 0, known = 0, renumbered = 0, variants = 0;
   uint64_t receipts = 0, confirms = 0, commits = 0, skipped = 0, logins = 0;
 };
@@ -176,6 +178,7 @@ class Device {
   std::deque<InFlight> in_flight_;  // in order of sending
   Seq cursor_ = 0;                  // everything open up to here has been sent on this session
   bool more_open_ = false;          // open rows above the cursor may exist
+  Seq marked_at_once_ = 0;          // bind() marked it as sent just before fill() sends it
   uint32_t window_ = 0;
   uint64_t counted_ = 0, confirmed_ = 0;
   uint64_t hold_until_ms_ = 0;

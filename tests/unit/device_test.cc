@@ -157,6 +157,26 @@ TEST_F(DeviceTest, SilentUntilWelcomeThenOpenRowsInOrder) {
   EXPECT_EQ(root(frames[0]).payload_as_Hello()->incarnation(), 77u);
 }
 
+TEST_F(DeviceTest, CountsFirstSendingsApartFromRepetitions) {
+  Device d = device();
+  send(d, "composed offline");
+  log_in(d);
+  send(d, "at once");
+  send(d, "at once too");
+  EXPECT_EQ(d.counters().sent, 3u);
+  EXPECT_EQ(d.counters().resent, 0u);
+  reconnect(d);
+  EXPECT_EQ(d.counters().sent, 3u);
+  EXPECT_EQ(d.counters().resent, 3u);
+  send(d, "behind them");
+  EXPECT_EQ(d.counters().sent, 4u);
+  feed(d, {codec::hold(origin(), 3, wire::HoldReason::Rate, 100)});
+  clock_.now_ms += 100;
+  d.on_timer();
+  EXPECT_EQ(d.counters().sent, 4u);
+  EXPECT_EQ(d.counters().resent, 5u) << "3 and 4 again";
+}
+
 TEST_F(DeviceTest, WindowLimitsRowsWithoutResult) {
   window_ = 2;
   Device d = device();
