@@ -129,28 +129,4 @@ void Core::drop_if_over(User& user, uint64_t position) {
   if (item.mask == 0 && item.unwritten == 0 && item.report != Item::Report::kPending) user.items.erase(found);
 }
 
-// A confirmation goes to where the item is from here on; one that was sent to the journal before is sent
-// again (delivery.md H22).
-void Core::on_moved(const MovedHop& hop) {
-  store::Waiting gone = hop.waiting;
-  if (User* user = find_user(gone.user)) {
-    for (auto& [position, item] : user->items) {
-      if (item.number != hop.number) continue;
-      item.place.pos = hop.pos;
-      item.place.in_table = true;
-      const store::Waiting still =
-          numbers_of(*user, static_cast<SlotMask>(item.mask | item.confirmed | item.unwritten));
-      for (uint8_t i = 0; i < still.num; ++i) gone.remove(still.devices[i]);
-      break;
-    }
-  }
-  if (gone.num == 0) return;
-  auto op = std::make_unique<StoreOp>();
-  op->kind = OpKind::kConfirm;
-  op->place = {hop.pos, true};
-  op->number = hop.number;
-  op->who = gone;
-  submit(std::move(op));
-}
-
 }  // namespace perch::chat

@@ -174,10 +174,6 @@ void Core::on_hop(const Hop& hop) {
       return frames_.returned(hop.as<FrameHop>().frame);
     case kHopStoreDone:
       return on_store_done(hop.as<StoreHop>().op);
-    case kHopMoved:
-      return on_moved(hop.as<MovedHop>());
-    case kHopMovedEnd:
-      return mesh_.post(hop.source, Hop::make(kHopMovedEnd, StoreStateHop{}));
     case kHopStoreState: {
       const auto state = hop.as<StoreStateHop>();
       store_full_ = state.full;

@@ -137,7 +137,6 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void release_reports(User& user);
   void drop_if_over(User& user, uint64_t position);
   void clear_bit(User& user, Item& item, int slot);
-  void on_moved(const MovedHop& hop);
 
   // ---- receipts.cc
   void on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who, CoreId source);

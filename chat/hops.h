@@ -28,8 +28,6 @@ enum HopKind : uint16_t {
   kHopFrameBack,   // a lease goes back to the frame's owner
   kHopStore,       // core -> store thread: a StoreOp
   kHopStoreDone,   // … and back, with its status
-  kHopMoved,       // store thread -> home core: a message waits in the mailbox tables now
-  kHopMovedEnd,    // … that was all of this step; answered with the same
   kHopStoreState,  // store thread -> every core: full or not, poisoned or not
 };
 
@@ -86,11 +84,6 @@ struct FrameHop {
 };
 struct StoreHop {
   store::StoreOp* op;
-};
-struct MovedHop {
-  Number number;
-  JournalPos pos;
-  store::Waiting waiting;
 };
 struct StoreStateHop {
   bool full;

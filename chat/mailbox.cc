@@ -181,9 +181,7 @@ void Core::on_stored(const StoredHop& hop, CoreId source) {
     if (item.number != hop.number || item.state == Item::State::kStored) continue;
     const uint64_t position = at->first;
     item.state = Item::State::kStored;
-    const bool moved = item.place.in_table;  // the mover was faster than this hop
     item.place = hop.place;
-    item.place.in_table |= moved;
     item.frame.reset();
     if (hop.told_delivered) item.report = Item::Report::kNotOwed;
     if (item.confirmed != 0) write_confirm(*user, position, item.confirmed);

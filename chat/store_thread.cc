@@ -30,10 +30,6 @@ void StoreThread::turn(uint64_t sleep_ns_max) {
   if (sleeps) mesh_.awake();
   mesh_.drain(
       [this](const Hop& hop) {
-        if (hop.kind == kHopMovedEnd) {
-          --cores_to_answer_;
-          return;
-        }
         PERCH_CHECK(hop.kind == kHopStore);
         batch_.push_back(hop.as<StoreHop>().op);
       },
@@ -71,26 +67,17 @@ void StoreThread::publish_gauges() {
   metrics_.set(Metric::kHopsWaiting, mesh_.num_waiting_to_publish());
 }
 
-// One step of the mover: copy, then every home core is told and has answered (what it confirms from then on
-// goes to the tables), then the journal's old end is dropped.
+// One step of the mover: old messages are copied, or the journal's old end is dropped.
 void StoreThread::move_some() {
-  if (cores_to_answer_ > 0 || writer_.poisoned() || clock_.mono_ms() < next_move_ms_) return;
+  if (writer_.poisoned() || clock_.mono_ms() < next_move_ms_) return;
   if (mover_.pending()) {
     const Result<bool> done = mover_.finish();
     if (!done || *done) next_move_ms_ = clock_.mono_ms() + kMoveMs;
     return;
   }
-  const Result<std::vector<store::Moved>> moved = mover_.copy(clock_.wall_ms());
-  if (!moved || (moved->empty() && !mover_.pending())) {
-    next_move_ms_ = clock_.mono_ms() + kMoveMs;
-    return;
-  }
-  metrics_.add(Metric::kMovedRows, moved->size());
-  for (const store::Moved& one : *moved)
-    mesh_.post(home_of(one.user, num_cores_),
-               Hop::make(kHopMoved, MovedHop{one.number, one.pos, one.waiting}));
-  for (CoreId core = 0; core < num_cores_; ++core) mesh_.post(core, Hop::make(kHopMovedEnd, StoreStateHop{}));
-  cores_to_answer_ = num_cores_;
+  const Result<size_t> moved = mover_.copy(clock_.wall_ms());
+  if (moved) metrics_.add(Metric::kMovedRows, *moved);
+  if (!moved || !mover_.pending()) next_move_ms_ = clock_.mono_ms() + kMoveMs;
 }
 
 void StoreThread::tell_state() {

@@ -35,7 +35,6 @@ class StoreThread {
   const Limits& limits_;
   Clock& clock_;
   store::Mover mover_;
-  uint16_t cores_to_answer_ = 0;  // of the present step of the mover
   uint64_t next_move_ms_ = 0;
   std::vector<store::StoreOp*> batch_;
   std::vector<Completion> completions_;

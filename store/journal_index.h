@@ -19,7 +19,6 @@ struct Held {
   Waiting waiting;         // nobody: done with, swept later
   bool recipient = false;  // the user is the one it was sent to, not the sender's own other devices
   bool reported = false;   // the sender knows that it was delivered, or will
-  bool copied = false;     // its row is written, its record not yet below moved_below
 };
 
 struct PendingReceipt {
@@ -48,7 +47,7 @@ class JournalIndex {
   // to take.
   JournalPos old_end(uint64_t time_ms, JournalPos head) const;
 
-  std::deque<Held>& held() { return held_; }
+  const std::deque<Held>& held() const { return held_; }
   const std::map<ReceiptKey, PendingReceipt>& receipts() const { return receipts_; }
   const std::map<MessageId, PendingExpired>& expired() const { return expired_; }
 

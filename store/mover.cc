@@ -13,28 +13,29 @@ struct Mover::NewRow {
   std::vector<uint8_t> value;
 };
 
-Result<std::vector<Moved>> Mover::copy(uint64_t now_ms) {
+Result<size_t> Mover::copy(uint64_t now_ms) {
   PERCH_CHECK(!pending_ && writer_.recovered_);
   if (writer_.poisoned_) return Error{Errc::kPoisoned};
-  std::vector<Moved> moved;
-  if (now_ms < writer_.limits_.move_after_ms) return moved;
+  if (now_ms < writer_.limits_.move_after_ms) return size_t{0};
   JournalPos cut = writer_.index_.old_end(now_ms - writer_.limits_.move_after_ms, writer_.next_pos_);
-  if (cut <= writer_.moved_below_) return moved;
+  if (cut <= writer_.moved_below_) return size_t{0};
 
   std::vector<NewRow> rows;
-  auto& held = writer_.index_.held();
+  size_t num_moved = 0;
+  JournalPos last = 0;
+  const auto& held = writer_.index_.held();
   auto journal = writer_.journal_.snapshot();
   auto at = held.begin();
   for (; at != held.end() && at->pos < cut; ++at) {
     if (at->waiting.num == 0) continue;
     // A record's users go together: finish() cuts between records.
-    if (rows.size() >= copy_max_ && (moved.empty() || moved.back().pos != at->pos)) {
+    if (rows.size() >= copy_max_ && at->pos != last) {
       cut = at->pos;
       break;
     }
-    Moved one;
-    if (auto read = read_rows(*at, *journal, rows, one); !read) return read.error();
-    moved.push_back(one);
+    if (auto read = read_rows(*at, *journal, rows); !read) return read.error();
+    last = at->pos;
+    ++num_moved;
   }
   journal->release();
 
@@ -50,13 +51,12 @@ Result<std::vector<Moved>> Mover::copy(uint64_t now_ms) {
     }
     if (auto flushed = tables.commit(); !flushed) return failed(tables, flushed.error());
   }
-  for (auto done = held.begin(); done != at; ++done) done->copied = true;
-  cut_ = cut;
+  writer_.copied_below_ = cut_ = cut;
   pending_ = true;
-  return moved;
+  return num_moved;
 }
 
-Result<void> Mover::read_rows(const Held& held, Snapshot& journal, std::vector<NewRow>& rows, Moved& moved) {
+Result<void> Mover::read_rows(const Held& held, Snapshot& journal, std::vector<NewRow>& rows) {
   const auto corrupt = Error{Errc::kCorrupt, static_cast<int64_t>(held.pos)};
   const UserId user = held.waiting.user;
   Number number = 0;
@@ -84,7 +84,6 @@ Result<void> Mover::read_rows(const Held& held, Snapshot& journal, std::vector<N
     rows.push_back(
         {mailbox_table(user), pack_key(RowKey{user, number, chunk}), {bytes.begin(), bytes.end()}});
   }
-  moved = {user, number, held.pos, held.waiting};
   return {};
 }
 

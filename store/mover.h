@@ -1,6 +1,7 @@
-// Mover takes what waits long out of the journal into the mailbox tables, in three steps (delivery.md H22):
-// copy() writes the rows and flushes; the caller then tells the home cores the new places; finish() raises
-// moved_below and deletes. A stop between any two commits leaves every message in at least one place.
+// Mover takes what waits long out of the journal into the mailbox tables, in two steps (delivery.md H22):
+// copy() writes the rows and flushes; finish() raises moved_below and deletes. A stop between any two commits
+// leaves every message in at least one place. The cores are not told: the writer knows from a record's
+// position where a confirmation goes, and the reader looks in both places.
 //
 // ON: the store thread, between two Writer::apply().
 #pragma once
@@ -10,13 +11,6 @@
 #include "store/writer.h"
 
 namespace perch::store {
-
-struct Moved {
-  UserId user = 0;
-  Number number = 0;
-  JournalPos pos = 0;
-  Waiting waiting;
-};
 
 class Mover {
  public:
@@ -30,18 +24,18 @@ class Mover {
       : writer_(writer), copy_max_(copy_max), erase_max_(erase_max) {}
 
   // Step 1: rows for what is older than limits.move_after_ms and still waits, as much as one step takes.
-  // Empty and not pending(): there is nothing old. Empty and pending(): nothing waits there, only finish() is
-  // left. REQUIRES: !pending(). ERRORS: kFull (try again later), kCorrupt (detail: position), kPoisoned;
-  // others of Kv poison.
-  Result<std::vector<Moved>> copy(uint64_t now_ms);
-  // Step 3, after the home cores were told: one transaction. True: done with this stretch, copy() may go on.
+  // How many messages that is, each counted for every user it waits for; none, but pending(): only finish() is
+  // left. Not pending(): there is nothing old. REQUIRES: !pending(). ERRORS: kFull (try again later), kCorrupt
+  // (detail: position), kPoisoned; others of Kv poison.
+  Result<size_t> copy(uint64_t now_ms);
+  // Step 2: one transaction. True: done with this stretch, copy() may go on.
   // ERRORS: kFull (again later), kPoisoned; others of Kv poison.
   Result<bool> finish();
   bool pending() const { return pending_; }
 
  private:
   struct NewRow;
-  Result<void> read_rows(const Held& held, Snapshot& journal, std::vector<NewRow>& rows, Moved& moved);
+  Result<void> read_rows(const Held& held, Snapshot& journal, std::vector<NewRow>& rows);
   Result<void> raise_moved_below(Writer::Staged& staged);
   Result<size_t> erase_some();
   Error failed(Kv& kv, Error error);

@@ -42,10 +42,10 @@ struct Waiting {
   }
 };
 
-// Where a waiting message is.
+// Where a waiting message is, or was: the mover may have been there since. Writer and reader find it by `pos`.
 struct Place {
   JournalPos pos = 0;     // its record in the journal; kept after a move, as its name
-  bool in_table = false;  // moved: row (user, number) of the mailbox tables
+  bool in_table = false;  // known to be row (user, number) of the mailbox tables
 };
 
 // High-water mark of "delivered" for one (receiving device, peer, sending device, origin).

@@ -211,12 +211,8 @@ bool Writer::in_journal(const StoreOp& op) {
   return op.place.pos >= moved_below_ && index_.find(op.place.pos, op.who.user) != nullptr;
 }
 
-// Also when the poster does not know yet that the mover was there.
-bool Writer::in_tables(const StoreOp& op) {
-  if (op.place.in_table || op.place.pos < moved_below_) return true;
-  const Held* held = index_.find(op.place.pos, op.who.user);
-  return held && held->copied;
-}
+// Whatever the poster knows of the mover.
+bool Writer::in_tables(const StoreOp& op) { return op.place.in_table || op.place.pos < copied_below_; }
 
 Result<void> Writer::write_rows(std::span<StoreOp* const> row_ops) {
   return transact(tables_, [&]() -> Result<void> {

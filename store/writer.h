@@ -94,6 +94,7 @@ class Writer {
   Staged staged_;
   JournalPos next_pos_ = 0;
   JournalPos moved_below_ = 0;
+  JournalPos copied_below_ = 0;  // the rows of what still waited below are written
   uint64_t base_ = 0;
   uint64_t ceiling_ = 0;
   uint64_t incarnation_ = 0;

@@ -60,7 +60,7 @@ Result<void> Writer::open_metas() {
     if (!next_pos) return next_pos.error();
     pair = *stored_pair;
     incarnation_ = *incarnation;
-    moved_below_ = *moved_below;
+    moved_below_ = copied_below_ = *moved_below;
     base_ = *ceiling;
     ceiling_ = base_ + kCeilingStep;
     // Above the ceiling too: a restored backup knows neither the last key nor the last kNextPos.

@@ -148,10 +148,10 @@ class StoreTest : public ::testing::Test {
     }
     return num;
   }
-  std::vector<Moved> copy(Mover& mover) {
+  size_t copy(Mover& mover) {
     auto moved = mover.copy(kNow + 2 * limits_.move_after_ms);
     EXPECT_TRUE(moved);
-    return moved ? *moved : std::vector<Moved>{};
+    return moved ? *moved : 0;
   }
   void finish(Mover& mover) {
     while (mover.pending()) ASSERT_TRUE(mover.finish());
