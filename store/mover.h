@@ -24,9 +24,9 @@ class Mover {
       : writer_(writer), copy_max_(copy_max), erase_max_(erase_max) {}
 
   // Step 1: rows for what is older than limits.move_after_ms and still waits, as much as one step takes.
-  // How many messages that is, each counted for every user it waits for; none, but pending(): only finish() is
-  // left. Not pending(): there is nothing old. REQUIRES: !pending(). ERRORS: kFull (try again later), kCorrupt
-  // (detail: position), kPoisoned; others of Kv poison.
+  // How many messages that is, each counted for every user it waits for; none, but pending(): only finish()
+  // is left. Not pending(): there is nothing old. REQUIRES: !pending(). ERRORS: kFull (try again later),
+  // kCorrupt (detail: position), kPoisoned; others of Kv poison.
   Result<size_t> copy(uint64_t now_ms);
   // Step 2: one transaction. True: done with this stretch, copy() may go on.
   // ERRORS: kFull (again later), kPoisoned; others of Kv poison.

@@ -42,7 +42,8 @@ struct Waiting {
   }
 };
 
-// Where a waiting message is, or was: the mover may have been there since. Writer and reader find it by `pos`.
+// Where a waiting message is, or was: the mover may have been there since. Writer and reader find it by
+// `pos`.
 struct Place {
   JournalPos pos = 0;     // its record in the journal; kept after a move, as its name
   bool in_table = false;  // known to be row (user, number) of the mailbox tables

@@ -8,8 +8,8 @@ namespace {
 
 class MovesTest : public CoreTest {
  protected:
-  // Ann's message 1 is in memory at Bob's core and in a record, because Ann's other device is away. Bob's core
-  // has not turned since: it has not heard that the record is flushed.
+  // Ann's message 1 is in memory at Bob's core and in a record, because Ann's other device is away. Bob's
+  // core has not turned since: it has not heard that the record is flushed.
   // Where his confirmation is on its way, the core reads it before that news.
   void take(bool confirmation_on_its_way) {
     limits_.move_after_ms = 1'000;
