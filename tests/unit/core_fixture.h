@@ -155,14 +155,18 @@ class CoreTest : public ::testing::Test {
       options.incarnation = node.writer->incarnation();
       options.counter = node.writer->base();
       options.ceiling = node.writer->ceiling();
+      node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
       node.cores.push_back(std::make_unique<Core>(options, *node.rings[i], node.mesh->endpoint(i), clock_,
-                                                  limits_, keys_, node.writer->make_reader()));
+                                                  *node.pages[i], limits_, keys_,
+                                                  node.writer->make_reader()));
     }
     FanOut fan_out(node.cores);
     ASSERT_TRUE(node.writer->recover(fan_out));
     for (auto& core : node.cores) core->recovered();
-    node.store_thread = std::make_unique<StoreThread>(*node.writer, node.mesh->endpoint(num_cores_),
-                                                      *node.rings[num_cores_], num_cores_, limits_, clock_);
+    node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
+    node.store_thread =
+        std::make_unique<StoreThread>(*node.writer, node.mesh->endpoint(num_cores_), *node.rings[num_cores_],
+                                      num_cores_, *node.pages.back(), limits_, clock_);
     for (uint16_t i = 0; i < num_cores_; ++i) {
       network_.backlogs[i];
       node.cores[i]->net().listen(i);
@@ -259,6 +263,7 @@ class CoreTest : public ::testing::Test {
     std::unique_ptr<store::Writer> writer;
     std::unique_ptr<Mesh> mesh;
     std::vector<std::unique_ptr<sim::SimRing>> rings;
+    std::vector<std::unique_ptr<MetricsPage>> pages;  // of the cores, then of the store
     std::vector<std::unique_ptr<Core>> cores;
     std::unique_ptr<StoreThread> store_thread;
   };
