@@ -8,21 +8,16 @@
 
 namespace perch {
 
-void FrameRef::reset() {
-  if (lease_ != nullptr && --lease_->refs == 0) lease_->pool->last_reference_gone(lease_);
-  lease_ = nullptr;
-}
-
 FramePool::~FramePool() = default;
 
 FrameRef FramePool::make(Bytes bytes) {
   void* memory = std::malloc(sizeof(Frame) + bytes.size());
   PERCH_CHECK(memory != nullptr);
-  auto* frame = new (memory) Frame{core_, 0, static_cast<uint32_t>(bytes.size())};
+  auto* frame = new (memory) Frame{core_, 1, static_cast<uint32_t>(bytes.size()), {nullptr, this, 0}};
+  frame->own.frame = frame;
   if (!bytes.empty()) std::memcpy(frame->data(), bytes.data(), bytes.size());
   bytes_held_ += frame->size;
-  ++frame->leases;
-  return take(frame);
+  return FrameRef(&frame->own);
 }
 
 Frame* FramePool::lend(const FrameRef& ref) {
@@ -31,16 +26,17 @@ Frame* FramePool::lend(const FrameRef& ref) {
   return ref.frame();
 }
 
-FrameRef FramePool::take(Frame* frame) { return FrameRef(new FrameLease{frame, this, 0}); }
+FrameRef FramePool::take(Frame* frame) {
+  if (frame->owner != core_) return FrameRef(new FrameLease{frame, this, 0});
+  if (frame->own.refs > 0) --frame->leases;  // two leases of the owner are one
+  return FrameRef(&frame->own);
+}
 
 void FramePool::last_reference_gone(FrameLease* lease) {
   Frame* frame = lease->frame;
+  if (lease == &frame->own) return returned(frame);
   delete lease;
-  if (frame->owner == core_) {
-    returned(frame);
-  } else {
-    to_return_.push_back(frame);
-  }
+  to_return_.push_back(frame);
 }
 
 void FramePool::returned(Frame* frame) {

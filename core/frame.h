@@ -13,16 +13,8 @@
 
 namespace perch {
 
-struct alignas(8) Frame {
-  CoreId owner;
-  uint32_t leases;  // touched on the owner core only
-  uint32_t size;
-  uint8_t* data() { return reinterpret_cast<uint8_t*>(this + 1); }  // 8-aligned
-  MutableBytes bytes() { return {data(), size}; }
-};
-static_assert(sizeof(Frame) % 8 == 0);  // FlatBuffers reads its scalars in place
-
 class FramePool;
+struct Frame;
 
 // One core's counted hold on a Frame.
 struct FrameLease {
@@ -30,6 +22,17 @@ struct FrameLease {
   FramePool* pool;
   uint32_t refs;
 };
+
+// The owner's own lease lies in the frame: most frames never leave their core and are spared a second allocation.
+struct alignas(8) Frame {
+  CoreId owner;
+  uint32_t leases;  // touched on the owner core only
+  uint32_t size;
+  FrameLease own;
+  uint8_t* data() { return reinterpret_cast<uint8_t*>(this + 1); }  // 8-aligned
+  MutableBytes bytes() { return {data(), size}; }
+};
+static_assert(sizeof(Frame) % 8 == 0);  // FlatBuffers reads its scalars in place
 
 class FrameRef {
  public:
@@ -44,7 +47,7 @@ class FrameRef {
     return *this;
   }
   ~FrameRef() { reset(); }
-  void reset();
+  inline void reset();
   explicit operator bool() const { return lease_ != nullptr; }
   MutableBytes bytes() const { return lease_->frame->bytes(); }
   uint32_t size() const { return lease_->frame->size; }
@@ -76,5 +79,10 @@ class FramePool {
   uint64_t bytes_held_ = 0;
   std::vector<Frame*> to_return_;
 };
+
+void FrameRef::reset() {
+  if (lease_ != nullptr && --lease_->refs == 0) lease_->pool->last_reference_gone(lease_);
+  lease_ = nullptr;
+}
 
 }  // namespace perch

@@ -86,5 +86,22 @@ TEST(Frame, ALeaseTakenOnTheOwnerItselfGoesBackWithoutAHop) {
   EXPECT_TRUE(owner.to_return().empty());
 }
 
+TEST(Frame, TheOwnersLeaseRunsOutAndBeginsAgainWhileAHopIsOnItsWay) {
+  FramePool owner(0);
+  FrameRef ref = owner.make(bytes_of("own"));
+  Frame* hop = owner.lend(ref);
+  ref.reset();
+  EXPECT_EQ(owner.bytes_held(), 3u);  // the hop's lease keeps it
+  FrameRef second = owner.take(hop);
+  EXPECT_EQ(text_of(second), "own");
+  EXPECT_EQ(second.frame()->leases, 1u);
+  FrameRef third = owner.take(owner.lend(second));
+  EXPECT_EQ(third.frame()->leases, 1u);
+  second.reset();
+  EXPECT_EQ(text_of(third), "own");
+  third.reset();
+  EXPECT_EQ(owner.bytes_held(), 0u);
+}
+
 }  // namespace
 }  // namespace perch
