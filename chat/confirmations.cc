@@ -15,16 +15,15 @@ void Core::on_confirm(Bound& at, uint64_t count, Seq closed) {
     return fail(session.conn, wire::ErrorCode::Confirm, "a confirmation of more than was sent");
   const int slot = user.slot_of(device.row.number);
   while (session.num_confirmed < count) {
-    const Sent sent = session.sent.front();
-    session.sent.pop_front();
+    const Sent sent = session.sent.pop_front();
     session.sent_bytes -= sent.bytes;
     ++session.num_confirmed;
     if (sent.what == Sent::What::kItem) {
       item_confirmed(user, sent.position, slot);
     } else if (sent.what == Sent::What::kReceipt) {
-      receipt_confirmed(device, sent.key, sent.up_to);
+      receipt_confirmed(device, sent.status->key, sent.status->up_to);
     } else {
-      expired_confirmed(device, sent.id);
+      expired_confirmed(device, sent.status->id);
     }
   }
   if (session.sent.empty()) device.slow = false;

@@ -12,7 +12,7 @@ Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Me
     : options_(std::move(options)),
       ring_(ring),
       mesh_(mesh),
-      clock_(clock),
+      now_(clock),
       metrics_(metrics),
       limits_(limits),
       keys_(keys),
@@ -33,12 +33,13 @@ Core::~Core() {
 }
 
 void Core::turn(uint64_t sleep_ns_max) {
-  uint64_t now = clock_.mono_ms();
-  const uint64_t ms = std::min(timers_.ms_to_next(now), net_.ms_to_next(now));
-  uint64_t sleep = ms > 1'000'000 ? sleep_ns_max : std::min(sleep_ns_max, ms * 1'000'000);
+  now_.refresh();
+  const uint64_t ms = std::min(timers_.ms_to_next(now_.mono_ms()), net_.ms_to_next(now_.mono_ms()));
+  const uint64_t sleep = ms > 1'000'000 ? sleep_ns_max : std::min(sleep_ns_max, ms * 1'000'000);
   const bool sleeps = sleep > 0 && mesh_.may_sleep();
   const size_t num = ring_.wait(completions_, sleeps ? sleep : 0);
   if (sleeps) mesh_.awake();
+  now_.refresh();
   metrics_.add(Metric::kRingCompletions, num);
   for (size_t i = 0; i < num; ++i) {
     if (completions_[i].user_data == Ring::kWakeUserData) {
@@ -48,18 +49,11 @@ void Core::turn(uint64_t sleep_ns_max) {
     }
   }
   mesh_.drain([this](const Hop& hop) { on_hop(hop); });
-  now = clock_.mono_ms();
-  if (num < completions_.size()) {  // what has arrived is seen before any deadline
-    timers_.advance(now, [this](Timer& timer) {
-      if (timer.kind == User::kConfirmTimer) {
-        on_confirm_timer(
-            *reinterpret_cast<User*>(reinterpret_cast<char*>(&timer) - offsetof(User, confirm_timer)));
-      } else {
-        on_expiry_timer(
-            *reinterpret_cast<User*>(reinterpret_cast<char*>(&timer) - offsetof(User, expiry_timer)));
-      }
-    });
-    net_.tick(now);
+  if (deadlines_may_pass(num)) {
+    timers_.advance(now_.mono_ms(), [this](Timer& timer) { on_timer(timer); });
+    net_.tick(now_.mono_ms());
+  } else {
+    net_.send_queued();
   }
   if (!ceiling_asked_ && counter_ + (uint64_t{1} << 31) > ceiling_) {
     ceiling_asked_ = true;
@@ -86,6 +80,26 @@ void Core::publish_gauges() {
   metrics_.set(Metric::kUsers, users_.size());
   metrics_.set(Metric::kFlights, flights_.size());
   metrics_.set(Metric::kFlightBytes, frames_.bytes_held());
+}
+
+// What has arrived is seen before any deadline (delivery.md H27): a full turn means that there may be more.
+// Peers that never pause must not put deadlines off for ever, so this ends once every connection's read and
+// send could have been seen.
+bool Core::deadlines_may_pass(size_t num_completions) {
+  num_full_turns_ = num_completions == completions_.size() ? num_full_turns_ + 1 : 0;
+  const bool all_seen = num_full_turns_ * completions_.size() > 2 * net_.num_connections();
+  if (num_full_turns_ > 0 && !all_seen) return false;
+  num_full_turns_ = 0;
+  return true;
+}
+
+void Core::on_timer(Timer& timer) {
+  auto* byte = reinterpret_cast<char*>(&timer);
+  if (timer.kind == User::kConfirmTimer) {
+    on_confirm_timer(*reinterpret_cast<User*>(byte - offsetof(User, confirm_timer)));
+  } else {
+    on_expiry_timer(*reinterpret_cast<User*>(byte - offsetof(User, expiry_timer)));
+  }
 }
 
 void Core::return_leases() {
@@ -207,9 +221,7 @@ bool Core::drained() const {
   if (num_store_ops_ > 0 || !refused_.empty() || mesh_.num_waiting_to_publish() > 0) return false;
   for (const auto& [id, user] : users_)
     for (const auto& device : user->devices)
-      if (device)
-        for (const Flight* flight : device->flights)
-          if (!flight->released) return false;
+      if (device && device->num_without_result > 0) return false;
   return true;
 }
 

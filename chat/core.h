@@ -12,6 +12,8 @@
 #include "chat/login.h"
 #include "chat/user.h"
 #include "codec/encode.h"
+#include "codec/result_template.h"
+#include "core/clock.h"
 #include "tls/token.h"
 
 namespace perch::chat {
@@ -64,6 +66,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   User* find_user(UserId id);
   User& put_user(const store::UserRow& row);
   store::UserRow row_of(const User& user) const;
+  bool deadlines_may_pass(size_t num_completions);
+  void on_timer(Timer& timer);
   void return_leases();
   void publish_gauges();
 
@@ -71,7 +75,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void on_frame(net::ConnId id, MutableBytes frame) override;
   void on_violation(net::ConnId id, net::CloseReason reason) override;
   void on_closed(net::ConnId id, net::CloseReason reason) override;
-  bool send(Session& session, const codec::FrameBytes& bytes);
+  bool send(Session& session, Bytes bytes);
   void fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin = 0);
   void count_error(wire::ErrorCode code);
   struct Bound {
@@ -101,6 +105,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   // ---- sender.cc
   void on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame);
   void hold(Session& session, const wire::Route& route, wire::HoldReason reason, uint32_t wait_ms);
+  void add_flight(Device& device, Flight& flight);
   void closed_up_to(Device& device, Seq closed);
   void on_admitted(const DevicesHop& hop);
   void on_rejected(const AnswerHop& hop);
@@ -157,19 +162,21 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   CoreOptions options_;
   Ring& ring_;
   MeshEndpoint& mesh_;
-  Clock& clock_;
+  TurnClock now_;
   MetricsPage& metrics_;
   const Limits& limits_;
   const TokenKeys& keys_;
   std::unique_ptr<store::Reader> reader_;
   FramePool frames_;
   net::Net net_;
+  codec::ResultTemplate results_;
   TimerWheel timers_;
   FlightTable flights_;
   std::unordered_map<UserId, std::unique_ptr<User>> users_;
   std::vector<Bound> bound_;                                            // by connection index
   std::unordered_map<uint32_t, std::unique_ptr<LoginRequest>> moving_;  // by connection index, until on_moved
   std::vector<Completion> completions_;
+  size_t num_full_turns_ = 0;  // in a row: completions_ was not large enough
   uint64_t counter_;
   uint64_t ceiling_;
   bool ceiling_asked_ = false;

@@ -13,8 +13,8 @@ constexpr uint64_t kExpiryPauseMs = 600'000;  // … then nothing expires until 
 }  // namespace
 
 bool Core::wall_clock_jumped() {
-  const uint64_t now = clock_.mono_ms();
-  const int64_t offset = static_cast<int64_t>(clock_.wall_ms()) - static_cast<int64_t>(now);
+  const uint64_t now = now_.mono_ms();
+  const int64_t offset = static_cast<int64_t>(now_.wall_ms()) - static_cast<int64_t>(now);
   if (std::abs(offset - wall_offset_ms_) > kWallJumpMs) expiry_resumes_ms_ = now + kExpiryPauseMs;
   wall_offset_ms_ = offset;
   return now < expiry_resumes_ms_;
@@ -23,13 +23,13 @@ bool Core::wall_clock_jumped() {
 void Core::arm_expiry_timer(User& user) {
   if (user.items.empty() || user.expiry_timer.armed()) return;
   const uint64_t due = user.items.begin()->second.time_ms + limits_.expiry_ms;
-  const uint64_t wall = clock_.wall_ms();
-  timers_.arm(user.expiry_timer, clock_.mono_ms() + (due > wall ? due - wall : 1));
+  const uint64_t wall = now_.wall_ms();
+  timers_.arm(user.expiry_timer, now_.mono_ms() + (due > wall ? due - wall : 1));
 }
 
 void Core::on_expiry_timer(User& user) {
   if (wall_clock_jumped()) return timers_.arm(user.expiry_timer, expiry_resumes_ms_);
-  const uint64_t wall = clock_.wall_ms();
+  const uint64_t wall = now_.wall_ms();
   for (auto at = user.items.begin(); at != user.items.end();) {
     Item& item = at->second;
     if (item.time_ms + limits_.expiry_ms > wall) break;
@@ -60,7 +60,7 @@ void Core::on_expiry_timer(User& user) {
   release_reports(user);
   if (user.items.empty()) return;
   const uint64_t due = user.items.begin()->second.time_ms + limits_.expiry_ms;
-  timers_.arm(user.expiry_timer, clock_.mono_ms() + (due > wall ? due - wall : 60'000));
+  timers_.arm(user.expiry_timer, now_.mono_ms() + (due > wall ? due - wall : 60'000));
 }
 
 void Core::on_expired(const MessageId& id, UserId to) {
@@ -76,8 +76,9 @@ void Core::send_expired(Device& device, const MessageId& id, UserId to) {
   if (!send(session, codec::expired(to, id.device, id.origin, id.seq))) return;
   Sent sent;
   sent.what = Sent::What::kExpired;
-  sent.id = id;
-  session.sent.push_back(sent);
+  sent.status = std::make_unique<Sent::Status>();
+  sent.status->id = id;
+  session.sent.push_back(std::move(sent));
 }
 
 void Core::expired_confirmed(Device& device, const MessageId& id) {

@@ -9,7 +9,7 @@ Core::Bound* Core::bound(net::ConnId id) {
   return at.user != nullptr && at.generation == id.generation ? &at : nullptr;
 }
 
-bool Core::send(Session& session, const codec::FrameBytes& bytes) {
+bool Core::send(Session& session, Bytes bytes) {
   if (net_.send(session.conn, frames_.make(bytes))) return true;
   net_.close(session.conn);  // reads nothing: all it is owed is in its list, on disk or in its outbox
   return false;
@@ -54,7 +54,7 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
       return on_confirm(*at, frame.payload_as_Confirm()->count(), frame.payload_as_Confirm()->closed());
     case wire::Payload::Ping:
       closed_up_to(*at->device, frame.payload_as_Ping()->closed());
-      if (clock_.wall_ms() >= session.expires_ms)
+      if (now_.wall_ms() >= session.expires_ms)
         return fail(id, wire::ErrorCode::SessionExpired, "the token has expired");
       if (send(session, codec::pong(frame.payload_as_Ping()->nonce())))
         pump(*at->user, at->user->slot_of(at->device->row.number));

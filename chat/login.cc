@@ -18,7 +18,7 @@ void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
   if (draining_ || store_poisoned_) return fail(id, wire::ErrorCode::Busy, "the server is stopping");
   if (hello.version_min() > 1 || hello.version_max() < 1)
     return fail(id, wire::ErrorCode::Version, "this server speaks version 1");
-  const Result<Claims> claims = keys_.check(hello.token()->string_view(), clock_.wall_ms());
+  const Result<Claims> claims = keys_.check(hello.token()->string_view(), now_.wall_ms());
   if (!claims) {
     return claims.error().code == Errc::kExpired
                ? fail(id, wire::ErrorCode::TokenExpired, "the token has expired")
@@ -85,7 +85,7 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
                                  device->row.origin != login->origin;
       device->row.origin = login->origin;
       // Written lazily: seen matters by the day, and a storm of logins must not become a storm of writes.
-      const uint64_t now = clock_.wall_ms();
+      const uint64_t now = now_.wall_ms();
       if (!device->registered || device->row.overflowed || device->row.seen_ms + kSeenMs < now) {
         device->row.seen_ms = now;
         login->overflowed = device->row.overflowed;
@@ -109,7 +109,7 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
   auto device = std::make_unique<Device>();
   device->row.number = user->next_device++;
   device->row.name = login->device;
-  device->row.seen_ms = clock_.wall_ms();
+  device->row.seen_ms = now_.wall_ms();
   device->row.origin = login->origin;
   login->number = device->row.number;
   user->devices[slot] = std::move(device);

@@ -40,7 +40,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
     }
   } else {
     bool any = false;
-    const uint64_t wall = clock_.wall_ms();
+    const uint64_t wall = now_.wall_ms();
     for (size_t slot = 0; slot < kSlots; ++slot) {
       Device* device = user->devices[slot].get();
       // A record that names a device whose row was lost with the server would wait for ever, or for the next
@@ -77,7 +77,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
   item.id = {route.from(), route.device(), route.origin(), route.seq()};
   item.to = route.to();
   item.number = route.number();
-  item.arrived_ms = clock_.mono_ms();
+  item.arrived_ms = now_.mono_ms();
   item.time_ms = route.time_ms();
   item.frame_bytes = frame.size();
   item.frame = std::move(frame);
@@ -157,7 +157,7 @@ bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {
   sent.what = Sent::What::kItem;
   sent.bytes = item.frame_bytes;
   sent.position = position;
-  session.sent.push_back(sent);
+  session.sent.push_back(std::move(sent));
   session.sent_bytes += item.frame_bytes;
   return true;
 }
@@ -194,11 +194,11 @@ void Core::on_stored(const StoredHop& hop, CoreId source) {
 
 // One deadline per list: its oldest in-memory item (delivery.md H27).
 void Core::arm_confirm_timer(User& user) {
-  if (!user.confirm_timer.armed()) timers_.arm(user.confirm_timer, clock_.mono_ms() + limits_.confirm_ms_max);
+  if (!user.confirm_timer.armed()) timers_.arm(user.confirm_timer, now_.mono_ms() + limits_.confirm_ms_max);
 }
 
 void Core::on_confirm_timer(User& user) {
-  const uint64_t now = clock_.mono_ms();
+  const uint64_t now = now_.mono_ms();
   const Item* oldest = nullptr;
   for (const auto& [position, item] : user.items) {
     if (item.state == Item::State::kMemory) {

@@ -32,9 +32,10 @@ void Core::send_receipt(Device& device, const store::ReceiptKey& key, Seq up_to)
   if (!send(session, codec::receipt(key.peer, key.device, key.origin, up_to))) return;
   Sent sent;
   sent.what = Sent::What::kReceipt;
-  sent.key = key;
-  sent.up_to = up_to;
-  session.sent.push_back(sent);
+  sent.status = std::make_unique<Sent::Status>();
+  sent.status->key = key;
+  sent.status->up_to = up_to;
+  session.sent.push_back(std::move(sent));
 }
 
 void Core::store_receipt(const store::ReceiptKey& key, Seq up_to) {

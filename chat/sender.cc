@@ -32,8 +32,8 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
     session.held.reset();
   }
   // 1. A flight with this id: its result, if there is one. Never two flights for one id.
-  for (Flight* flight : device.flights) {
-    if (flight->id.origin != route.origin() || flight->id.seq != route.seq()) continue;
+  for (const auto& [origin, seq, flight] : device.flights) {
+    if (origin != route.origin() || seq != route.seq()) continue;
     session.given = std::max(session.given, flight->number);
     if (flight->released) give_result(device, *flight);
     return;
@@ -45,11 +45,11 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
     flight.id = {at.user->id, device.row.number, route.origin(), route.seq()};
     flight.to = route.to();
     flight.number = session.given = mark->second.number;
-    flight.time_ms = clock_.wall_ms();
+    flight.time_ms = now_.wall_ms();
     flight.delivered = mark->second.delivered;
     flight.outcome = flight.delivered ? Flight::Outcome::kDelivered : Flight::Outcome::kAccepted;
     flight.handed = flight.stored = true;
-    device.flights.push_back(&flight);
+    add_flight(device, flight);
     return release_results(device);
   }
   // 3. Not now.
@@ -58,7 +58,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   if (flights_.size() >= limits_.flights_max || frames_.bytes_held() >= limits_.flight_bytes_max ||
       counter_ + 1 >= ceiling_)
     return hold(session, route, wire::HoldReason::Busy, 100);
-  const uint64_t now = clock_.mono_ms();
+  const uint64_t now = now_.mono_ms();
   session.rate_tokens =
       std::min<double>(limits_.rate_burst, session.rate_tokens + static_cast<double>(now - session.rate_ms) *
                                                                      limits_.rate_per_second / 1000.0);
@@ -67,9 +67,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
     return hold(session, route, wire::HoldReason::Rate, 1000 / std::max(1u, limits_.rate_per_second) + 1);
   }
   session.rate_tokens -= 1;
-  size_t open = 0;
-  for (const Flight* flight : device.flights) open += flight->released ? 0 : 1;
-  if (open >= limits_.window)
+  if (device.num_without_result >= limits_.window)
     return fail(conn, wire::ErrorCode::Window, "more messages without result than allowed");
 
   // 4. Stamp it, and send it home.
@@ -77,9 +75,9 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   flight.id = {at.user->id, device.row.number, route.origin(), route.seq()};
   flight.to = route.to();
   flight.number = session.given = (++counter_ << 10) | options_.id;
-  flight.time_ms = clock_.wall_ms();
+  flight.time_ms = now_.wall_ms();
   flight.wants_receipt = frame.payload_type() == wire::Payload::Message;
-  device.flights.push_back(&flight);
+  add_flight(device, flight);
   metrics_.add(Metric::kTaken);
   const wire::Message* message = frame.payload_as_Message();
   const bool too_large = message != nullptr && message->body()->size() > limits_.body_bytes_max;
@@ -114,17 +112,18 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   post(home(first), kHopMessage, MessageHop{flight.ref, frames_.lend(flight.frame), first});
 }
 
+void Core::add_flight(Device& device, Flight& flight) {
+  device.flights.push_back({flight.id.origin, flight.id.seq, &flight});
+  ++device.num_without_result;
+}
+
 void Core::closed_up_to(Device& device, Seq closed) {
-  for (auto it = device.flights.begin(); it != device.flights.end();) {
-    Flight& flight = **it;
-    if (flight.id.seq < closed && flight.released) {
-      it = device.flights.erase(it);
-      flight.closed = true;
-      forget_if_over(flight);
-    } else {
-      ++it;
-    }
-  }
+  std::erase_if(device.flights, [this, closed](const Outgoing& out) {
+    if (out.seq >= closed || !out.flight->released) return false;
+    out.flight->closed = true;
+    forget_if_over(*out.flight);
+    return true;
+  });
   for (auto it = device.marks.begin(); it != device.marks.end();)
     it = it->first.second < closed ? device.marks.erase(it) : std::next(it);
 }
@@ -189,7 +188,7 @@ void Core::on_needs_store(const DevicesHop& hop) {
 void Core::hand_over(Device& device, Flight& flight) {
   if (flight.handed || flight.outcome == Flight::Outcome::kRejected) return;
   // Every earlier unresolved message of this device in this conversation first (delivery.md H8).
-  for (Flight* earlier : device.flights) {
+  for (const auto& [origin, seq, earlier] : device.flights) {
     if (earlier == &flight) break;
     if (earlier->to == flight.to && !earlier->resolved()) hand_over(device, *earlier);
   }
@@ -302,13 +301,14 @@ void Core::resolve_if_known(Flight& flight) {
 // Results of one device in one conversation are given in the order of seq (delivery.md H6).
 void Core::release_results(Device& device) {
   for (size_t i = 0; i < device.flights.size(); ++i) {
-    Flight& flight = *device.flights[i];
+    Flight& flight = *device.flights[i].flight;
     if (flight.released || !flight.resolved()) continue;
     bool blocked = false;
     for (size_t j = 0; j < i && !blocked; ++j)
-      blocked = device.flights[j]->to == flight.to && !device.flights[j]->resolved();
+      blocked = device.flights[j].flight->to == flight.to && !device.flights[j].flight->resolved();
     if (blocked) continue;
     flight.released = true;
+    --device.num_without_result;
     if (flight.outcome != Flight::Outcome::kRejected && flight.delivered)
       flight.outcome = Flight::Outcome::kDelivered;
     give_result(device, flight);
@@ -324,13 +324,13 @@ void Core::give_result(Device& device, Flight& flight) {
     const auto tick =
         flight.outcome == Flight::Outcome::kDelivered ? wire::Tick::Delivered : wire::Tick::Accepted;
     metrics_.add(tick == wire::Tick::Delivered ? Metric::kResultDelivered : Metric::kResultAccepted);
-    send(session, codec::result(flight.id.origin, flight.id.seq, flight.number, flight.time_ms, tick));
+    send(session, results_.fill(flight.id.origin, flight.id.seq, flight.number, flight.time_ms, tick));
   }
 }
 
 void Core::repeat_results(Device& device) {
-  for (Flight* flight : device.flights)
-    if (flight->released) give_result(device, *flight);
+  for (const Outgoing& out : device.flights)
+    if (out.flight->released) give_result(device, *out.flight);
 }
 
 }  // namespace perch::chat

@@ -33,7 +33,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   session.attempt = login->attempt;
   session.expires_ms = login->expires_ms;
   session.rate_tokens = limits_.rate_burst;
-  session.rate_ms = clock_.mono_ms();
+  session.rate_ms = now_.mono_ms();
   if (bound_.size() <= session.conn.index) bound_.resize(session.conn.index + 1);
   bound_[session.conn.index] = {user, &device, session.conn.generation};
   net_.logged_in(session.conn);
@@ -50,7 +50,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   fields.body_bytes_max = limits_.body_bytes_max;
   fields.frame_bytes_max = limits_.frame_bytes_max;
   fields.ping_ms = limits_.ping_ms;
-  fields.time_ms = clock_.wall_ms();
+  fields.time_ms = now_.wall_ms();
   fields.session_expires_ms = login->expires_ms;
   fields.continuity_broken = login->continuity_broken;
   fields.overflowed = login->overflowed;
@@ -82,7 +82,7 @@ void Core::end_session(User& user, Device& device) {
 
 void Core::on_refresh(Bound& at, std::string_view token) {
   Session& session = *at.device->session;
-  const Result<Claims> claims = keys_.check(token, clock_.wall_ms());
+  const Result<Claims> claims = keys_.check(token, now_.wall_ms());
   if (!claims || claims->dev != at.device->row.name ||
       (claims->sub != std::to_string(at.user->id) && claims->sub != at.user->handle))
     return fail(session.conn, wire::ErrorCode::TokenInvalid, "the token is not valid for this session");

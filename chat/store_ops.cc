@@ -37,7 +37,7 @@ bool Core::keep_if_refused(std::unique_ptr<StoreOp>& op) {
 
 void Core::post_refused_again() {
   constexpr uint64_t kRetryMs = 200;
-  const uint64_t now = clock_.mono_ms();
+  const uint64_t now = now_.mono_ms();
   if (refused_.empty() || now < refused_retry_ms_) return;
   refused_retry_ms_ = now + kRetryMs;
   for (auto& op : std::exchange(refused_, {})) submit(std::move(op));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "chat/hops.h"
+#include "core/fifo.h"
 #include "core/timer_wheel.h"
 #include "net/net.h"
 
@@ -45,12 +46,15 @@ struct Item {
 // A counted frame on its way: answered by CONFIRM, in order.
 struct Sent {
   enum class What : uint8_t { kItem, kReceipt, kExpired };
+  struct Status {           // rare beside items, so they pay for it with one allocation each
+    store::ReceiptKey key;  // kReceipt
+    Seq up_to = 0;
+    MessageId id;  // kExpired
+  };
   What what = What::kItem;
   uint32_t bytes = 0;
-  uint64_t position = 0;  // kItem: in User::items
-  store::ReceiptKey key;  // kReceipt
-  Seq up_to = 0;
-  MessageId id;  // kExpired
+  uint64_t position = 0;           // kItem: in User::items
+  std::unique_ptr<Status> status;  // of the others
 };
 
 struct Session {
@@ -59,7 +63,7 @@ struct Session {
   Origin origin = 0;
   uint64_t attempt = 0;
   uint64_t expires_ms = 0;  // wall clock; the token's exp
-  std::deque<Sent> sent;
+  Fifo<Sent> sent;
   uint64_t num_confirmed = 0;
   uint64_t sent_bytes = 0;
   uint64_t next_position = 0;  // items below were sent on this session or are not for this device
@@ -70,6 +74,13 @@ struct Session {
 };
 
 struct Flight;
+
+// A flight of a device. Every frame asks for these two of all flights, so none is touched to find one.
+struct Outgoing {
+  Origin origin;
+  Seq seq;
+  Flight* flight;
+};
 
 // A record found at start: answers a resend once, if its number allows (delivery.md H7).
 struct Mark {
@@ -95,7 +106,8 @@ struct Device {
   uint32_t num_waiting = 0;  // items with this device's bit, and their bytes
   uint64_t bytes_waiting = 0;
   std::unique_ptr<Session> session;
-  std::deque<Flight*> flights;  // in order of seq; until closed
+  std::vector<Outgoing> flights;    // in the order they were taken; until closed
+  uint32_t num_without_result = 0;  // of them; at most W
   std::map<std::pair<Origin, Seq>, Mark> marks;
   std::map<store::ReceiptKey, PendingReceipt> receipts;
   std::map<MessageId, UserId> expired;  // to be told: message, and to whom it was

@@ -1,5 +1,5 @@
-// ResultTemplate: RESULT frames by patching prebuilt bytes. One is sent for every message, and building it anew costs
-// four allocations; every other frame that the server makes is rare (codec/encode.h).
+// ResultTemplate: RESULT frames by patching prebuilt bytes. One is sent for every message, and building it
+// anew costs four allocations; every other frame that the server makes is rare (codec/encode.h).
 //
 // ON: one core each.
 #pragma once

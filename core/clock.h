@@ -16,4 +16,22 @@ class Clock {
 // The kernel's clocks. Thread-safe, stateless.
 Clock& system_clock() noexcept;
 
+// The time of one loop turn: a turn asks several times for each message, and a clock call costs 30 ns.
+// ON: one thread, which calls refresh() after each wait and at any other point where time may have passed.
+class TurnClock {
+ public:
+  explicit TurnClock(Clock& clock) : clock_(clock) { refresh(); }
+  void refresh() {
+    mono_ms_ = clock_.mono_ms();
+    wall_ms_ = clock_.wall_ms();
+  }
+  uint64_t mono_ms() const { return mono_ms_; }
+  uint64_t wall_ms() const { return wall_ms_; }
+
+ private:
+  Clock& clock_;
+  uint64_t mono_ms_ = 0;
+  uint64_t wall_ms_ = 0;
+};
+
 }  // namespace perch

@@ -1,5 +1,5 @@
-// Fifo: a queue in one block that doubles when it is full. An empty std::deque holds 576 bytes of heap, which every
-// idle session would pay for; an empty Fifo holds nothing, or a block of at most kKeptMax elements.
+// Fifo: a queue in one block that doubles when it is full. An empty std::deque holds 576 bytes of heap, which
+// every idle session would pay for; an empty Fifo holds nothing, or a block of at most kKeptMax elements.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -23,7 +23,7 @@ struct FrameLease {
   uint32_t refs;
 };
 
-// The owner's own lease lies in the frame: most frames never leave their core and are spared a second allocation.
+// The owner's own lease lies in the frame: most frames never leave their core and need no other.
 struct alignas(8) Frame {
   CoreId owner;
   uint32_t leases;  // touched on the owner core only

@@ -509,7 +509,12 @@ void Net::tick(uint64_t now_ms) {
   s.in_turn = true;
   s.wheel.advance(now_ms, [&](Timer& timer) { s.on_deadline(static_cast<Connection&>(timer), now_ms); });
   s.arm_accepts();
-  // Sending last lets everything that was queued for a connection in this turn share its operations.
+  send_queued();
+}
+
+// Sending last lets everything that was queued for a connection in this turn share its operations.
+void Net::send_queued() {
+  State& s = *state_;
   s.sending_now.swap(s.to_send);
   for (const uint32_t index : s.sending_now) {
     Connection& c = s.table.at(index);

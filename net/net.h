@@ -87,8 +87,10 @@ class Net {
   // One completion of this ring that belongs to net (user_data made by net). Called by the reactor.
   void complete(const Completion& completion);
   // Fires deadlines, then starts the sends of the turn. Called by the reactor after all completions and hops
-  // of the turn, last before Ring::wait; ms_to_next() is 0 while a frame is queued that no tick() has seen.
+  // of the turn, last before Ring::wait; ms_to_next() is 0 while a frame is queued that none has seen.
   void tick(uint64_t now_ms);
+  // Starts the sends alone: for a turn in which deadlines must not pass yet.
+  void send_queued();
   uint64_t ms_to_next(uint64_t now_ms) const;
   size_t num_connections() const;
 

@@ -51,8 +51,8 @@ MUTANTS = [
     Mutant("repeat_results", 1, 3000, (  # H6
         "repeat_results(device); for", "if (!REMOVED) repeat_results(device); for")),
     Mutant("retain_results", 1, 3000, (  # H6
-        "if (flight.id.seq < closed && flight.released) {",
-        "if ((flight.id.seq < closed || REMOVED) && flight.released) {")),
+        "if (out.seq >= closed || !out.flight->released) return false;",
+        "if ((out.seq >= closed && !REMOVED) || !out.flight->released) return false;")),
     Mutant("mark_above", 1, 3000, (  # H7
         "mark->second.number > std::max(session.given, route.after())",
         "(REMOVED || mark->second.number > std::max(session.given, route.after()))")),

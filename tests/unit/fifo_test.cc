@@ -4,13 +4,13 @@
 
 #include <deque>
 #include <memory>
-#include <random>
 
 namespace perch {
 namespace {
 
 TEST(Fifo, AgreesWithADequeOverRandomSteps) {
-  std::mt19937 random(7);
+  uint32_t state = 7;
+  const auto random = [&state] { return (state = state * 1664525 + 1013904223) >> 16; };
   Fifo<int> fifo;
   std::deque<int> deque;
   for (int step = 0; step < 200'000; ++step) {
