@@ -250,6 +250,7 @@ class Server:
     def __init__(self, *flags: str, data: pathlib.Path | None = None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="perch-e2e-"))
         (self.folder / "secret").write_bytes(SECRET + b"\n")
+        (self.folder / "secret").chmod(0o600)
         perchd = pathlib.Path(os.environ.get("PERCH_BIN", ROOT / "build/release/bin")) / "perchd"
         self.process = subprocess.Popen(
             [perchd, "--data", data or self.folder / "data", "--secret-file", self.folder / "secret", "--listen",
