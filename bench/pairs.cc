@@ -24,10 +24,11 @@ uint64_t to_ns(double seconds) { return static_cast<uint64_t>(seconds * 1e9); }
 
 class Run {
  public:
-  Run(const PairsOptions& options, pid_t server, Ledger& ledger, Traffic& traffic, Random& random,
-      Wires& wires, const std::function<bool()>& interrupted)
+  Run(const PairsOptions& options, const WatchedServer& server, Ledger& ledger, Traffic& traffic,
+      Random& random, Wires& wires, const std::function<bool()>& interrupted)
       : options_(options),
-        server_(server),
+        server_(server.pid),
+        counters_(server.data_dir),
         ledger_(ledger),
         traffic_(traffic),
         random_(random),
@@ -120,6 +121,7 @@ class Run {
     delivered_before_ = ledger_.num_delivered();
     syscalls_before_ = wires_.num_syscalls();
     own_before_ = cpu_of_this_thread_s();
+    counters_.begin();
     if (server_ <= 0) return;
     if (const auto cpu = cpu_of_process(server_); cpu.ok()) {
       server_before_ = *cpu;
@@ -144,10 +146,12 @@ class Run {
     result_.intended_per_s = static_cast<double>(ledger_.num_intended_in_window()) / options_.seconds;
     const auto syscalls = static_cast<double>(wires_.num_syscalls() - syscalls_before_);
     result_.generator_syscalls_per_message = delivered > 0 ? syscalls / delivered : 0;
+    result_.server_counters = counters_.end();
   }
 
   const PairsOptions& options_;
   pid_t server_;
+  CountersWindow counters_;
   Ledger& ledger_;
   Traffic& traffic_;
   Random& random_;
@@ -181,8 +185,9 @@ Ledger make_ledger(uint32_t connections, Random& random) {
   return Ledger(random.next(), std::move(partner));
 }
 
-PairsResult run_pairs(const PairsOptions& options, const std::string& address, pid_t server, Ledger& ledger,
-                      Traffic& traffic, Random& random, const std::function<bool()>& interrupted) {
+PairsResult run_pairs(const PairsOptions& options, const std::string& address, const WatchedServer& server,
+                      Ledger& ledger, Traffic& traffic, Random& random,
+                      const std::function<bool()>& interrupted) {
   PairsResult failed;
   const auto remote = parse_address(address);
   if (!remote.ok()) {

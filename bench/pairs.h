@@ -9,11 +9,13 @@
 // counts from the sending and says how long the queue is, nothing else.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "bench/ledger.h"
 #include "bench/machine.h"
+#include "bench/server_counters.h"
 #include "bench/traffic.h"
 
 namespace perch::bench {
@@ -27,6 +29,12 @@ struct PairsOptions {
   double seconds = 10;
 };
 
+// The server under load, as far as it can be looked into.
+struct WatchedServer {
+  pid_t pid = 0;         // whose CPU time is taken; 0: nobody's
+  std::string data_dir;  // whose counters are read; empty: nobody's
+};
+
 struct PairsResult {
   std::string problem;  // not empty: nothing below means anything
   double login_s = 0;
@@ -36,9 +44,21 @@ struct PairsResult {
   CpuTime server_cpu;  // in the window
   bool has_server_cpu = false;
   uint64_t server_resident_bytes = 0;
+  std::optional<ServerCounters> server_counters;  // in the window
   double generator_cpu_share = 0;
   double generator_syscalls_per_message = 0;
   double server_cpu_share() const { return window_s > 0 ? server_cpu.total_s() / window_s : 0; }
+  double server_syscalls_per_frame() const {
+    return server_counters && server_counters->num_frames > 0
+               ? static_cast<double>(server_counters->num_enters) /
+                     static_cast<double>(server_counters->num_frames)
+               : 0;
+  }
+  double server_frames_per_delivered() const {
+    return server_counters && num_delivered_in_window > 0 ? static_cast<double>(server_counters->num_frames) /
+                                                                static_cast<double>(num_delivered_in_window)
+                                                          : 0;
+  }
   double server_cpu_us_per_delivered() const {
     return num_delivered_in_window > 0
                ? server_cpu.total_s() * 1e6 / static_cast<double>(num_delivered_in_window)
@@ -50,10 +70,11 @@ struct PairsResult {
 Ledger make_ledger(uint32_t connections, Random& random);
 
 // Takes at most 60 s for the logins, the warm-up, the window, and 10 s for what
-// is still on its way. `server`: whose CPU time is taken; 0: nobody's.
+// is still on its way.
 // `interrupted` is asked every turn.
-PairsResult run_pairs(const PairsOptions& options, const std::string& address, pid_t server, Ledger& ledger,
-                      Traffic& traffic, Random& random, const std::function<bool()>& interrupted);
+PairsResult run_pairs(const PairsOptions& options, const std::string& address, const WatchedServer& server,
+                      Ledger& ledger, Traffic& traffic, Random& random,
+                      const std::function<bool()>& interrupted);
 
 // What a reader must know before believing the figures; one line each.
 std::vector<std::string> remarks_on(const PairsOptions& options, const PairsResult& result,

@@ -31,7 +31,7 @@ using Json = nlohmann::ordered_json;
 struct Flags {
   PairsOptions pairs;
   bool max = false, relay = false;
-  std::string json, server, secret_file, kid = "dev", data_root;
+  std::string json, server, server_data, secret_file, kid = "dev", data_root;
   int server_pid = 0;
   uint64_t first_user = 1;
 };
@@ -117,6 +117,10 @@ Json result_json(const Flags& flags, const PairsResult& r, const Ledger& ledger,
     out["server_cpu_share"] = rounded(r.server_cpu_share(), 0.001);
     out["server_resident_bytes"] = r.server_resident_bytes;
   }
+  if (r.server_counters) {
+    out["server_syscalls_per_frame"] = rounded(r.server_syscalls_per_frame(), 0.0001);
+    out["server_frames_per_delivered"] = rounded(r.server_frames_per_delivered(), 0.001);
+  }
   out["generator_cpu_share"] = rounded(r.generator_cpu_share, 0.001);
   out["generator_lag_us"] = latency_json(ledger.lag_ns());
   out["generator_syscalls_per_message"] = rounded(r.generator_syscalls_per_message, 0.0001);
@@ -148,6 +152,9 @@ void print_summary(const char* name, const Json& r) {
   std::printf("\n  latency us: p50 %.0f, p90 %.0f, p99 %.0f, p99.9 %.0f, max %.0f\n", l["p50"].get<double>(),
               l["p90"].get<double>(), l["p99"].get<double>(), l["p999"].get<double>(),
               l["max"].get<double>());
+  if (r.contains("server_syscalls_per_frame"))
+    std::printf("  server: %.4f system calls per frame, %.2f frames per delivered message\n",
+                r["server_syscalls_per_frame"].get<double>(), r["server_frames_per_delivered"].get<double>());
   const auto num = [&r](const char* key) { return static_cast<unsigned long long>(r[key].get<uint64_t>()); };
   std::printf("  sent %llu, lost %llu, duplicated %llu, reordered %llu, astray %llu\n", num("sent"),
               num("lost"), num("duplicated"), num("reordered"), num("astray"));
@@ -162,8 +169,8 @@ struct Measured {
   double cpu_us;
 };
 
-Measured measure(const Flags& flags, const char* name, const std::string& address, pid_t server,
-                 Ledger& ledger, Traffic& traffic, Random& random, bool pinned) {
+Measured measure(const Flags& flags, const char* name, const std::string& address,
+                 const WatchedServer& server, Ledger& ledger, Traffic& traffic, Random& random, bool pinned) {
   const PairsResult result =
       run_pairs(flags.pairs, address, server, ledger, traffic, random, [] { return g_stop != 0; });
   if (!result.problem.empty()) throw std::runtime_error(std::string(name) + ": " + result.problem);
@@ -179,7 +186,7 @@ Measured measure_perch(const Flags& flags, int server_core, bool pinned, Random&
   std::unique_ptr<ScratchFolder> folder;
   ServerProcess server;
   std::string address = flags.server;
-  pid_t pid = flags.server_pid;
+  WatchedServer watched{flags.server_pid, flags.server_data};
   if (address.empty()) {
     folder = std::make_unique<ScratchFolder>(flags.data_root);
     const std::string secret_file = folder->path() + "/secret";
@@ -193,12 +200,12 @@ Measured measure_perch(const Flags& flags, int server_core, bool pinned, Random&
         server_core);
     if (!problem.empty()) throw std::runtime_error(problem);
     address = server.address();
-    pid = server.pid();
+    watched = {server.pid(), folder->path() + "/data"};
   } else {
     login.secret = read_secret(flags.secret_file);
   }
   PerchTraffic traffic(ledger, login);
-  Measured out = measure(flags, "perch", address, pid, ledger, traffic, random, pinned);
+  Measured out = measure(flags, "perch", address, watched, ledger, traffic, random, pinned);
   const PerchCounters c = traffic.counters();
   out.json["client"] = {{"storage", "memory"}, {"logins", c.logins},         {"disconnects", c.disconnects},
                         {"resent", c.resent},  {"holds", c.holds},           {"rejected", c.rejected},
@@ -222,7 +229,8 @@ Measured measure_relay(const Flags& flags, int server_core, bool pinned, Random&
   if (!problem.empty()) throw std::runtime_error(problem);
   const size_t frame_bytes = message_frame_bytes(flags.pairs.body_bytes);
   RelayTraffic traffic(ledger, frame_bytes);
-  Measured out = measure(flags, "relay", server.address(), server.pid(), ledger, traffic, random, pinned);
+  Measured out =
+      measure(flags, "relay", server.address(), {server.pid(), ""}, ledger, traffic, random, pinned);
   out.json["frame_bytes"] = frame_bytes;
   return out;
 }
@@ -317,6 +325,7 @@ int main_of(int argc, char** argv) {
                    "started and stopped");
   pairs.add_option("--server-pid", flags.server_pid, "its process, for its CPU time")
       ->check(CLI::Range(1, 1 << 30));
+  pairs.add_option("--server-data", flags.server_data, "its data folder, for its counters");
   pairs.add_option("--secret-file", flags.secret_file, "the secret that signs tokens for it");
   pairs.add_option("--secret-kid", flags.kid, "kid of those tokens")->capture_default_str();
   pairs.add_option("--first-user", flags.first_user, "user ids are this and the following ones")

@@ -11,14 +11,6 @@ namespace {
 
 constexpr std::string_view kName = "/control";
 
-// Closed when it goes.
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) close(fd);
-  }
-};
-
 Error system_error(int number) {
   switch (number) {
     case ENOENT:        // never started there
@@ -44,30 +36,44 @@ Result<sockaddr_un> control_address(std::string_view data_dir) {
   return address;
 }
 
-Result<std::string> ask_control(std::string_view data_dir, std::string_view request) {
+ControlQuestion::~ControlQuestion() {
+  if (socket_ >= 0) close(socket_);
+}
+
+Result<ControlQuestion> ControlQuestion::ask(std::string_view data_dir, std::string_view request) {
   const Result<sockaddr_un> address = control_address(data_dir);
   if (!address) return address.error();
-  const Descriptor socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  if (socket.fd < 0) return system_error(errno);
+  ControlQuestion question(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int fd = question.socket_;
+  if (fd < 0) return system_error(errno);
   const timeval patience{kAskMsMax / 1000, kAskMsMax % 1000 * 1000};
-  setsockopt(socket.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));  // of connect() too
-  setsockopt(socket.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-  if (connect(socket.fd, reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0)
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));  // of connect() too
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0)
     return system_error(errno);
   const std::string line = std::string(request) + '\n';
   // A stranger is refused before it has said a word: then the answer is there although nothing can be sent.
-  if (send(socket.fd, line.data(), line.size(), MSG_NOSIGNAL) < 0 && errno != EPIPE)
-    return system_error(errno);
+  if (send(fd, line.data(), line.size(), MSG_NOSIGNAL) < 0 && errno != EPIPE) return system_error(errno);
+  return question;
+}
+
+Result<std::string> ControlQuestion::answer() {
   std::string answer;
   for (;;) {
     char part[4096];
-    const ssize_t got = recv(socket.fd, part, sizeof(part), 0);
+    const ssize_t got = recv(socket_, part, sizeof(part), 0);
     if (got < 0 && errno == EINTR) continue;
     // A Unix socket that is closed with something unread resets behind what it said last.
     if (got == 0 || (got < 0 && errno == ECONNRESET && !answer.empty())) return answer;
     if (got < 0) return system_error(errno);
     answer.append(part, static_cast<size_t>(got));
   }
+}
+
+Result<std::string> ask_control(std::string_view data_dir, std::string_view request) {
+  Result<ControlQuestion> question = ControlQuestion::ask(data_dir, request);
+  if (!question) return question.error();
+  return question->answer();
 }
 
 }  // namespace perch

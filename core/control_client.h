@@ -1,12 +1,13 @@
 // The asking side of the control socket DATA/control, on which a running perchd answers its operator: one
 // request line, an answer, the end. The serving side, and what can be asked, is chat/control.h.
 //
-// ON: any thread of any process; blocks, for at most kAskMsMax at a time without a word.
+// ON: any thread of any process; answer() blocks, for at most kAskMsMax at a time without a word.
 #pragma once
 #include <sys/un.h>
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/result.h"
 
@@ -19,8 +20,26 @@ inline constexpr std::string_view kControlError = "error: ";  // what a refusal 
 // bytes that the folder's name may have.
 Result<sockaddr_un> control_address(std::string_view data_dir);
 
-// `request` has no newline. ERRORS: kNotFound: no server runs there; kTooLarge as above; kDenied: the socket
-// is somebody else's; kSystem.
+// A question that is with the server. It answers at once, whether or not somebody waits for it.
+class ControlQuestion {
+ public:
+  // `request` has no newline. ERRORS: kNotFound: no server runs there; kTooLarge as above; kDenied: the
+  // socket is somebody else's; kSystem.
+  static Result<ControlQuestion> ask(std::string_view data_dir, std::string_view request);
+  ControlQuestion(ControlQuestion&& other) noexcept : socket_(std::exchange(other.socket_, -1)) {}
+  ControlQuestion& operator=(ControlQuestion other) noexcept {
+    std::swap(socket_, other.socket_);
+    return *this;
+  }
+  ~ControlQuestion();
+  Result<std::string> answer();  // once
+
+ private:
+  explicit ControlQuestion(int socket) : socket_(socket) {}
+  int socket_ = -1;
+};
+
+// Asks and waits.
 Result<std::string> ask_control(std::string_view data_dir, std::string_view request);
 
 }  // namespace perch
