@@ -1,6 +1,7 @@
 // perchd: flags, signals, exit status. What can be configured is in chat/config_keys.cc, the server in
 // chat/node.h.
 #include <signal.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -158,6 +159,9 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by every thread: only sigwait below sees them
   signal(SIGPIPE, SIG_IGN);
 
+  if (geteuid() == 0 && config.user.empty())
+    std::fprintf(stderr,
+                 "perchd: warning: runs as root; name an ordinary user with --user or user in the file\n");
   perch::chat::Node node(config, keys);
   const std::string problem = node.start();
   if (!problem.empty()) {

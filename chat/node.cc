@@ -1,23 +1,19 @@
 #include "chat/node.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <future>
 
 #include "chat/control.h"
 #include "chat/core.h"
+#include "chat/descriptors.h"
+#include "chat/listeners.h"
+#include "chat/privileges.h"
+#include "chat/store_folder.h"
 #include "chat/store_thread.h"
 #include "core/mesh.h"
-#include "net/listen.h"
-#include "store/store_lmdb.h"
-#include "store/writer.h"
 
 namespace perch::chat {
 
@@ -48,20 +44,26 @@ void pin(std::thread& thread, unsigned core) {
   pthread_setaffinity_np(thread.native_handle(), sizeof(set), &set);  // advice: a container may forbid it
 }
 
+// On a thread of its own: the kernel's workers that it starts keep the user of this moment, perhaps root, as
+// long as the thread lives.
+Result<void> probe_on_a_thread() {
+  Result<void> probe;
+  std::thread([&probe] { probe = probe_uring(); }).join();
+  return probe;
+}
+
 }  // namespace
 
 struct Node::State {
   State(Config c, const TokenKeys& k) : config(std::move(c)), keys(k) {}
   const Config config;
   const TokenKeys& keys;
-  int lock = -1;
   std::unique_ptr<Random> random = system_random();
-  std::unique_ptr<store::Kv> journal;
-  std::unique_ptr<store::Kv> tables;
-  std::unique_ptr<store::Writer> writer;
+  Privileges privileges;
+  StoreFolder store;
+  Listeners listeners;
   std::unique_ptr<Mesh> mesh;
-  std::vector<int> listeners;
-  std::vector<std::string> addresses;
+  uint64_t boot = 0;
   std::vector<std::unique_ptr<Ring>> rings;
   std::vector<std::unique_ptr<MetricsPage>> pages;  // of each core, of the store thread, of the main thread
   std::vector<std::unique_ptr<Core>> cores;
@@ -96,160 +98,68 @@ std::string Node::State::answer(std::string_view request) {
 
 Node::Node(Config config, const TokenKeys& keys) : state_(std::make_unique<State>(std::move(config), keys)) {}
 Node::~Node() = default;
-const std::vector<std::string>& Node::addresses() const { return state_->addresses; }
+const std::vector<std::string>& Node::addresses() const { return state_->listeners.addresses(); }
+
+// What two threads tell each other while the node starts, in this order.
+struct Node::Starting {
+  explicit Starting(uint16_t num_cores) : ring_made(num_cores + 1u), core_made(num_cores) {}
+  std::vector<std::promise<Result<void>>> ring_made;  // of each core and the store thread
+  std::promise<std::vector<int>> ids_promise;         // of all rings; empty: it ends here
+  std::vector<std::promise<void>> core_made;
+  std::promise<bool> go_promise;  // false: it ends here
+  std::shared_future<std::vector<int>> ids = ids_promise.get_future().share();
+  std::shared_future<bool> go = go_promise.get_future().share();
+};
 
 std::string Node::start() {
   State& s = *state_;
-  const Result<void> probe = probe_uring();
-  if (!probe) return explain_ring_error(probe.error());
-
-  const std::string& dir = s.config.data_dir;
-  if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST)
-    return fmt::format("--data {}: cannot make the folder: {}", dir, std::strerror(errno));
-  s.lock = open((dir + "/lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-  if (s.lock < 0) return fmt::format("--data {}: cannot write there: {}", dir, std::strerror(errno));
-  if (flock(s.lock, LOCK_EX | LOCK_NB) != 0)
-    return fmt::format("--data {}: another perchd uses this folder; stop it or name another folder", dir);
+  if (std::string problem = raise_descriptor_limit(s.config); !problem.empty()) return problem;
+  if (const Result<void> probe = probe_on_a_thread(); !probe) return explain_ring_error(probe.error());
+  // As whoever started perchd: what may need root.
+  if (std::string problem = s.privileges.find(s.config.user); !problem.empty()) return problem;
+  if (std::string problem = s.privileges.make_folder(s.config.data_dir); !problem.empty()) return problem;
+  if (std::string problem = s.listeners.open(s.config.listen, s.config.reactors); !problem.empty())
+    return problem;
+  Privileges::confine();
 
   const uint16_t num = s.config.reactors;
+  s.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(num + 1), s.config.limits.mesh_slots);
   for (uint16_t i = 0; i < num; ++i)
     s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
   s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
   s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kMain));
   s.main_page().set(Metric::kStartTime, system_clock().wall_ms() / 1000);
-  s.control = std::make_unique<Control>(system_clock(), s.main_page(),
-                                        [&s](std::string_view request) { return s.answer(request); });
-  if (std::string problem = s.control->open(dir); !problem.empty()) return problem;
-
-  const auto explain = [&dir](const char* what, const Error& error) {
-    if (error.code == Errc::kNewerFormat)
-      return fmt::format("--data {}: this store has format {}, written by a newer Perch; upgrade perchd", dir,
-                         error.detail);
-    return fmt::format("--data {}: cannot open the {}: {} ({})", dir, what, name_of(error.code),
-                       error.detail);
-  };
-  auto journal = store::open_lmdb(dir + "/journal", store::kJournalTableNames, s.config.limits.map_bytes);
-  if (!journal) return explain("journal", journal.error());
-  s.journal = std::move(*journal);
-  auto tables = store::open_lmdb(dir + "/tables", store::kMailboxTableNames, s.config.limits.table_map_bytes);
-  if (!tables) return explain("mailbox tables", tables.error());
-  s.tables = std::move(*tables);
-  auto writer = store::Writer::open(*s.journal, *s.tables, s.config.limits, *s.random);
-  if (!writer) return explain("store", writer.error());
-  s.writer = std::move(*writer);
-
-  s.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(num + 1), s.config.limits.mesh_slots);
-  for (const std::string& address : s.config.listen) {
-    // Every reactor listens on its own socket of one SO_REUSEPORT group; the first fixes a port the kernel
-    // chose.
-    std::string bound = address;
-    for (uint16_t core = 0; core < num; ++core) {
-      const Result<int> listener = net::open_listener(bound, true);
-      if (!listener)
-        return listener.error().code == Errc::kSystem
-                   ? fmt::format("--listen {}: {}; name another address or stop what uses it", address,
-                                 std::strerror(static_cast<int>(listener.error().detail)))
-                   : fmt::format("--listen {}: not an address; write 127.0.0.1:7110 or [::1]:7110", address);
-      s.listeners.push_back(*listener);
-      if (core == 0) {
-        const Result<uint16_t> port = net::local_port(*listener);
-        PERCH_CHECK(port.ok());
-        bound = fmt::format("{}:{}", address.substr(0, address.rfind(':')), *port);
-        s.addresses.push_back(bound);
-      }
-    }
-  }
-
-  // Rings belong to the thread that makes them, so every thread makes its own; then all cores are built, then
-  // what waited is handed to them, then all begin.
   s.rings.resize(num);
   s.cores.resize(num);
-  const uint64_t boot = s.random->next();
-  std::vector<std::promise<Result<void>>> ring_made(num + 1u);
-  std::promise<std::vector<int>> ids_promise;
-  const std::shared_future<std::vector<int>> ids = ids_promise.get_future().share();
-  std::vector<std::promise<void>> core_made(num);
-  std::promise<bool> go_promise;
-  const std::shared_future<bool> go = go_promise.get_future().share();
+  s.boot = s.random->next();
 
+  // Rings belong to the thread that makes them, so every thread makes its own. Then root is given up and the
+  // store opened by the user it will belong to; then all cores are built, what waited is handed to them, and
+  // all begin.
+  const auto shared = std::make_shared<Starting>(num);  // until the last thread has begun
+  Starting& starting = *shared;
   for (uint16_t i = 0; i < num; ++i) {
-    s.threads.emplace_back([&s, i, num, boot, &ring_made, ids, &core_made, go] {
-      RingOptions options;
-      options.sockets = s.config.limits.connections_max;
-      auto ring = make_uring(options);
-      if (!ring) {
-        ring_made[i].set_value(ring.error());
-        return;
-      }
-      s.rings[i] = std::move(*ring);
-      ring_made[i].set_value({});
-      CoreOptions core_options;
-      core_options.ring_ids = ids.get();
-      if (core_options.ring_ids.empty()) return;
-      core_options.id = i;
-      core_options.num_cores = num;
-      core_options.store = num;
-      core_options.accounts_auto = s.config.accounts_auto;
-      core_options.boot = boot;
-      core_options.incarnation = s.writer->incarnation();
-      core_options.counter = s.writer->base();
-      core_options.ceiling = s.writer->ceiling();
-      MeshEndpoint& mesh = s.mesh->endpoint(i);
-      mesh.bind(*s.rings[i]);
-      s.cores[i] = std::make_unique<Core>(core_options, *s.rings[i], mesh, system_clock(), *s.pages[i],
-                                          s.config.limits, s.keys, s.writer->make_reader());
-      core_made[i].set_value();
-      if (!go.get()) return;
-      Core& core = *s.cores[i];
-      for (size_t at = i; at < s.listeners.size(); at += num) core.net().listen(s.listeners[at]);
-      bool told = false;
-      while (!s.exit_now.load(std::memory_order_relaxed)) {
-        core.turn(core.draining() ? 1'000'000 : kSleepNsMax);
-        if (s.stop_asked.load(std::memory_order_relaxed)) core.drain();
-        if (core.store_failed()) s.failed = true;
-        if (!told && core.draining() && core.drained()) {
-          told = true;
-          ++s.num_drained;
-        }
-      }
-    });
+    s.threads.emplace_back([this, i, shared] { run_core(i, shared); });
     pin(s.threads.back(), i);
   }
-  s.store_thread = std::thread([&s, num, &ring_made, ids] {
-    RingOptions options;
-    options.sockets = 0;
-    options.buffers = 0;
-    options.submissions = 64;
-    options.completions = 1024;
-    auto ring = make_uring(options);
-    if (!ring) {
-      ring_made[num].set_value(ring.error());
-      return;
-    }
-    MeshEndpoint& mesh = s.mesh->endpoint(num);
-    mesh.bind(**ring);
-    ring_made[num].set_value({});
-    if (ids.get().empty()) return;
-    StoreThread thread(*s.writer, mesh, **ring, num, *s.pages[num], s.config.limits, system_clock());
-    while (!s.store_stop.load(std::memory_order_relaxed)) thread.turn(kSleepNsMax);
-  });
-
+  s.store_thread = std::thread([this, shared] { run_store(shared); });
   std::string problem;
-  for (auto& made : ring_made) {
+  for (auto& made : starting.ring_made) {
     const Result<void> result = made.get_future().get();
     if (!result) problem = explain_ring_error(result.error());
   }
+  if (problem.empty()) problem = s.privileges.drop();
+  if (problem.empty()) problem = open_store();
   std::vector<int> ring_ids;
   if (problem.empty())
     for (const auto& ring : s.rings) ring_ids.push_back(ring->id());
-  ids_promise.set_value(ring_ids);
+  starting.ids_promise.set_value(ring_ids);
   if (problem.empty()) {
-    for (auto& made : core_made) made.get_future().get();
+    for (auto& made : starting.core_made) made.get_future().get();
     RecoveryFanOut fan_out(s.cores);
-    const Result<void> read = s.writer->recover(fan_out);
-    if (!read) problem = explain("store", read.error());
+    problem = s.store.recover(fan_out);
     for (auto& core : s.cores) core->recovered();
-    go_promise.set_value(problem.empty());
+    starting.go_promise.set_value(problem.empty());
   }
   if (!problem.empty()) {
     s.store_stop = true;
@@ -258,6 +168,82 @@ std::string Node::start() {
     s.threads.clear();
   }
   return problem;
+}
+
+std::string Node::open_store() {
+  State& s = *state_;
+  if (std::string problem = s.store.lock(s.config.data_dir); !problem.empty()) return problem;
+  s.control = std::make_unique<Control>(system_clock(), s.main_page(),
+                                        [&s](std::string_view request) { return s.answer(request); });
+  if (std::string problem = s.control->open(s.config.data_dir); !problem.empty()) return problem;
+  return s.store.open(s.config.limits, *s.random);
+}
+
+void Node::run_core(uint16_t id, std::shared_ptr<Starting> shared) {
+  Starting& starting = *shared;
+  State& s = *state_;
+  RingOptions options;
+  options.sockets = s.config.limits.connections_max;
+  auto ring = make_uring(options);
+  if (!ring) {
+    starting.ring_made[id].set_value(ring.error());
+    return;
+  }
+  s.rings[id] = std::move(*ring);
+  starting.ring_made[id].set_value({});
+  CoreOptions core_options;
+  core_options.ring_ids = starting.ids.get();
+  if (core_options.ring_ids.empty()) return;
+  Privileges::drop_capabilities();
+  core_options.id = id;
+  core_options.num_cores = s.config.reactors;
+  core_options.store = s.config.reactors;
+  core_options.accounts_auto = s.config.accounts_auto;
+  core_options.boot = s.boot;
+  core_options.incarnation = s.store.writer().incarnation();
+  core_options.counter = s.store.writer().base();
+  core_options.ceiling = s.store.writer().ceiling();
+  MeshEndpoint& mesh = s.mesh->endpoint(id);
+  mesh.bind(*s.rings[id]);
+  s.cores[id] = std::make_unique<Core>(core_options, *s.rings[id], mesh, system_clock(), *s.pages[id],
+                                       s.config.limits, s.keys, s.store.writer().make_reader());
+  starting.core_made[id].set_value();
+  if (!starting.go.get()) return;
+  Core& core = *s.cores[id];
+  for (const int listener : s.listeners.of(id)) core.net().listen(listener);
+  bool told = false;
+  while (!s.exit_now.load(std::memory_order_relaxed)) {
+    core.turn(core.draining() ? 1'000'000 : kSleepNsMax);
+    if (s.stop_asked.load(std::memory_order_relaxed)) core.drain();
+    if (core.store_failed()) s.failed = true;
+    if (!told && core.draining() && core.drained()) {
+      told = true;
+      ++s.num_drained;
+    }
+  }
+}
+
+void Node::run_store(std::shared_ptr<Starting> shared) {
+  Starting& starting = *shared;
+  State& s = *state_;
+  const CoreId id = s.config.reactors;
+  RingOptions options;
+  options.sockets = 0;
+  options.buffers = 0;
+  options.submissions = 64;
+  options.completions = 1024;
+  auto ring = make_uring(options);
+  if (!ring) {
+    starting.ring_made[id].set_value(ring.error());
+    return;
+  }
+  MeshEndpoint& mesh = s.mesh->endpoint(id);
+  mesh.bind(**ring);
+  starting.ring_made[id].set_value({});
+  if (starting.ids.get().empty()) return;
+  Privileges::drop_capabilities();
+  StoreThread thread(s.store.writer(), mesh, **ring, id, s.store_page(), s.config.limits, system_clock());
+  while (!s.store_stop.load(std::memory_order_relaxed)) thread.turn(kSleepNsMax);
 }
 
 void Node::drain() { state_->stop_asked = true; }
@@ -278,7 +264,6 @@ int Node::wait() {
   s.store_stop = true;
   s.store_thread.join();
   s.cores.clear();
-  for (const int listener : s.listeners) close(listener);
   return s.failed ? 1 : 0;
 }
 

@@ -1,5 +1,6 @@
-// Node: one perchd. Makes the store, the mesh, a thread per core and the store thread, and stops them in the
-// right order. Everything that can be refused is refused here, before the first connection.
+// Node: one perchd. Opens what needs root, gives root up, makes the store, the mesh, a thread per core and
+// the store thread, and stops them in the right order. Everything that can be refused is refused here,
+// before the first connection.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -26,6 +27,10 @@ class Node {
 
  private:
   struct State;
+  struct Starting;
+  std::string open_store();
+  void run_core(uint16_t id, std::shared_ptr<Starting> shared);  // the whole life of a reactor thread
+  void run_store(std::shared_ptr<Starting> shared);              // … and of the store thread
   std::unique_ptr<State> state_;
 };
 

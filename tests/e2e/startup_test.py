@@ -1,12 +1,19 @@
 #!/usr/bin/python3
-"""How perchd starts, or says in one line why not: configuration, keys, addresses, folders. The real binary, on 127.0.0.1
-and ::1 only."""
+"""How perchd starts, or says in one line why not: configuration, keys, addresses, folders, limits of the system, its
+user. The real binary, on 127.0.0.1 only. What needs root is skipped without, and says so."""
+import ctypes
+import errno
 import os
 import pathlib
+import resource
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+
+from harness import Device, Server, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PERCH_BIN", ROOT / "build/release/bin"))
@@ -28,15 +35,16 @@ class Case(unittest.TestCase):
         path.chmod(mode)
         return str(path)
 
-    def run_perchd(self, *flags):
-        return subprocess.run([BIN / "perchd", *flags], capture_output=True, text=True, timeout=30)
+    def run_perchd(self, *flags, before=None):
+        return subprocess.run([BIN / "perchd", *flags], capture_output=True, text=True, timeout=30, preexec_fn=before)
 
-    def refused(self, *flags, says):
-        """perchd ends with status 2 and one line on stderr that holds every text of `says`."""
-        done = self.run_perchd(*flags)
+    def refused(self, *flags, says, before=None):
+        """perchd ends with status 2 and one line on stderr, warnings apart, that holds every text of `says`. `before`
+        runs in the child."""
+        done = self.run_perchd(*flags, before=before)
         self.assertEqual(done.returncode, 2, done)
         self.assertEqual(done.stdout, "")
-        lines = done.stderr.splitlines()
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("perchd: warning: ")]
         self.assertEqual(len(lines), 1, done.stderr)
         self.assertTrue(lines[0].startswith("perchd: "), lines[0])
         for text in says:
@@ -110,7 +118,187 @@ class Keys(Case):
         self.assertIn(f"warning: key dev: {path}: everybody on this machine can read this secret", done.stderr)
 
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 22, 24, 38
+CAP_SYS_RESOURCE = 24
+
+
+def prctl(*args):
+    if LIBC.prctl(*(ctypes.c_ulong(arg) for arg in args)) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def fail_io_uring(error):
+    """For the child: io_uring_setup fails with `error`, by a seccomp filter as a container has it."""
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+    io_uring_setup, load_number, jump_if_equal, answer = 425, 0x20, 0x15, 0x06
+    allow, fail = 0x7FFF0000, 0x00050000 | error
+    code = b"".join(struct.pack("HBBI", *line) for line in (
+        (load_number, 0, 0, 0), (jump_if_equal, 0, 1, io_uring_setup), (answer, 0, 0, fail), (answer, 0, 0, allow)))
+
+    def before():
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        program = Program(4, code)
+        prctl(PR_SET_SECCOMP, 2, ctypes.addressof(program), 0, 0)
+    return before
+
+
+def become_nobody(**limits):
+    """For the child: an ordinary user with these resource limits, which it cannot raise."""
+    def before():
+        for name, value in limits.items():
+            resource.setrlimit(getattr(resource, name), (value, value))
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+    return before
+
+
+class Addresses(Case):
+    def at(self, address):
+        return ["--data", str(self.folder / "data"), "--listen", address, "--secret-file", str(self.folder / "secret")]
+
+    def test_no_address(self):
+        for address in ("localhost:7110", "127.0.0.1", "127.0.0.1:70000", "::1:5"):
+            self.refused(*self.at(address), says=["--listen: listen: ", address, "write 127.0.0.1:7110 or [::1]:7110"])
+
+    def test_an_address_of_another_machine(self):
+        self.refused(*self.at("192.0.2.1:7110"), says=["listen: 192.0.2.1:7110: Cannot assign requested address"])
+
+    def test_a_port_in_use(self):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            address = "127.0.0.1:%d" % other.getsockname()[1]
+            self.refused(*self.at(address), says=[f"listen: {address}: Address already in use", "stop what uses it"])
+
+    def test_a_port_that_another_perchd_uses(self):
+        # Both would share it by SO_REUSEPORT, and each get half of the connections.
+        server = Server(self.folder / "server")
+        server.start("--reactors", "2")
+        self.addCleanup(server.drain)
+        self.refused(*self.at(server.address), says=[f"listen: {server.address}: Address already in use"])
+
+
+class Folders(Case):
+    def test_a_folder_that_cannot_be_made(self):
+        self.write("file", "")
+        self.refused("--data", str(self.folder / "file/data"), *self.good[2:],
+                     says=["data: ", "cannot be made: Not a directory"])
+        self.refused("--data", str(self.folder / "none/data"), *self.good[2:],
+                     says=["data: ", "cannot be made: No such file or directory"])
+
+    def test_a_folder_of_somebody_else(self):
+        self.folder.chmod(0o755)
+        (self.folder / "secret").chmod(0o644)
+        (self.folder / "data").mkdir(mode=0o500)
+        self.refused(*self.good, before=become_nobody(), says=["data: ", "cannot be written to: Permission denied",
+                                                              "chown -R"])
+
+    def test_a_folder_that_another_perchd_uses(self):
+        server = Server(self.folder / "server")
+        server.start()
+        self.addCleanup(server.drain)
+        self.refused("--data", str(self.folder / "server/data"), *self.good[2:],
+                     says=["data: ", "another perchd uses this folder"])
+
+
+class System(Case):
+    def test_io_uring_is_refused(self):
+        self.refused(*self.good, before=fail_io_uring(errno.EPERM), says=["io_uring", "seccomp"])
+        self.refused(*self.good, before=fail_io_uring(errno.ENOSYS), says=["no io_uring", "6.1 or newer"])
+
+    def test_too_few_descriptors(self):
+        def few():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+            if os.geteuid() == 0:
+                prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0)  # or it would raise the limit
+        self.refused(*self.good, before=few,
+                     says=["limits.connections.connections_max: 16384", "RLIMIT_NOFILE is 64", "LimitNOFILE"])
+
+    def test_a_low_soft_limit_of_descriptors_is_raised(self):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if hard < 16384:
+            self.skipTest("the hard limit of descriptors is too low for the default configuration")
+        server = Server(self.folder / "server")
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        try:
+            server.start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        self.assertEqual(server.drain(), 0)
+
+    def test_locked_memory(self):
+        """The 8 MiB that Debian gives everybody are enough for the default configuration; 64 KiB are not."""
+        self.folder.chmod(0o777)
+        (self.folder / "secret").chmod(0o644)
+        self.refused(*self.good, before=become_nobody(RLIMIT_MEMLOCK=64 << 10), says=["RLIMIT_MEMLOCK", "LimitMEMLOCK"])
+        process = subprocess.Popen([BIN / "perchd", *self.good], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True, preexec_fn=become_nobody(RLIMIT_MEMLOCK=8 << 20))
+        self.assertTrue(process.stdout.readline().startswith("listening "))
+        process.terminate()
+        process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 0)
+
+
+def status_of(process):
+    """Fields of /proc/PID/status, of every thread."""
+    for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir():
+        yield dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
+
+
+class Privileges(Case):
+    def test_a_user_that_cannot_be_become(self):
+        self.refused(*self.good, "--user", "no-such-user", says=["user: no-such-user: no such user"])
+        self.folder.chmod(0o777)
+        (self.folder / "secret").chmod(0o644)
+        self.refused(*self.good, "--user", "root", before=become_nobody(), says=["user: only root can become root"])
+
+    def test_whoever_starts_it_gains_nothing(self):
+        server = Server(self.folder / "server")
+        server.start("--reactors", "2")
+        self.addCleanup(server.drain)
+        for status in status_of(server.process):
+            self.assertEqual(status["NoNewPrivs"], "1")
+
+    @unittest.skipUnless(os.geteuid() == 0, "SKIPPED, not root: giving root up cannot be tested")
+    def test_root_is_given_up(self):
+        self.folder.chmod(0o755)
+        server = Server(self.folder / "server", ["--user", "nobody"])
+        for start in range(2):  # what the first one wrote the second one can open
+            server.start("--reactors", "2")
+            statuses = list(status_of(server.process))
+            self.assertGreaterEqual(len(statuses), 4)  # main, two reactors, store
+            for status in statuses:
+                self.assertEqual(status["Uid"].split(), ["65534"] * 4)
+                self.assertEqual(status["Gid"].split(), ["65534"] * 4)
+                self.assertEqual(status["Groups"].strip(), "")
+                self.assertEqual(status["NoNewPrivs"], "1")
+                for capabilities in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                    self.assertEqual(int(status[capabilities], 16), 0)
+            for path in (self.folder / "server/data").rglob("*"):
+                self.assertEqual(path.stat().st_uid, 65534, path)
+            phone, tablet = (Device(server, user, f"device-{start}", self.folder) for user in (1, 2))
+            tablet.listen()
+            wait_until(lambda: tablet.identity()[1], 10, "the recipient has not logged in")
+            phone.send(2, f"as nobody, start {start}")
+            wait_until(lambda: any(f"start {start}".encode() in bytes(row[-1]) for row in tablet.inbox()), 10,
+                       "the message did not arrive")
+            tablet.leave()
+            self.assertEqual(server.drain(), 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "SKIPPED, not root: the warning is only for root")
+    def test_root_that_stays_is_warned_of(self):
+        done = self.run_perchd(*self.good, "--listen", "192.0.2.1:1")
+        self.assertIn("perchd: warning: runs as root; name an ordinary user with --user", done.stderr)
+
+
 if __name__ == "__main__":
-    outcome = unittest.main(exit=False, verbosity=1).result
-    print(f"{outcome.testsRun} ways to start, {len(outcome.skipped)} skipped")
+    outcome = unittest.main(exit=False, warnings="ignore").result
+    for case, reason in outcome.skipped:
+        print(f"{case.id()}: {reason}")
+    print(f"{outcome.testsRun} tests of starting, {len(outcome.skipped)} of them skipped")
     sys.exit(not outcome.wasSuccessful())

@@ -1,0 +1,69 @@
+#include "chat/store_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "store/store_lmdb.h"
+
+namespace perch::chat {
+
+StoreFolder::~StoreFolder() {
+  writer_.reset();
+  tables_.reset();
+  journal_.reset();
+  if (lock_ >= 0) close(lock_);
+}
+
+std::string StoreFolder::lock(const std::string& path) {
+  path_ = path;
+  lock_ = ::open((path + "/lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  if (lock_ < 0)
+    return fmt::format(
+        "data: {}: cannot be written to: {}; give it to the server's user (chown -R), or name another "
+        "folder",
+        path, std::strerror(errno));
+  if (flock(lock_, LOCK_EX | LOCK_NB) != 0)
+    return fmt::format("data: {}: another perchd uses this folder; stop it, or name another folder", path);
+  return {};
+}
+
+std::string StoreFolder::open(const Limits& limits, Random& random) {
+  auto journal = store::open_lmdb(path_ + "/journal", store::kJournalTableNames, limits.map_bytes);
+  if (!journal) return explain("journal", journal.error());
+  journal_ = std::move(*journal);
+  auto tables = store::open_lmdb(path_ + "/tables", store::kMailboxTableNames, limits.table_map_bytes);
+  if (!tables) return explain("mailbox tables", tables.error());
+  tables_ = std::move(*tables);
+  auto writer = store::Writer::open(*journal_, *tables_, limits, random);
+  if (!writer) return explain("store", writer.error());
+  writer_ = std::move(*writer);
+  return {};
+}
+
+std::string StoreFolder::recover(store::RecoveryVisitor& visitor) {
+  const Result<void> read = writer_->recover(visitor);
+  return read ? std::string() : explain("store", read.error());
+}
+
+std::string StoreFolder::explain(const char* what, const Error& error) const {
+  if (error.code == Errc::kNewerFormat)
+    return fmt::format("data: {}: this store has format {}, written by a newer Perch; upgrade perchd", path_,
+                       error.detail);
+  if (error.code == Errc::kSystem)
+    return fmt::format(
+        "data: {}: cannot open the {}: {}; give all in it to the server's user (chown -R), or mend the "
+        "disk",
+        path_, what, std::strerror(static_cast<int>(error.detail)));
+  if (error.code == Errc::kFull)
+    return fmt::format("data: {}: no room to open the {}; free some of the disk, or raise limits.store",
+                       path_, what);
+  return fmt::format("data: {}: cannot open the {}: {} ({}); put a backup back", path_, what,
+                     name_of(error.code), error.detail);
+}
+
+}  // namespace perch::chat

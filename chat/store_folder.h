@@ -1,0 +1,38 @@
+// StoreFolder: a node's folder on disk: its lock, the two LMDB environments in it, the writer over them.
+//
+// ON: the main thread; the writer goes to the store thread.
+// ERRORS: one line each for the operator. Empty: none.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "core/limits.h"
+#include "core/random.h"
+#include "store/writer.h"
+
+namespace perch::chat {
+
+class StoreFolder {
+ public:
+  StoreFolder() = default;
+  ~StoreFolder();  // the lock goes last
+  StoreFolder(const StoreFolder&) = delete;
+  StoreFolder& operator=(const StoreFolder&) = delete;
+
+  // REQUIRES: the folder is there. One process holds it.
+  [[nodiscard]] std::string lock(const std::string& path);
+  [[nodiscard]] std::string open(const Limits& limits, Random& random);
+  // Hands what waits to the visitor. REQUIRES: open(), once.
+  [[nodiscard]] std::string recover(store::RecoveryVisitor& visitor);
+  store::Writer& writer() { return *writer_; }
+
+ private:
+  std::string explain(const char* what, const Error& error) const;
+  std::string path_;
+  int lock_ = -1;
+  std::unique_ptr<store::Kv> journal_;
+  std::unique_ptr<store::Kv> tables_;
+  std::unique_ptr<store::Writer> writer_;
+};
+
+}  // namespace perch::chat
