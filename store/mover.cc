@@ -51,7 +51,8 @@ Result<size_t> Mover::copy(uint64_t now_ms) {
     }
     if (auto flushed = tables.commit(); !flushed) return failed(tables, flushed.error());
   }
-  writer_.copied_below_ = cut_ = cut;
+  cut_ = cut;
+  writer_.copied_below_ = std::max(writer_.copied_below_, cut);
   pending_ = true;
   return num_moved;
 }

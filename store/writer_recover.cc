@@ -135,6 +135,8 @@ Result<void> Writer::recover_tables(Waits& waits, RecoveryVisitor& visitor) {
         }
         if (row->reported) held->reported = true;
         if (gone.num == held->waiting.num) stale.push_back(last);
+        // Confirmations go to both, as in the run that wrote the row.
+        copied_below_ = std::max(copied_below_, twin->second + 1);
         if (gone.num) index_.remove(twin->second, gone, false);
       } else if (row->pos >= moved_below_ && waits.messages.contains(row->pos)) {
         stale.push_back(last);  // the journal says that nobody waits for it

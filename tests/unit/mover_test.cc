@@ -97,6 +97,24 @@ TEST_F(MoverTest, ConfirmationBetweenTheStepsSurvivesAStop) {
   }
 }
 
+TEST_F(MoverTest, ConfirmationAfterAStopBetweenTheStepsReachesTheRow) {
+  open();
+  const Place place = accept(10, bytes_of("ten"));
+  {
+    Mover mover(*writer_);
+    EXPECT_EQ(copy(mover), 2u);
+  }
+  open();
+  EXPECT_EQ(confirm(place, 10, waiting_of(kBob, {1, 2})), Status::kDone);
+  EXPECT_EQ(confirm(place, 10, waiting_of(kAnn, {2})), Status::kDone);
+  Mover mover(*writer_);
+  EXPECT_EQ(copy(mover), 0u);
+  finish(mover);
+  EXPECT_EQ(num_row_values(), 0u);
+  open();
+  EXPECT_TRUE(found_.items.empty());
+}
+
 TEST_F(MoverTest, ConfirmationOfTheOldPlaceReachesTheRow) {
   open();
   const Place place = accept(10, bytes_of("ten"));
