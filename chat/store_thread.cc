@@ -6,8 +6,6 @@ namespace perch::chat {
 
 namespace {
 constexpr double kFreeBelow = 0.85;  // admission stopped at kReservedFrom and goes on here
-// Old messages are looked for this often, a limited number at a time, so that no batch waits long for it.
-constexpr uint64_t kMoveMs = 1'000;
 }  // namespace
 
 StoreThread::StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores,
@@ -67,17 +65,18 @@ void StoreThread::publish_gauges() {
   metrics_.set(Metric::kHopsWaiting, mesh_.num_waiting_to_publish());
 }
 
-// One step of the mover: old messages are copied, or the journal's old end is dropped.
+// One step of the mover, bounded so that no batch waits long for it: old messages are copied, or the
+// journal's old end is dropped.
 void StoreThread::move_some() {
   if (writer_.poisoned() || clock_.mono_ms() < next_move_ms_) return;
   if (mover_.pending()) {
     const Result<bool> done = mover_.finish();
-    if (!done || *done) next_move_ms_ = clock_.mono_ms() + kMoveMs;
+    if (!done || *done) next_move_ms_ = clock_.mono_ms() + limits_.move_ms;
     return;
   }
   const Result<size_t> moved = mover_.copy(clock_.wall_ms());
   if (moved) metrics_.add(Metric::kMovedRows, *moved);
-  if (!moved || !mover_.pending()) next_move_ms_ = clock_.mono_ms() + kMoveMs;
+  if (!moved || !mover_.pending()) next_move_ms_ = clock_.mono_ms() + limits_.move_ms;
 }
 
 void StoreThread::tell_state() {

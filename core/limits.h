@@ -64,6 +64,7 @@ struct Limits {
                                            // [perch_store_fill_ratio{map="tables"}]
   uint64_t move_after_ms = 60'000;         // what waits longer is moved to the mailbox tables
                                            // [perch_store_moved_total]
+  uint64_t move_ms = 1'000;                // the mover looks for that so often [perch_store_moved_total]
   // --- mesh ---------------------------------------------------------------------------------------
   uint32_t mesh_slots = 1024;      // hops between two endpoints; at it: they wait at the poster
                                    // [perch_hops_delayed_total]

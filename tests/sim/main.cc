@@ -82,25 +82,9 @@ int main(int argc, char** argv) {
     std::printf("again: sim --seed %llu --log\n", static_cast<unsigned long long>(plan.seed));
     return 1;
   }
-  const auto print = [](const char* name, uint64_t value) {
+  totals.each([](const char* name, uint64_t value) {
     std::printf("%s %llu, ", name, static_cast<unsigned long long>(value));
-  };
-  print("seeds", totals.seeds);
-  print("calm", totals.calm_seeds);
-  print("steps", totals.steps);
-  print("messages", totals.messages);
-  print("deliveries", totals.deliveries);
-  print("kills", totals.kills);
-  print("disk crashes", totals.disk_crashes);
-  print("drains", totals.drains);
-  print("cuts", totals.cuts);
-  print("freezes", totals.freezes);
-  print("client kills", totals.client_kills);
-  print("replaced sessions", totals.replaced);
-  print("holds", totals.holds);
-  print("rejected", totals.rejected);
-  print("renumbered", totals.renumbered);
-  print("commits", totals.commits);
+  });
   std::printf("resolved without a disk write %.1f %%\n",
               100 * (1 - share(totals.handed_to_store, totals.taken)));
   std::printf("trace %016llx\n", static_cast<unsigned long long>(hash));

@@ -93,6 +93,8 @@ MUTANTS = [
         " \"another login took over\", login->origin))); net_.close(conn); }"), (
         "Session& session = *at->device->session; switch",
         "if (REMOVED && !at->device->session) return; Session& session = *at->device->session; switch")),
+    Mutant("login_attempt", 1, 3000, (  # H16
+        "login->attempt < old.attempt", "login->attempt < old.attempt && !REMOVED")),
     Mutant("late_done", 1, 3000, (  # H17
         "const bool late = recipient &&", "const bool late = !REMOVED && recipient &&")),
     Mutant("tick_told", 1, 3000, (  # H17
@@ -123,6 +125,15 @@ MUTANTS = [
         "user->devices[slot] = std::move(device); auto op = std::make_unique<StoreOp>(); op->kind = OpKind::kUser;"
         "op->user_row = row_of(*user); if (!REMOVED) op->context = login.release(); submit(std::move(op));"
         "if (REMOVED) welcome(std::move(login));")),
+    Mutant("copied_after_a_stop", 1, 3000, (  # H22
+        "copied_below_ = std::max(copied_below_, twin->second + 1);",
+        "if (!REMOVED) copied_below_ = std::max(copied_below_, twin->second + 1);")),
+    Mutant("refused_again", 1, 3000, (  # H23
+        "op->status = Status::kPending; refused_.push_back(std::move(op)); return true;",
+        "if (REMOVED) return false; op->status = Status::kPending; refused_.push_back(std::move(op)); return true;")),
+    Mutant("no_tick_when_poisoned", 1, 3000, (  # H23
+        "if (op.status != Status::kDone) return; flight->stored = true;",
+        "if (op.status != Status::kDone && !REMOVED) return; flight->stored = true;")),
     Mutant("flush_before_tick", 1, 3000, (
         "if (!all_done && !flight.stored) return; if (flight.handed && !flight.stored) return;",
         "if (!all_done && !flight.stored && !(REMOVED && flight.handed)) return;"

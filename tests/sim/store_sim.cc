@@ -24,6 +24,15 @@ void scan_in(const SimKv::Map& map, Bytes from, const std::function<bool(Bytes, 
 
 }  // namespace
 
+std::optional<Error> SimDisk::strike() {
+  const auto now = [](uint64_t& operations) { return operations > 0 && --operations == 0; };
+  if (now(operations_to_crash)) crashed = true;
+  if (crashed) return kCrash;
+  if (now(operations_to_failure)) return ++num_failures, kCrash;
+  if (now(operations_to_refusal)) return ++num_refusals, Error{Errc::kFull};
+  return std::nullopt;
+}
+
 // Reads are between transactions only: the simulated store commits within one step of the scheduler.
 class SimSnapshot final : public store::Snapshot {
  public:
@@ -41,6 +50,10 @@ class SimSnapshot final : public store::Snapshot {
 
 Result<void> SimKv::begin() {
   PERCH_CHECK(!open_);
+  if (disk_.crash_at_switch && disk_.last_committed != nullptr && disk_.last_committed != this) {
+    disk_.crashed = true;
+    ++disk_.num_switch_crashes;
+  }
   if (disk_.crashed) return kCrash;
   open_ = true;
   return {};
@@ -49,7 +62,8 @@ Result<void> SimKv::begin() {
 Result<void> SimKv::write(store::Table table, Bytes key, std::optional<Blob> value) {
   PERCH_CHECK(open_ && table < tables_.size());
   PERCH_CHECK(!key.empty() && key.size() <= 511);
-  if (disk_.strikes()) return kCrash;
+  if (const auto error = disk_.strike()) return *error;
+  num_puts_ += value.has_value();
   Map& map = tables_[table];
   const auto found = map.find(blob(key));
   undo_.push_back({table, blob(key), found == map.end() ? std::nullopt : std::optional<Blob>(found->second)});
@@ -85,15 +99,16 @@ Result<void> SimKv::scan(store::Table table, Bytes from, const std::function<boo
 
 Result<void> SimKv::commit() {
   PERCH_CHECK(open_);
-  const bool crash = disk_.strikes();
-  if (crash && !disk_.commit_survives) {
+  const auto error = disk_.strike();
+  if (error && (!disk_.commit_survives || error->code == Errc::kFull)) {
     abort();
-    return kCrash;
+    return *error;
   }
   open_ = false;
   undo_.clear();
   ++disk_.num_commits;
-  if (crash) return kCrash;
+  disk_.last_committed = this;
+  if (error) return *error;
   return {};
 }
 

@@ -1,9 +1,9 @@
 // SimDisk and SimKv are the simulator's disk: what is committed outlives the node, the rest does not.
 //
-// A crash is armed as a number of operations from now; it may fall between any two writes of a transaction,
-// before a commit, or after a commit that nobody hears of. From then on both environments of the disk answer
-// errors until reboot(), which undoes the open transaction. So the journal may have committed what the tables
-// have not.
+// A fault is armed as a number of operations from now; it may fall between any two writes of a transaction,
+// before a commit, or after a commit that nobody hears of. From a crash on both environments of the disk
+// answer errors until reboot(), which undoes the open transaction. So the journal may have committed what the
+// tables have not; crash_at_switch waits for exactly that.
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -18,16 +18,19 @@ namespace perch::sim {
 class SimKv;
 
 struct SimDisk {
-  uint64_t operations_to_crash = 0;  // 0: not armed
-  bool commit_survives = false;      // a crash in commit() comes after the flush
+  uint64_t operations_to_crash = 0;    // 0: not armed
+  uint64_t operations_to_refusal = 0;  // no room, this once
+  uint64_t operations_to_failure = 0;  // EIO, this once: the process goes on
+  bool crash_at_switch = false;  // the next transaction that is not on the environment of the last commit
+  bool commit_survives = false;  // a crash or failure in commit() comes after the flush
   bool crashed = false;
   double fill = 0.1;
-  uint64_t num_commits = 0;
-  bool strikes() {
-    if (crashed) return true;
-    if (operations_to_crash == 0 || --operations_to_crash > 0) return false;
-    crashed = true;
-    return true;
+  const SimKv* last_committed = nullptr;
+  uint64_t num_commits = 0, num_refusals = 0, num_failures = 0, num_switch_crashes = 0;
+  std::optional<Error> strike();
+  void disarm() {
+    operations_to_crash = operations_to_refusal = operations_to_failure = 0;
+    crash_at_switch = crashed = false;
   }
 };
 
@@ -59,6 +62,7 @@ class SimKv final : public store::Kv {
   void reboot();
   // What a restart would find. REQUIRES: no transaction is open.
   const Map& committed(store::Table table) const;
+  uint64_t num_puts() const { return num_puts_; }
 
  private:
   friend class SimSnapshot;
@@ -72,6 +76,7 @@ class SimKv final : public store::Kv {
   std::vector<Map> tables_;  // with the open transaction's writes
   std::vector<Undo> undo_;
   bool open_ = false;
+  uint64_t num_puts_ = 0;
 };
 
 }  // namespace perch::sim

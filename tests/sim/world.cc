@@ -16,11 +16,6 @@ constexpr uint32_t kHealRounds = 60'000;
 constexpr uint64_t kIdleRounds = 12;  // hops travel in rounds that move no byte
 constexpr uint64_t kIdleJumpMsMax = 500;
 
-template <typename T>
-T pick(Random& random, std::initializer_list<T> of) {
-  return of.begin()[random.below(of.size())];
-}
-
 // What is left at a restart. All zero at rest (S9).
 class CountWaiting final : public store::RecoveryVisitor {
  public:
@@ -39,101 +34,6 @@ class CountWaiting final : public store::RecoveryVisitor {
 
 }  // namespace
 
-// --- the plan
-
-Plan Plan::from(uint64_t seed) {
-  const std::unique_ptr<Random> owned = seeded_random(seed * 0x9e3779b97f4a7c15u + 1);
-  Random& r = *owned;
-  Plan plan;
-  plan.seed = seed;
-  plan.calm = r.below(10) == 0;
-  plan.tiny = !plan.calm && r.below(3) == 0;
-  plan.all_log_in_first = plan.calm || r.below(3) != 0;
-  plan.num_users = static_cast<uint16_t>(2 + r.below(3));
-  plan.num_steps = static_cast<uint32_t>(2000 + r.below(6000));
-  plan.compose = pick<uint32_t>(r, {2'000, 20'000, 60'000});
-  plan.mark_read = pick<uint32_t>(r, {0, 0, 2'000});
-  plan.limits.connections_max = 64;
-  plan.limits.ping_ms = 3'000;
-  plan.limits.silence_ms_max = 8'000;
-  plan.ring.sockets = 64;
-  plan.ring.buffers = 16;
-  if (plan.calm) {
-    plan.step_ns_max = 2'000;
-    return plan;
-  }
-  plan.step_ns_max = pick<uint32_t>(r, {2'000, 100'000, 1'000'000});
-  plan.limits.confirm_ms_max = pick<uint32_t>(r, {5, 50, 500, 2'000});
-  plan.limits.move_after_ms = pick<uint64_t>(r, {50, 1'000, 60'000});
-  plan.kill = pick<uint32_t>(r, {0, 200, 1'000, 3'000});
-  plan.disk_fault = pick<uint32_t>(r, {0, 0, 500, 2'000});
-  plan.drain = pick<uint32_t>(r, {0, 0, 300});
-  plan.cut = pick<uint32_t>(r, {0, 500, 5'000});
-  plan.freeze = pick<uint32_t>(r, {0, 0, 300, 2'000});
-  plan.client_kill = pick<uint32_t>(r, {0, 0, 500, 2'000});
-  plan.go_away = pick<uint32_t>(r, {0, 500, 3'000});
-  plan.wall_jump = pick<uint32_t>(r, {0, 200});
-  plan.store_full = pick<uint32_t>(r, {0, 0, 200});
-  plan.time_jump = pick<uint32_t>(r, {0, 500, 3'000});
-  plan.faults.delay = pick<uint32_t>(r, {0, 100'000, 500'000});
-  plan.faults.short_transfer = pick<uint32_t>(r, {0, 100'000, 600'000});
-  plan.faults.reset = pick<uint32_t>(r, {0, 0, 1'000});
-  plan.faults.no_buffers = pick<uint32_t>(r, {0, 0, 50'000});
-  plan.faults.refuse_accept = pick<uint32_t>(r, {0, 0, 100'000});
-  plan.faults.refuse_move = pick<uint32_t>(r, {0, 0, 100'000});
-  if (plan.tiny) {
-    plan.limits.window = 2;
-    plan.limits.mesh_slots = 2;
-    plan.limits.unconfirmed_frames_max = 3;
-    plan.limits.unconfirmed_bytes_max = 2'000;
-    plan.limits.batch_ops_max = 2;
-    plan.limits.chunk_bytes_max = 64;
-    plan.limits.flights_max = pick<uint32_t>(r, {4, 64});
-    plan.limits.rate_burst = pick<uint32_t>(r, {3, 1000});
-    plan.ring.buffers = 2;
-    plan.ring.buffer_bytes = 64;
-  }
-  return plan;
-}
-
-std::string Plan::text() const {
-  std::string out = "seed " + std::to_string(seed);
-  const auto add = [&out](const char* name, uint64_t value) {
-    if (value != 0) out += std::string(" ") + name + "=" + std::to_string(value);
-  };
-  add("calm", calm);
-  add("tiny", tiny);
-  add("all_log_in_first", all_log_in_first);
-  add("users", num_users);
-  add("steps", num_steps);
-  add("step_ns_max", step_ns_max);
-  add("compose", compose);
-  add("mark_read", mark_read);
-  add("kill", kill);
-  add("drain", drain);
-  add("disk_fault", disk_fault);
-  add("cut", cut);
-  add("freeze", freeze);
-  add("client_kill", client_kill);
-  add("go_away", go_away);
-  add("wall_jump", wall_jump);
-  add("store_full", store_full);
-  add("time_jump", time_jump);
-  add("delay", faults.delay);
-  add("short_transfer", faults.short_transfer);
-  add("reset", faults.reset);
-  add("no_buffers", faults.no_buffers);
-  add("refuse_accept", faults.refuse_accept);
-  add("refuse_move", faults.refuse_move);
-  add("confirm_ms_max", limits.confirm_ms_max);
-  add("move_after_ms", limits.move_after_ms);
-  add("window", limits.window);
-  add("mesh_slots", limits.mesh_slots);
-  add("flights_max", limits.flights_max);
-  add("rate_burst", limits.rate_burst);
-  return out;
-}
-
 // --- the node
 
 struct World::Node {
@@ -145,6 +45,7 @@ struct World::Node {
   std::vector<std::unique_ptr<MetricsPage>> pages;  // of the cores, then of the store
   std::vector<std::unique_ptr<chat::Core>> cores;
   std::unique_ptr<chat::StoreThread> store_thread;
+  uint64_t stops_at_ns = UINT64_MAX;
 };
 
 // Hands what waited to the core of its user, as the real node does.
@@ -237,8 +138,7 @@ void World::stop_node() {
   network_.backlogs.clear();
   journal_.reboot();
   tables_.reboot();
-  disk_.crashed = false;
-  disk_.operations_to_crash = 0;
+  disk_.disarm();
   oracle_.server_stopped();
 }
 
@@ -333,11 +233,13 @@ struct World::Client final : public client::DeviceEvents {
   std::shared_ptr<Link> link;
   uint64_t away_until_ns = 0;  // not trying to connect
   bool was_online = false;
+  bool impatient = false;  // gives up the present connection once HELLO is written
 };
 
 // The client's end is gone; what it had written may still arrive.
 void World::disconnect(Client& client) {
   if (!client.link) return;
+  client.impatient = false;
   client.link->cut(*random_);
   client.link->client_close();
   client.link.reset();
@@ -347,6 +249,7 @@ void World::disconnect(Client& client) {
 // The process dies; what its storage has committed is there for the next one, which has a new origin.
 void World::restart(Client& client) {
   log("%s restarts", client.label().c_str());
+  client.impatient = false;
   if (client.link) {
     if (random_->below(2)) client.link->cut(*random_);
     client.link->client_close();
@@ -369,6 +272,10 @@ void World::step_client(Client& client) {
     if (!node_ || network_.backlogs.empty()) return device.on_disconnected();  // refused
     client.link = std::make_shared<Link>();
     if (plan_.tiny) client.link->capacity = 200 + random_->below(4'000);
+    if (faulty_ && chance(plan_.stale_login)) {
+      client.link->to_server.frozen_until_ns = now + random_->below(3'000'000'000);
+      client.impatient = true;
+    }
     network_.backlogs[static_cast<int>(random_->below(node_->num_cores))].push_back(client.link);
     ++network_.num_moved;
     device.on_connected();
@@ -376,6 +283,13 @@ void World::step_client(Client& client) {
   }
   const bool whole = !faulty_ || random_->below(2) == 0;
   auto& output = device.output();
+  if (client.impatient && output.empty()) {  // HELLO is on its way, and overtaken by the next connection's
+    ++totals_.stale_logins;
+    client.impatient = false;
+    client.link->client_close();
+    client.link.reset();
+    return device.on_disconnected();
+  }
   if (!output.empty()) {
     const size_t want = whole ? output.size() : 1 + random_->below(output.size());
     const size_t num = client.link->client_write({reinterpret_cast<const char*>(output.data()), want});
@@ -465,9 +379,14 @@ void World::log(const char* format, ...) {
   std::printf("\n");
 }
 
+// A poisoned node has a moment to go down by itself; what it tells in that time is judged like everything
+// else.
 bool World::node_must_stop() {
-  if (disk_.crashed) return true;
-  return std::ranges::any_of(node_->cores, [](const auto& core) { return core->store_failed(); });
+  const bool failed =
+      std::ranges::any_of(node_->cores, [](const auto& core) { return core->store_failed(); });
+  if (failed && node_->stops_at_ns == UINT64_MAX)
+    node_->stops_at_ns = clock_.mono_ns() + random_->below(1'000'000'000);
+  return clock_.mono_ns() >= node_->stops_at_ns;
 }
 
 // Actors: the cores, the store, the clients.
@@ -583,6 +502,12 @@ void World::faults() {
     disk_.operations_to_crash = 1 + random_->below(30);
     disk_.commit_survives = random_->below(2) == 0;
   }
+  if (chance(plan_.switch_crash)) disk_.crash_at_switch = true;
+  if (chance(plan_.disk_refuse)) disk_.operations_to_refusal = 1 + random_->below(10);
+  if (chance(plan_.disk_fail)) {
+    disk_.operations_to_failure = 1 + random_->below(30);
+    disk_.commit_survives = random_->below(2) == 0;
+  }
   if (chance(plan_.kill)) {
     ++totals_.kills;
     return kill_node("kill -9");
@@ -594,8 +519,10 @@ void World::faults() {
     for (auto& core : node_->cores) core->drain();
   }
   if (draining_ && std::ranges::all_of(node_->cores, [](const auto& core) { return core->drained(); }) &&
-      random_->below(100) == 0)
+      random_->below(100) == 0) {
+    ++totals_.drained;
     kill_node("drained");
+  }
 }
 
 bool World::all_online() const {
@@ -608,7 +535,7 @@ bool World::heal() {
   faulty_ = false;
   network_.faults = {};
   disk_.fill = 0.1;
-  disk_.operations_to_crash = 0;
+  disk_.disarm();
   if (draining_ && node_) kill_node("still draining");
   for (auto& client : clients_) {
     client->away_until_ns = 0;
@@ -660,6 +587,10 @@ std::string World::run() {
   totals_.renumbered += oracle_.num_renumbered();
   totals_.rejected += oracle_.num_rejected();
   totals_.commits += disk_.num_commits;
+  totals_.rows_written += tables_.num_puts();
+  totals_.switch_crashes += disk_.num_switch_crashes;
+  totals_.disk_refusals += disk_.num_refusals;
+  totals_.disk_failures += disk_.num_failures;
   trace(disk_.num_commits);
   return oracle_.failure();
 }

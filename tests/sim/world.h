@@ -12,38 +12,11 @@
 #include "client/protocol/device.h"
 #include "clock_sim.h"
 #include "oracle.h"
+#include "plan.h"
 #include "ring_sim.h"
 #include "store_sim.h"
 
 namespace perch::sim {
-
-// Everything the seed decides, so that it can be printed before the run.
-struct Plan {
-  uint64_t seed = 0;
-  bool calm = false;  // all online, no faults: nothing may be written
-  bool tiny = false;  // queues and windows so small that every "full" is common
-  bool all_log_in_first = true;
-  uint16_t num_users = 2;
-  uint32_t num_steps = 4000;
-  uint32_t step_ns_max = 100'000;
-  // Chances in a million per step.
-  uint32_t compose = 0, mark_read = 0, kill = 0, drain = 0, disk_fault = 0, cut = 0, freeze = 0,
-           client_kill = 0;
-  uint32_t go_away = 0, wall_jump = 0, store_full = 0, time_jump = 0;
-  Faults faults;
-  Limits limits;
-  RingOptions ring;
-  static Plan from(uint64_t seed);
-  std::string text() const;
-};
-
-struct Totals {
-  uint64_t seeds = 0, calm_seeds = 0, steps = 0, messages = 0, deliveries = 0, kills = 0, disk_crashes = 0,
-           drains = 0;
-  uint64_t cuts = 0, freezes = 0, client_kills = 0, renumbered = 0, rejected = 0, taken = 0,
-           handed_to_store = 0;
-  uint64_t commits = 0, holds = 0, replaced = 0;
-};
 
 class World {
  public:

@@ -1,0 +1,110 @@
+#include "plan.h"
+
+#include <memory>
+
+namespace perch::sim {
+
+Plan Plan::from(uint64_t seed) {
+  const std::unique_ptr<Random> owned = seeded_random(seed * 0x9e3779b97f4a7c15u + 1);
+  Random& r = *owned;
+  Plan plan;
+  plan.seed = seed;
+  plan.calm = r.below(10) == 0;
+  plan.tiny = !plan.calm && r.below(3) == 0;
+  plan.all_log_in_first = plan.calm || r.below(3) != 0;
+  plan.num_users = static_cast<uint16_t>(2 + r.below(3));
+  plan.num_steps = static_cast<uint32_t>(2000 + r.below(6000));
+  plan.compose = pick<uint32_t>(r, {2'000, 20'000, 60'000});
+  plan.mark_read = pick<uint32_t>(r, {0, 0, 2'000});
+  plan.limits.connections_max = 64;
+  plan.limits.ping_ms = 3'000;
+  plan.limits.silence_ms_max = 8'000;
+  plan.ring.sockets = 64;
+  plan.ring.buffers = 16;
+  if (plan.calm) {
+    plan.step_ns_max = 2'000;
+    return plan;
+  }
+  plan.step_ns_max = pick<uint32_t>(r, {2'000, 100'000, 1'000'000});
+  plan.limits.confirm_ms_max = pick<uint32_t>(r, {5, 50, 500, 2'000});
+  plan.limits.move_after_ms = pick<uint64_t>(r, {5, 50, 1'000, 60'000});
+  plan.limits.move_ms = pick<uint64_t>(r, {5, 100, 1'000});
+  plan.kill = pick<uint32_t>(r, {0, 200, 1'000, 3'000});
+  plan.disk_fault = pick<uint32_t>(r, {0, 0, 500, 2'000});
+  plan.switch_crash = pick<uint32_t>(r, {0, 0, 500});
+  plan.disk_refuse = pick<uint32_t>(r, {0, 0, 2'000, 10'000});
+  plan.disk_fail = pick<uint32_t>(r, {0, 0, 500});
+  plan.stale_login = pick<uint32_t>(r, {0, 0, 200'000});
+  plan.drain = pick<uint32_t>(r, {0, 0, 300});
+  plan.cut = pick<uint32_t>(r, {0, 500, 5'000});
+  plan.freeze = pick<uint32_t>(r, {0, 0, 300, 2'000});
+  plan.client_kill = pick<uint32_t>(r, {0, 0, 500, 2'000});
+  plan.go_away = pick<uint32_t>(r, {0, 500, 3'000});
+  plan.wall_jump = pick<uint32_t>(r, {0, 200});
+  plan.store_full = pick<uint32_t>(r, {0, 0, 200});
+  plan.time_jump = pick<uint32_t>(r, {0, 500, 3'000});
+  plan.faults.delay = pick<uint32_t>(r, {0, 100'000, 500'000});
+  plan.faults.short_transfer = pick<uint32_t>(r, {0, 100'000, 600'000});
+  plan.faults.reset = pick<uint32_t>(r, {0, 0, 1'000});
+  plan.faults.no_buffers = pick<uint32_t>(r, {0, 0, 50'000});
+  plan.faults.refuse_accept = pick<uint32_t>(r, {0, 0, 100'000});
+  plan.faults.refuse_move = pick<uint32_t>(r, {0, 0, 100'000});
+  if (plan.tiny) {
+    plan.limits.window = 2;
+    plan.limits.mesh_slots = 2;
+    plan.limits.unconfirmed_frames_max = 3;
+    plan.limits.unconfirmed_bytes_max = 2'000;
+    plan.limits.batch_ops_max = 2;
+    plan.limits.chunk_bytes_max = 64;
+    plan.limits.flights_max = pick<uint32_t>(r, {4, 64});
+    plan.limits.rate_burst = pick<uint32_t>(r, {3, 1000});
+    plan.ring.buffers = 2;
+    plan.ring.buffer_bytes = 64;
+  }
+  return plan;
+}
+
+std::string Plan::text() const {
+  std::string out = "seed " + std::to_string(seed);
+  const auto add = [&out](const char* name, uint64_t value) {
+    if (value != 0) out += std::string(" ") + name + "=" + std::to_string(value);
+  };
+  add("calm", calm);
+  add("tiny", tiny);
+  add("all_log_in_first", all_log_in_first);
+  add("users", num_users);
+  add("steps", num_steps);
+  add("step_ns_max", step_ns_max);
+  add("compose", compose);
+  add("mark_read", mark_read);
+  add("kill", kill);
+  add("drain", drain);
+  add("disk_fault", disk_fault);
+  add("switch_crash", switch_crash);
+  add("disk_refuse", disk_refuse);
+  add("disk_fail", disk_fail);
+  add("stale_login", stale_login);
+  add("cut", cut);
+  add("freeze", freeze);
+  add("client_kill", client_kill);
+  add("go_away", go_away);
+  add("wall_jump", wall_jump);
+  add("store_full", store_full);
+  add("time_jump", time_jump);
+  add("delay", faults.delay);
+  add("short_transfer", faults.short_transfer);
+  add("reset", faults.reset);
+  add("no_buffers", faults.no_buffers);
+  add("refuse_accept", faults.refuse_accept);
+  add("refuse_move", faults.refuse_move);
+  add("confirm_ms_max", limits.confirm_ms_max);
+  add("move_after_ms", limits.move_after_ms);
+  add("move_ms", limits.move_ms);
+  add("window", limits.window);
+  add("mesh_slots", limits.mesh_slots);
+  add("flights_max", limits.flights_max);
+  add("rate_burst", limits.rate_burst);
+  return out;
+}
+
+}  // namespace perch::sim
