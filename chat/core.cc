@@ -20,7 +20,7 @@ Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Me
       frames_(options_.id),
       net_(ring, clock, metrics, limits, *this),
       timers_(clock.mono_ms()),
-      completions_(512),
+      completions_(options_.completions_per_turn),
       counter_(options_.counter),
       ceiling_(options_.ceiling),
       wall_offset_ms_(static_cast<int64_t>(clock.wall_ms()) - static_cast<int64_t>(clock.mono_ms())) {}

@@ -28,6 +28,7 @@ struct CoreOptions {
   uint64_t incarnation = 0;
   uint64_t counter = 0;  // where numbers start
   uint64_t ceiling = 0;  // … and must stop until it is raised
+  size_t completions_per_turn = 512;
 };
 
 class Core final : public net::Handler, public store::RecoveryVisitor {

@@ -155,6 +155,7 @@ class CoreTest : public ::testing::Test {
       options.incarnation = node.writer->incarnation();
       options.counter = node.writer->base();
       options.ceiling = node.writer->ceiling();
+      options.completions_per_turn = completions_per_turn_;
       node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
       node.cores.push_back(std::make_unique<Core>(options, *node.rings[i], node.mesh->endpoint(i), clock_,
                                                   *node.pages[i], limits_, keys_,
@@ -282,6 +283,7 @@ class CoreTest : public ::testing::Test {
 
   uint16_t num_cores_ = 2;
   bool accounts_auto_ = true;
+  size_t completions_per_turn_ = 512;
   Limits limits_;
   RingOptions ring_options_;
   std::unique_ptr<Random> random_ = seeded_random(1);
