@@ -13,6 +13,7 @@
 #include "chat/privileges.h"
 #include "chat/store_folder.h"
 #include "chat/store_thread.h"
+#include "core/arena.h"
 #include "core/mesh.h"
 
 namespace perch::chat {
@@ -182,6 +183,7 @@ std::string Node::open_store() {
 void Node::run_core(uint16_t id, std::shared_ptr<Starting> shared) {
   Starting& starting = *shared;
   State& s = *state_;
+  take_own_arena();
   RingOptions options;
   options.sockets = s.config.limits.connections_max;
   auto ring = make_uring(options);
@@ -226,6 +228,7 @@ void Node::run_core(uint16_t id, std::shared_ptr<Starting> shared) {
 void Node::run_store(std::shared_ptr<Starting> shared) {
   Starting& starting = *shared;
   State& s = *state_;
+  take_own_arena();
   const CoreId id = s.config.reactors;
   RingOptions options;
   options.sockets = 0;
