@@ -88,6 +88,8 @@ UNTESTED = {
     "client/client.h": "tests/e2e run it whole",
     "client/protocol/backoff.h": "tests/unit/device_test.cc",
     "client/sqlite_query.h": "a part of client/sqlite_store.h",
+    "client/terminal/command.h": "tests/e2e/perch_cli_test.py runs every command",
+    "client/terminal/history.h": "tests/e2e/perch_cli_test.py",
     "core/control_client.h": "tests/unit/control_test.cc",
     "core/limits.h": "numbers",
     "core/metrics_table.h": "a table: core/metrics.h makes it what tests/unit/metrics_test.cc sees",

@@ -1,0 +1,59 @@
+// What the commands of `perch` share: flags, exit statuses, complaints, and how a running command is stopped.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "client/client.h"
+
+namespace perch::client {
+
+// Exit statuses: 0 done; 1 the profile cannot be used; 2 bad usage; 3 queued, or not everything came in time;
+// 4 rejected or expired; 5 the server does not let this device in (the outbox keeps what was queued).
+inline constexpr int kDone = 0, kNoProfile = 1, kUsage = 2, kQueued = 3, kRejected = 4, kRefused = 5;
+
+struct Flags {
+  std::string profile, server, token, token_file, to;
+  std::vector<std::string> words;
+  double wait_seconds = 10, seconds = 0;
+  uint64_t count = 0, limit = 50;
+  bool json = false;
+};
+
+int run_send(const Flags& flags);
+int run_listen(const Flags& flags);
+int run_chat(const Flags& flags);
+int run_history(const Flags& flags);
+
+// SIGINT and SIGTERM end the command that runs. Called once.
+void catch_signals();
+bool interrupted();
+// While it lives, a signal wakes `client`'s poll().
+class Running {
+ public:
+  explicit Running(Client& client);
+  ~Running();
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+};
+
+// Says `text` on the standard error; returns `status`.
+int complain(int status, const std::string& text);
+int open_failed(const Flags& flags, Error error);
+int send_failed(Error error);
+ClientOptions options_of(const Flags& flags, bool connect);
+uint64_t now_ms();
+
+// What every command that connects wants to know of its connection.
+struct Tracker : DeviceEvents {
+  void on_online(const LoginInfo& info) override;
+  void on_offline(std::string_view why) override;
+  void on_stopped(StopReason reason, std::string_view text) override;
+  static void note(const std::string& text);  // on the standard error
+
+  bool talk = false;  // says when the connection comes and goes
+  bool offline = false;
+  std::string last_why, stopped;
+};
+int refused(const Client& client, const Tracker& tracker);
+
+}  // namespace perch::client

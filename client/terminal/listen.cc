@@ -1,0 +1,76 @@
+// perch listen: prints messages as they come.
+#include <cstdio>
+
+#include "client/terminal/command.h"
+#include "client/terminal/text.h"
+
+namespace perch::client {
+namespace {
+
+struct Listener : Tracker {
+  // Prints what nobody has shown yet; false: the profile cannot be written. The mark follows the print: a
+  // crash in between prints a message twice rather than never.
+  bool print_unseen(Client& client) {
+    while (count == 0 || seen < count) {
+      const auto arrivals = client.unseen(count == 0 ? 256 : std::min<uint64_t>(256, count - seen));
+      if (arrivals.empty()) return true;
+      for (const Arrival& next : arrivals) print(next.message);
+      std::fflush(stdout);
+      if (!client.set_seen(arrivals.back().arrival).ok()) return false;
+    }
+    return true;
+  }
+
+  void print(const InboxMessage& in) {
+    seen++;
+    const std::string body = text_of(in.body);
+    if (json) {
+      std::printf(
+          "{\"from\":%llu,\"peer\":%llu,\"device\":%u,\"origin\":\"%016llx\",\"seq\":%llu,\"number\":%llu,"
+          "\"time_ms\":%llu,\"content\":%u,\"variant\":%u,\"body\":%s}\n",
+          static_cast<unsigned long long>(in.id.user), static_cast<unsigned long long>(in.peer), in.id.device,
+          static_cast<unsigned long long>(in.id.origin), static_cast<unsigned long long>(in.id.seq),
+          static_cast<unsigned long long>(in.number), static_cast<unsigned long long>(in.time_ms), in.content,
+          in.variant, json_text(body).c_str());
+    } else if (in.peer != in.id.user) {
+      std::printf("%s to %llu: %s\n", clock_text(in.time_ms).c_str(),
+                  static_cast<unsigned long long>(in.peer), printable(body).c_str());
+    } else {
+      std::printf("%s %llu: %s%s\n", clock_text(in.time_ms).c_str(),
+                  static_cast<unsigned long long>(in.id.user), printable(body).c_str(),
+                  in.variant != 0 ? "  [another message under a known id]" : "");
+    }
+  }
+
+  bool json = false;
+  uint64_t seen = 0, count = 0;
+};
+
+}  // namespace
+
+int run_listen(const Flags& flags) {
+  Listener listener;
+  listener.json = flags.json;
+  listener.count = flags.count;
+  listener.talk = !flags.json;
+  auto opened = Client::open(options_of(flags, true), listener);
+  if (!opened.ok()) return open_failed(flags, opened.error());
+  Client& client = **opened;
+  if (!client.connects()) {
+    return complain(kNoProfile, flags.profile + ": another process holds this profile's connection");
+  }
+  const Running signals(client);
+  const uint64_t until =
+      flags.seconds > 0 ? now_ms() + static_cast<uint64_t>(flags.seconds * 1000) : UINT64_MAX;
+  while (!interrupted() && client.stop_reason() == StopReason::kNone) {
+    if (!listener.print_unseen(client)) return complain(kNoProfile, flags.profile + ": cannot be written");
+    if (flags.count != 0 && listener.seen >= flags.count) break;
+    const uint64_t now = now_ms();
+    if (now >= until) break;
+    client.poll(std::min<uint64_t>(until - now, 10'000));
+  }
+  if (client.stop_reason() != StopReason::kNone) return refused(client, listener);
+  return flags.count != 0 && listener.seen < flags.count ? kQueued : kDone;
+}
+
+}  // namespace perch::client

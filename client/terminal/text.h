@@ -1,0 +1,25 @@
+// What `perch` prints: bytes of peers made harmless, marks, reasons and times in words.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "client/client.h"
+
+namespace perch::client {
+
+std::string text_of(const std::vector<uint8_t>& body);
+
+// What a peer wrote must not drive the terminal: control characters and broken UTF-8 become U+FFFD, a line
+// break a blank.
+std::string printable(const std::string& text);
+// A string of JSON, quotes included; broken UTF-8 becomes U+FFFD.
+std::string json_text(const std::string& text);
+
+std::string clock_text(uint64_t time_ms);  // local time, to the minute
+const char* mark_text(Mark mark);          // for people
+// For programs, as `perch history --json` prints it.
+const char* state_text(const HistoryLine& line);
+std::string reason_text(uint8_t reason);  // of a rejection
+std::string login_text(const LoginInfo& info);
+
+}  // namespace perch::client
