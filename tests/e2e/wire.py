@@ -60,6 +60,24 @@ PAYLOAD_IDS = {name: value for value, name in PAYLOADS.items()}
 ERRORS, REJECTS, HOLDS, TICKS = (_names(name) for name in ("ErrorCode", "RejectReason", "HoldReason", "Tick"))
 
 
+# What the server has said so far: payloads, and the codes and reasons in them.
+SEEN = {name: set() for name in ("Payload", "ErrorCode", "RejectReason", "HoldReason", "Tick")}
+
+
+def _remember(got: SimpleNamespace) -> None:
+    SEEN["Payload"].add(got.kind)
+    for kind, field, enum, names in (("Error", "code", "ErrorCode", ERRORS), ("Result", "tick", "Tick", TICKS),
+                                     ("Rejected", "reason", "RejectReason", REJECTS),
+                                     ("Hold", "reason", "HoldReason", HOLDS)):
+        if got.kind == kind:
+            SEEN[enum].add(names.get(getattr(got, field), "unknown"))
+
+
+def unseen(enum: str) -> set[str]:
+    """The values of an enum of the schema that no answer has had yet."""
+    return set(_names(enum).values()) - SEEN[enum]
+
+
 def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
@@ -181,7 +199,9 @@ class Connection:
             self.data += got
         size = 4 + struct.unpack_from("<I", self.data)[0]
         data, self.data = self.data[:size], self.data[size:]
-        return parse(data)
+        got = parse(data)
+        _remember(got)
+        return got
 
     def until(self, kind: str, timeout: float | None = None, **fields) -> SimpleNamespace:
         """The next frame of this kind with these fields; others are skipped, an Error or the end is a failure."""
