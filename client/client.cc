@@ -87,6 +87,12 @@ UserId Client::user_of(std::string_view peer) {
   return target.user != 0 ? target.user : store_->user_of(target.handle);
 }
 
+std::string Client::handle_of(UserId user) { return store_->handle_of(user); }
+
+void Client::resolve(std::string_view peer) {
+  if (connects() && user_of(peer) == 0) device_->resolve(target_of(peer).handle);
+}
+
 Result<RowId> Client::send(std::string_view to, std::string_view text) {
   return send(to, 0, Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
 }
@@ -95,7 +101,9 @@ Result<RowId> Client::send(std::string_view to, uint8_t content, Bytes body) {
   const Target target = target_of(to);
   if (connects()) return device_->send(target.user, target.handle, content, body);
   // Ids are the owner's to give.
-  if (target.user == 0 && target.handle.empty()) return Error{Errc::kInvalid};
+  if (target.user == 0 && (target.handle.empty() || target.handle.size() > codec::kHandleBytesMax)) {
+    return Error{Errc::kInvalid};
+  }
   const uint32_t bytes_max = Device::Options().body_bytes_max;
   if (body.size() > bytes_max) return Error{Errc::kTooLarge, bytes_max};
   NewRow row;

@@ -49,13 +49,19 @@ class Client {
   // --- messages: all of it works offline ---
   // Commits a message to the outbox: from here on it survives a crash. `to` is a user id in digits or a
   // handle, with or without '@'; a handle is resolved by the server, and if nobody has it the row is rejected
-  // (NotFound). Returns the row; on_row() and status() tell how far it got. ERRORS: kInvalid (`to` is empty),
-  // kTooLarge (detail: bytes allowed), those of the disk: then nothing was queued.
+  // (NotFound). Returns the row; on_row() and status() tell how far it got. ERRORS: kInvalid (`to` can name
+  // nobody), kTooLarge (detail: bytes allowed), those of the disk: then nothing was queued.
   Result<RowId> send(std::string_view to, std::string_view text);
   Result<RowId> send(std::string_view to, uint8_t content, Bytes body);
   // Tells `peer` and this user's other devices that everything received from `peer` has been read. Returns
   // the number of read marks queued. A handle that was never resolved: 0.
   Result<size_t> mark_read(std::string_view peer);
+  // The user that `peer` (digits or a handle) names; 0 while a handle was never resolved.
+  UserId user_of(std::string_view peer);
+  // A handle that was resolved to `user`; empty if none was.
+  std::string handle_of(UserId user);
+  // Asks the server whose handle `peer` is, if that is not known; on_resolved() tells. Offline: nothing.
+  void resolve(std::string_view peer);
   std::optional<RowStatus> status(RowId row);
   // The last `limit` messages of the conversation, oldest first, own open rows last.
   std::vector<HistoryLine> history(std::string_view peer, size_t limit);
@@ -98,7 +104,6 @@ class Client {
   void disconnect();
   void read();
   void write();
-  UserId user_of(std::string_view peer);
 
   std::unique_ptr<SqliteStore> store_;
   std::unique_ptr<Random> random_;

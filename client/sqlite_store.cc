@@ -226,6 +226,11 @@ void SqliteStore::set_handle(std::string_view handle, UserId user) {
       .run();
 }
 
+std::string SqliteStore::handle_of(UserId user) {
+  Query query(*this, "SELECT handle FROM handles WHERE user=? ORDER BY handle LIMIT 1", user);
+  return query.step() ? query.text(0) : std::string();
+}
+
 UserId SqliteStore::user_of(std::string_view handle) {
   Query query(*this, "SELECT user FROM handles WHERE handle=?", handle);
   return query.step() ? query.u64(0) : 0;

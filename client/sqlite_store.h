@@ -57,6 +57,8 @@ class SqliteStore final : public Storage {
   // Small texts kept with the profile: "server", "token". Empty if never set.
   std::string setting(std::string_view name);
   void set_setting(std::string_view name, std::string_view value);  // REQUIRES: a transaction
+  // A handle that was resolved to `user`; empty if none was.
+  std::string handle_of(UserId user);
   // The last `limit` messages with `peer`, oldest first: by number, own open rows last. `handle`, if not
   // empty, adds rows that wait for it.
   std::vector<HistoryLine> history(UserId peer, std::string_view handle, size_t limit);

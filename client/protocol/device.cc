@@ -41,7 +41,8 @@ Device::Device(Storage& storage, Clock& clock, Random& random, DeviceEvents& eve
 // --- the user's side ---------------------------------------------------------------------------------------
 
 Result<RowId> Device::send(UserId to, std::string_view handle, uint8_t content, Bytes body) {
-  if ((to != 0) == !handle.empty()) return Error{Errc::kInvalid};
+  // A longer handle would make a frame that the server closes every session for.
+  if ((to != 0) == !handle.empty() || handle.size() > codec::kHandleBytesMax) return Error{Errc::kInvalid};
   if (body.size() > options_.body_bytes_max) return Error{Errc::kTooLarge, options_.body_bytes_max};
   if (stop_reason_ == StopReason::kStorage) return Error{Errc::kPoisoned};
   NewRow row;
@@ -90,6 +91,12 @@ Result<size_t> Device::mark_read(UserId peer) {
   counters_.commits++;
   fill();
   return marks.size();
+}
+
+void Device::resolve(std::string_view handle) {
+  if (state_ != State::kOnline || wants_close_ || handle.empty() || handle.size() > codec::kHandleBytesMax)
+    return;
+  ask(std::string(handle));
 }
 
 void Device::poke() {
@@ -320,12 +327,14 @@ void Device::fill() {
   marked_at_once_ = 0;
 }
 
+void Device::ask(const std::string& handle) {
+  if (!asked_handles_.insert(handle).second) return;
+  asked_.emplace(++request_, handle);
+  emit(codec::resolve(request_, handle));
+}
+
 void Device::resolve_waiting() {
-  for (const std::string& handle : storage_.unresolved_handles()) {
-    if (!asked_handles_.insert(handle).second) continue;
-    asked_.emplace(++request_, handle);
-    emit(codec::resolve(request_, handle));
-  }
+  for (const std::string& handle : storage_.unresolved_handles()) ask(handle);
 }
 
 Seq Device::closed() {

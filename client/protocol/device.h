@@ -97,11 +97,14 @@ class Device {
   // --- the user's side: works in every state ---
   // Commits one message to the outbox and sends it if the session and the window allow. Exactly one of `to`
   // and `handle` says to whom; an unknown handle waits until the server has resolved it. ERRORS: kInvalid
-  // (nobody or both), kTooLarge (detail: the limit), those of the storage.
+  // (nobody, both, or a handle that cannot be one), kTooLarge (detail: the limit), those of the storage.
   Result<RowId> send(UserId to, std::string_view handle, uint8_t content, Bytes body);
   // Commits read marks for everything unread of `peer`; how many rows that took. ERRORS: those of the
   // storage.
   Result<size_t> mark_read(UserId peer);
+  // Asks the server whose handle this is, once per session and only while online; on_resolved() tells. What
+  // is sent to a handle asks by itself.
+  void resolve(std::string_view handle);
   // Another process may have added rows: gives them ids and sends them.
   void poke();
   // For the next login; on a running session it is presented at once. Leaves kStopped if that was about the
@@ -149,8 +152,9 @@ class Device {
   void tell(std::function<void()> event) { told_.push_back(std::move(event)); }
   void flush_events();
   void bind(RowId row, const WaitingRow& what);
-  bool bind_waiting();  // all that can be; false: the storage failed
-  void fill();          // sends open rows as far as the window allows
+  bool bind_waiting();                  // all that can be; false: the storage failed
+  void fill();                          // sends open rows as far as the window allows
+  void ask(const std::string& handle);  // RESOLVE, unless this session has asked already
   void resolve_waiting();
   Seq closed();
   void drop(std::string_view why);  // asks the transport to close

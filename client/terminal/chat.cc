@@ -2,8 +2,8 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <map>
+#include <utility>
 
 #include "client/terminal/command.h"
 #include "client/terminal/history.h"
@@ -13,17 +13,18 @@ namespace perch::client {
 namespace {
 
 struct Chat : Tracker {
+  // Until the server has said who `to` is, nobody can tell whose message this is: it waits for the answer.
   void on_message(const InboxMessage& in, Insert insert) override {
-    if (insert == Insert::kRenumbered || client == nullptr) return;
-    const UserId me = client->identity().user;
-    std::printf("%s: %s\n",
-                in.id.user == me  ? "you (elsewhere)"
-                : in.peer == peer ? to.c_str()
-                                  : std::to_string(in.peer).c_str(),
-                printable(text_of(in.body)).c_str());
-    std::fflush(stdout);
-    if (in.peer == peer && in.id.user != me) unread = true;
-    shown = true;
+    if (insert == Insert::kRenumbered) return;
+    if (peer == 0 && !answered) {
+      held.push_back(in);
+    } else {
+      show(in);
+    }
+  }
+  void on_offline(std::string_view why) override {
+    show_held();  // the answer may take long now
+    Tracker::on_offline(why);
   }
   void on_row(const RowStatus& row) override {
     if (row.kind != RowKind::kMessage) return;
@@ -36,12 +37,30 @@ struct Chat : Tracker {
     if (row.mark >= Mark::kRead) lines.erase(line);
   }
   void on_resolved(std::string_view handle, UserId user) override {
-    if (handle == to && user != 0) peer = user;
+    if (handle != to) return;
+    peer = user;
+    answered = true;
+    show_held();
+  }
+
+  void show(const InboxMessage& in) {
+    const bool mine = in.id.user == client->identity().user;
+    const std::string whose = in.peer == peer ? to : name_of_user(*client, in.peer);
+    const std::string who = !mine ? whose : in.peer == peer ? "you (elsewhere)" : "you to " + whose;
+    std::printf("%s: %s\n", who.c_str(), printable(text_of(in.body)).c_str());
+    std::fflush(stdout);
+    if (in.peer == peer && !mine) unread = true;
+    shown = true;
+  }
+  void show_held() {
+    for (const InboxMessage& in : std::exchange(held, {})) show(in);
   }
 
   Client* client = nullptr;
   std::string to;
-  UserId peer = 0;
+  UserId peer = 0;        // 0: not known
+  bool answered = false;  // the server has said who that is, or that nobody is
+  std::vector<InboxMessage> held;
   bool unread = false;
   bool shown = false;
   std::map<RowId, std::string> lines;  // what waits for its next tick
@@ -64,9 +83,7 @@ int run_chat(const Flags& flags) {
   }
   if (!client.connects())
     chat.note("another process holds this profile's connection and will send what you write");
-  char* end = nullptr;
-  const UserId user = std::strtoull(chat.to.c_str(), &end, 10);
-  if (*end == '\0') chat.peer = user;
+  chat.peer = client.user_of(chat.to);
   const Running signals(client);
   std::string pending;
   bool eof = false;
@@ -75,6 +92,7 @@ int run_chat(const Flags& flags) {
     const uint64_t now = now_ms();
     if (now >= leave_at) break;
     const bool readable = client.poll(std::min<uint64_t>(leave_at - now, 500), eof ? -1 : STDIN_FILENO);
+    if (chat.peer == 0 && !chat.answered) client.resolve(chat.to);
     if (chat.unread && client.mark_read(chat.to).ok()) chat.unread = false;
     if (chat.shown) {  // not again by `perch listen`
       for (std::vector<Arrival> seen; !(seen = client.unseen(256)).empty();) {
@@ -113,6 +131,7 @@ int run_chat(const Flags& flags) {
       if (!client.online()) chat.note("queued: " + printable(line));
     }
   }
+  chat.show_held();
   if (client.stop_reason() != StopReason::kNone) return refused(client, chat);
   for (const auto& [row, text] : chat.lines) {
     const auto status = client.status(row);

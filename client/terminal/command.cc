@@ -93,7 +93,7 @@ int send_failed(Error error) {
     case Errc::kTooLarge:
       return complain(kUsage, "the message is over " + std::to_string(error.detail) + " bytes: not sent");
     case Errc::kInvalid:
-      return complain(kUsage, "no recipient: not sent");
+      return complain(kUsage, "no such recipient can be: not sent");
     default:
       return complain(kNoProfile,
                       std::string("the profile cannot be written: not sent: ") + name_of(error.code));

@@ -14,14 +14,14 @@ struct Listener : Tracker {
     while (count == 0 || seen < count) {
       const auto arrivals = client.unseen(count == 0 ? 256 : std::min<uint64_t>(256, count - seen));
       if (arrivals.empty()) return true;
-      for (const Arrival& next : arrivals) print(next.message);
+      for (const Arrival& next : arrivals) print(client, next.message);
       std::fflush(stdout);
       if (!client.set_seen(arrivals.back().arrival).ok()) return false;
     }
     return true;
   }
 
-  void print(const InboxMessage& in) {
+  void print(Client& client, const InboxMessage& in) {
     seen++;
     const std::string body = text_of(in.body);
     if (json) {
@@ -33,12 +33,11 @@ struct Listener : Tracker {
           static_cast<unsigned long long>(in.number), static_cast<unsigned long long>(in.time_ms), in.content,
           in.variant, json_text(body).c_str());
     } else if (in.peer != in.id.user) {
-      std::printf("%s to %llu: %s\n", clock_text(in.time_ms).c_str(),
-                  static_cast<unsigned long long>(in.peer), printable(body).c_str());
+      std::printf("%s you to %s: %s\n", clock_text(in.time_ms).c_str(), name_of_user(client, in.peer).c_str(),
+                  printable(body).c_str());
     } else {
-      std::printf("%s %llu: %s%s\n", clock_text(in.time_ms).c_str(),
-                  static_cast<unsigned long long>(in.id.user), printable(body).c_str(),
-                  in.variant != 0 ? "  [another message under a known id]" : "");
+      std::printf("%s %s: %s%s\n", clock_text(in.time_ms).c_str(), name_of_user(client, in.id.user).c_str(),
+                  printable(body).c_str(), in.variant != 0 ? "  [another message under a known id]" : "");
     }
   }
 

@@ -66,6 +66,11 @@ std::string json_text(const std::string& text) {
   return out + "\"";
 }
 
+std::string name_of_user(Client& client, UserId user) {
+  const std::string handle = client.handle_of(user);
+  return handle.empty() ? std::to_string(user) : printable(handle);
+}
+
 std::string clock_text(uint64_t time_ms) {
   const time_t seconds = static_cast<time_t>(time_ms / 1000);
   tm parts{};

@@ -15,6 +15,8 @@ std::string printable(const std::string& text);
 // A string of JSON, quotes included; broken UTF-8 becomes U+FFFD.
 std::string json_text(const std::string& text);
 
+// The handle if this profile knows it, else the number.
+std::string name_of_user(Client& client, UserId user);
 std::string clock_text(uint64_t time_ms);  // local time, to the minute
 const char* mark_text(Mark mark);          // for people
 // For programs, as `perch history --json` prints it.

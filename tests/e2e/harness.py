@@ -34,11 +34,11 @@ class Server:
         self.process = None
 
     def start(self, *more):
-        log = open(self.folder / "perchd.log", "ab")
-        self.process = subprocess.Popen(
-            [BIN / "perchd", "--data", self.folder / "data", "--listen", self.address, "--secret-file", self.secret,
-             "--accounts-auto", "--rate", "100000", "--rate-burst", "100000", *self.flags, *more],
-            stdout=subprocess.PIPE, stderr=log, text=True)
+        with open(self.folder / "perchd.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [BIN / "perchd", "--data", self.folder / "data", "--listen", self.address, "--secret-file",
+                 self.secret, "--accounts-auto", "--rate", "100000", "--rate-burst", "100000", *self.flags, *more],
+                stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline()
         require(line.startswith("listening "), f"perchd did not start: see {self.folder}/perchd.log: "
                 + (self.folder / "perchd.log").read_text()[-500:])
@@ -53,6 +53,14 @@ class Server:
     def drain(self):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=20)
+
+    def metric(self, name):
+        """The sum of a counter over all threads and labels, as the running server tells it."""
+        told = subprocess.run([BIN / "perchd", "--data", self.folder / "data", "--metrics"], check=True,
+                              capture_output=True, text=True).stdout
+        values = [line.split()[-1] for line in told.splitlines() if line.split("{")[0].split(" ")[0] == name]
+        require(values, f"no counter {name}")
+        return sum(map(int, values))
 
     def token(self, user, device, days=1):
         return subprocess.run([ROOT / "tools/mint-token", "--secret-file", self.secret, "--sub", str(user), "--dev",
@@ -76,9 +84,9 @@ class Device:
                 self.token_file, *map(str, args)]
 
     def start(self, command, *args):
-        log = open(self.profile / "perch.log", "ab")
-        self.process = subprocess.Popen(self._perch(command, *args), stdin=subprocess.PIPE, stdout=log, stderr=log,
-                                        text=True)
+        with open(self.profile / "perch.log", "ab") as log:
+            self.process = subprocess.Popen(self._perch(command, *args), stdin=subprocess.PIPE, stdout=log,
+                                            stderr=log, text=True)
 
     def talk(self, to):
         self.start("chat", to)

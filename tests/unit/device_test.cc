@@ -488,6 +488,33 @@ TEST_F(DeviceTest, HandlesWaitUntilResolved) {
   EXPECT_EQ(mark(unknown), Mark::kRejected);
 }
 
+TEST_F(DeviceTest, AHandleIsAskedForOncePerSession) {
+  const auto asked = [](const std::vector<codec::FrameBytes>& frames) {
+    size_t num = 0;
+    for (const auto& frame : frames) num += root(frame).payload_type() == wire::Payload::Resolve;
+    return num;
+  };
+  Device d = device();
+  d.resolve("bob");
+  EXPECT_TRUE(d.output().empty()) << "offline";
+  log_in(d);
+  d.resolve("bob");
+  d.resolve("bob");
+  d.resolve("");
+  d.resolve(std::string(codec::kHandleBytesMax + 1, 'x'));
+  EXPECT_EQ(asked(take(d)), 1u);
+  reconnect(d);
+  d.resolve("bob");
+  EXPECT_EQ(asked(take(d)), 1u);
+}
+
+TEST_F(DeviceTest, AHandleThatCannotBeIsNotQueued) {
+  Device d = device();
+  EXPECT_EQ(d.send(0, std::string(codec::kHandleBytesMax + 1, 'x'), 0, {}).error().code, Errc::kInvalid);
+  EXPECT_TRUE(d.send(0, std::string(codec::kHandleBytesMax, 'x'), 0, {}).ok());
+  EXPECT_EQ(store_.rows().size(), 1u);
+}
+
 TEST_F(DeviceTest, BadInputIsAnswered) {
   Device d = device();
   EXPECT_FALSE(d.send(0, "", 0, {}).ok());

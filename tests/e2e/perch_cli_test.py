@@ -1,0 +1,367 @@
+#!/usr/bin/python3
+"""The terminal client as its users meet it: every exit status and what it says with it, offline and online, with the
+real binaries."""
+import json
+import pathlib
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from harness import BIN, DELIVERED, Server, wait_until
+
+DONE, NO_PROFILE, USAGE, QUEUED, REJECTED, REFUSED = range(6)
+NOBODY = "127.0.0.1:9"  # a port that nothing listens on
+
+
+class Person:
+    """A profile and its token; perch() runs a command to its end, start() one that goes on."""
+
+    def __init__(self, folder, server, name, device="phone", seconds=86400):
+        self.name = name
+        self.profile = pathlib.Path(folder) / f"{name}-{device}"
+        self.token_file = pathlib.Path(folder) / f"{name}-{device}.token"
+        self.token_file.write_text(server.token(name, device, seconds / 86400))
+        self.server = server
+        self.processes = []
+
+    def command(self, command, *args, server=None, token=True):
+        out = [BIN / "perch", command, "--profile", self.profile]
+        if command != "history":
+            out += ["--server", server or self.server.address] if server != "" else []
+            out += ["--token-file", self.token_file] if token else []
+        return out + [str(arg) for arg in args]
+
+    def perch(self, command, *args, text="", **more):
+        return subprocess.run(self.command(command, *args, **more), input=text, capture_output=True, text=True,
+                              timeout=60)
+
+    def start(self, command, *args, **more):
+        process = subprocess.Popen(self.command(command, *args, **more), stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        return process
+
+    def query(self, sql):
+        db = sqlite3.connect(self.profile / "profile.db", timeout=10)
+        try:
+            return db.execute(sql).fetchall()
+        finally:
+            db.close()
+
+    def stop(self, process, number=signal.SIGTERM):
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=20)
+        return process.returncode, out, errors
+
+
+class Cli(unittest.TestCase):
+    flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="perch-e2e-")
+        cls.server = Server(cls.folder.name + "/server", cls.flags)
+        cls.server.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        try:
+            assert cls.server.drain() == 0, "perchd did not drain"
+        finally:
+            cls.server.process.stdout.close()
+            cls.folder.cleanup()
+
+    def setUp(self):
+        self.people = []
+
+    def tearDown(self):
+        for person in self.people:
+            for process in person.processes:
+                if process.poll() is None:
+                    process.kill()
+                process.communicate()
+
+    def person(self, name, device="phone", **more):
+        out = Person(tempfile.mkdtemp(dir=self.folder.name), self.server, name, device, **more)
+        self.people.append(out)
+        return out
+
+    def known(self, name):
+        """Somebody who has logged in once."""
+        out = self.person(name)
+        self.ended(out.perch("listen", "--seconds", 0.5), DONE)
+        return out
+
+    def ended(self, done, status, out="", errors=""):
+        """The exit status, and a pattern for each of both outputs."""
+        self.assertEqual(done.returncode, status, done)
+        for pattern, text in ((out, done.stdout), (errors, done.stderr)):
+            self.assertTrue(re.search(pattern, text, re.MULTILINE), f"no {pattern!r} in {done}")
+        if status in (NO_PROFILE, USAGE, REFUSED):
+            self.assertRegex(done.stdout + done.stderr, r"\A[^\n]*\n\Z", "one line says it")
+
+
+class Online(Cli):
+    def test_accepted_then_delivered(self):
+        self.known("bob")
+        alice = self.person("alice")
+        self.ended(alice.perch("send", "bob", "to", "nobody", "yet"), DONE, "^✓ accepted$")
+        bob = self.people[0]
+        got = bob.perch("listen", "--count", 1, "--json")
+        self.ended(got, DONE)
+        self.assertEqual(json.loads(got.stdout)["body"], "to nobody yet")
+        listener = bob.start("listen", "--count", 1)
+        self.assertIn("online as user", listener.stderr.readline())
+        self.ended(alice.perch("send", "@bob", "now"), DONE, "^✓✓ delivered$")
+        out, _ = listener.communicate(timeout=20)
+        self.assertRegex(out, r"^\d{4}-\d\d-\d\d \d\d:\d\d \d+: now\n$")
+        self.assertEqual(listener.returncode, DONE)
+
+    def test_text_from_the_standard_input(self):
+        bob, carol = self.known("bob2"), self.person("carol")
+        self.ended(carol.perch("send", "bob2", "-", text="two\nlines"), DONE)
+        got = bob.perch("listen", "--count", 1, "--json")
+        self.assertEqual(json.loads(got.stdout)["body"], "two\nlines")
+
+    def test_nobody_has_the_handle(self):
+        self.ended(self.person("dave").perch("send", "no-such-handle", "hello"), REJECTED, "",
+                   "^perch: rejected: no-such-handle: no such user$")
+
+    def test_nobody_has_the_id(self):
+        self.ended(self.person("dave").perch("send", "4711", "hello"), REJECTED, "", "rejected: 4711: no such user")
+
+    def test_a_recipient_that_cannot_be(self):
+        dave = self.person("dave")
+        for to in ("0", "@", "x" * 65):
+            self.ended(dave.perch("send", to, "hello"), USAGE, "", "^perch: no such recipient can be: not sent$")
+        self.ended(dave.perch("send", "", "hello"), USAGE, "", "^perch: no recipient$")
+        self.ended(dave.perch("send", "x" * 64, "hello"), REJECTED, "", "no such user")
+
+    def test_too_long(self):
+        dave = self.person("dave")
+        self.ended(dave.perch("send", "bob", "-", text="x" * 65537), USAGE, "",
+                   "^perch: the message is over 65536 bytes: not sent$")
+        self.assertEqual(dave.query("SELECT count(*) FROM outbox"), [(0,)])
+
+    def test_not_everything_came_in_time(self):
+        self.ended(self.person("erin").perch("listen", "--seconds", 0.5, "--count", 1), QUEUED)
+
+    def test_forged_token(self):
+        mallory = self.person("mallory")
+        token = mallory.token_file.read_text()
+        mallory.token_file.write_text(token[:-3] + ("AAA" if token[-3:] != "AAA" else "BBB"))
+        self.ended(mallory.perch("listen"), REFUSED, "", "^perch: the token is not accepted")
+        self.ended(mallory.perch("send", "bob", "kept"), REFUSED, "^queued: the token is not accepted")
+        self.assertEqual(mallory.query("SELECT open, mark FROM outbox"), [(1, 0)])
+        mallory.token_file.write_text(token)
+        self.known("bob")
+        self.ended(mallory.perch("send", "bob", "and this"), DONE)
+        self.assertEqual([row[0] for row in mallory.query("SELECT open FROM outbox")], [0, 0])
+
+    def test_expired_token(self):
+        self.ended(self.person("frank", seconds=-10).perch("listen"), REFUSED, "", "^perch: the token is not accepted")
+
+    def test_a_session_whose_token_expires(self):
+        listener = self.person("frank2", seconds=3).start("listen")
+        _, errors = listener.communicate(timeout=60)
+        self.assertEqual(listener.returncode, REFUSED)
+        self.assertRegex(errors.splitlines()[-1], "^perch: the token is not accepted")
+
+    def test_another_login_takes_over(self):
+        grace = self.person("grace")
+        first = grace.start("listen")
+        self.assertIn("online as user", first.stderr.readline())
+        copy = self.person("grace")  # another profile under the same device name
+        second = copy.start("listen")
+        _, errors = first.communicate(timeout=20)
+        self.assertEqual(first.returncode, REFUSED)
+        self.assertRegex(errors, "perch: another login of this device took over")
+        self.assertEqual(copy.stop(second)[0], DONE)
+
+    def test_the_profile_of_another_user(self):
+        heidi = self.known("heidi")
+        heidi.token_file.write_text(self.server.token("ivan", "phone"))
+        self.ended(heidi.perch("listen"), REFUSED, "", "^perch: the profile belongs to another user")
+
+    def test_too_many_devices(self):
+        for number in range(8):
+            self.ended(self.person("judy", f"device {number}").perch("listen", "--seconds", 0.5), DONE)
+        self.ended(self.person("judy", "one more").perch("listen"), REFUSED, "", "the user has too many devices")
+
+    def test_a_signal_is_an_orderly_end(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            person = self.person("kim")
+            process = person.start("listen")
+            self.assertIn("online as user", process.stderr.readline())
+            self.assertEqual(person.stop(process, number)[0], DONE)
+
+    def test_history(self):
+        bob, leo = self.known("bob3"), self.person("leo")
+        for text in ("one", "two", "three\x1b[2J"):
+            self.ended(leo.perch("send", "bob3", text), DONE)
+        self.ended(leo.perch("history", "bob3"), DONE, r"you: one  ✓\n.*you: two  ✓\n.*you: three�\[2J  ✓\n")
+        got = leo.perch("history", "--limit", 1, "--json", "bob3")
+        self.assertEqual([json.loads(line)["state"] for line in got.stdout.splitlines()], ["accepted"])
+        self.ended(leo.perch("history", "stranger"), DONE, r"\A\Z")
+        self.ended(bob.perch("listen", "--count", 3), DONE)
+        self.ended(leo.perch("listen", "--seconds", 1), DONE)
+        self.ended(leo.perch("history", "bob3"), DONE, "you: one  ✓✓\n")
+
+
+class Chats(Cli):
+    def test_a_line_is_of_its_handle_from_the_first(self):
+        """The peer writes first, and this profile has never heard of the handle."""
+        nina, olaf = self.person("nina"), self.known("olaf")
+        chat = nina.start("chat", "olaf")
+        self.assertIn("online as user", chat.stderr.readline())
+        self.ended(olaf.perch("send", "nina", "first"), DONE, "delivered")
+        self.assertEqual(chat.stdout.readline(), "olaf: first\n")
+        self.ended(self.person("paul").perch("send", "nina", "from another"), DONE)
+        self.assertRegex(chat.stdout.readline(), r"^\d+: from another\n$")
+        chat.stdin.write("hi olaf\n")
+        chat.stdin.close()
+        chat.stdin = None
+        self.assertRegex(chat.stdout.read(), "^  ✓  hi olaf\n$")
+        self.assertEqual(chat.wait(20), DONE)
+
+    def test_what_waited_comes_with_the_handle(self):
+        nina, olaf = self.known("nina2"), self.known("olaf2")
+        self.ended(olaf.perch("send", "nina2", "waiting"), DONE, "accepted")
+        chat = nina.start("chat", "olaf2")
+        self.assertEqual(chat.stdout.readline(), "olaf2: waiting\n")
+        self.assertEqual(nina.stop(chat)[0], DONE)
+        self.ended(olaf.perch("chat", "--wait", 5, "nina2", text="bye\n"), DONE, "  ✓  bye")
+
+    def test_typed_offline_sent_on_reconnect(self):
+        rita, sam = self.known("rita"), self.known("sam")
+        chat = rita.start("chat", "sam", server=NOBODY)
+        self.assertIn("offline", chat.stderr.readline())
+        chat.stdin.write("first\nsecond\n")
+        chat.stdin.flush()
+        self.assertEqual(chat.stderr.readline(), "* queued: first\n")
+        self.assertEqual(chat.stderr.readline(), "* queued: second\n")
+        self.assertEqual(rita.stop(chat)[0], QUEUED)
+        self.ended(rita.perch("chat", "sam", text="third\n"), DONE, "✓  first.*\n.*✓  second.*\n.*✓  third")
+        got = sam.perch("listen", "--count", 3, "--json")
+        self.assertEqual([json.loads(line)["body"] for line in got.stdout.splitlines()], ["first", "second", "third"])
+
+    def test_it_goes_on_over_restarts_of_the_server(self):
+        tom, uma = self.known("tom"), self.person("uma")
+        listener = tom.start("listen", "--json")
+        chat = uma.start("chat", "tom")
+        for text in ("before", "between", "after"):
+            chat.stdin.write(text + "\n")
+            chat.stdin.flush()
+            wait_until(lambda: (text.encode(),) in tom.query("SELECT CAST(body AS BLOB) FROM inbox"), 60,
+                       f"{text} never came")
+            if text != "after":
+                self.server.kill()
+                time.sleep(0.5)
+                self.server.process.stdout.close()
+                self.server.start()
+        self.assertEqual(uma.stop(chat)[0], DONE)
+        status, out, _ = tom.stop(listener)
+        self.assertEqual(status, DONE)
+        self.assertEqual([json.loads(line)["body"] for line in out.splitlines()], ["before", "between", "after"])
+        self.assertEqual(uma.query("SELECT open, mark FROM outbox"), [(0, DELIVERED)] * 3)
+
+
+class Full(Cli):
+    flags = ("--connections-per-reactor", "1")
+
+    def test_a_full_server(self):
+        vera = self.person("vera")
+        process = vera.start("listen")
+        self.assertIn("online as user", process.stderr.readline())
+        wanda = self.person("wanda")
+        self.ended(wanda.perch("send", "--wait", 2, "vera", "hello"), QUEUED, "^queued: (no answer yet|offline)")
+        self.assertEqual(vera.stop(process)[0], DONE)
+        self.ended(wanda.perch("send", "--wait", 20, "vera", "hello again"), DONE)
+        self.assertEqual([row[0] for row in wanda.query("SELECT open FROM outbox")], [0, 0])
+
+
+class Offline(unittest.TestCase):
+    """No server at all."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="perch-e2e-")
+        self.server = Server(self.folder.name + "/server")
+        self.person = Person(self.folder.name, self.server, "xena")
+        self.perch = self.person.perch
+
+    def tearDown(self):
+        for process in self.person.processes:
+            process.kill()
+            process.communicate()
+        self.folder.cleanup()
+
+    ended = Cli.ended
+
+    def test_send_says_that_it_is_offline(self):
+        self.ended(self.perch("send", "--wait", 1, "bob", "kept", server=NOBODY), QUEUED, "^queued: offline, cannot connect$")
+        self.ended(self.perch("history", "bob"), DONE, "you: kept  queued\n")
+
+    def test_the_server_and_the_token_are_remembered(self):
+        self.ended(self.perch("send", "--wait", 0, "bob", "kept", server=NOBODY), QUEUED)
+        self.ended(self.perch("send", "--wait", 0, "bob", "kept too", server="", token=False), QUEUED)
+
+    def test_no_server_known(self):
+        self.ended(self.perch("send", "bob", "hi", server=""), USAGE, "", "^perch: no usable server address")
+        for address in ("nonsense", "host:", ":1", "host:0", "host:70000"):
+            self.ended(self.perch("send", "bob", "hi", server=address), USAGE, "", "^perch: no usable server address")
+
+    def test_usage(self):
+        for args in ((), ("send",), ("send", "bob"), ("dance",), ("listen", "--seconds", "x"), ("history", "--limit", "0", "b")):
+            done = subprocess.run([BIN / "perch", *args], capture_output=True, text=True)
+            self.assertEqual(done.returncode, USAGE, done)
+            self.assertRegex(done.stderr, "^perch: .+\n$")
+        done = subprocess.run([BIN / "perch", "--help"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, DONE)
+        self.assertIn("Exit status: 0 done", done.stdout)
+
+    def test_token_files(self):
+        self.person.token_file.write_text("\n")
+        self.ended(self.perch("send", "bob", "hi"), USAGE, "", "^perch: --token-file .*: is empty$")
+        self.person.token_file.unlink()
+        self.ended(self.perch("send", "bob", "hi"), USAGE, "", "^perch: --token-file .*: cannot be read$")
+
+    def test_no_profile(self):
+        self.ended(self.perch("history", "bob"), NO_PROFILE, "", "^perch: .*: no profile there$")
+        self.person.profile.write_text("a file, not a folder")
+        self.ended(self.perch("send", "bob", "hi", server=NOBODY), NO_PROFILE, "", "Not a directory$")
+
+    def test_a_profile_of_a_newer_version(self):
+        self.perch("send", "--wait", 0, "bob", "kept", server=NOBODY)
+        self.person.query("PRAGMA user_version=9")
+        for command in (("send", "bob", "hi"), ("listen",), ("chat", "bob"), ("history", "bob")):
+            self.ended(self.perch(*command), NO_PROFILE, "", "^perch: .*: written by a newer perch$")
+
+    def test_a_corrupt_profile(self):
+        self.perch("send", "--wait", 0, "bob", "kept", server=NOBODY)
+        for end in ("-wal", "-shm"):
+            (self.person.profile / f"profile.db{end}").unlink(missing_ok=True)
+        (self.person.profile / "profile.db").write_bytes(b"no database at all " * 1000)
+        self.ended(self.perch("send", "bob", "hi"), NO_PROFILE, "", "^perch: .*: cannot be opened: corrupt$")
+
+    def test_a_profile_that_another_process_holds(self):
+        chat = self.person.start("chat", "bob", server=NOBODY)
+        self.assertIn("offline", chat.stderr.readline())
+        self.ended(self.perch("listen", server=NOBODY), NO_PROFILE, "", "another process holds this profile's connection$")
+        self.ended(self.perch("send", "--wait", 0, "bob", "through the other one", server=NOBODY), QUEUED,
+                   "^queued: another process holds this profile's connection and will send it$")
+        status, _, _ = self.person.stop(chat)
+        self.assertEqual(status, DONE, "it wrote nothing itself")
+        self.assertEqual(self.person.query("SELECT open FROM outbox"), [(1,)])
+
+
+if __name__ == "__main__":
+    outcome = unittest.main(exit=False, verbosity=2).result
+    bad = len(outcome.failures) + len(outcome.errors)
+    sys.stderr.flush()
+    print(f"{outcome.testsRun} uses of perch, {bad} failed", flush=True)
+    sys.exit(bad != 0 or outcome.testsRun == 0)
