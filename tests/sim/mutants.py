@@ -192,9 +192,8 @@ def generate(root, out):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if path.endswith(".cc"):
             text = f'#line 1 "{path}"\n{text}'
-        if not os.path.exists(target) or open(target, encoding="utf-8").read() != text:
-            with open(target, "w", encoding="utf-8") as file:
-                file.write(text)
+        with open(target, "w", encoding="utf-8") as file:
+            file.write(text)
     for name, problem in problems.items():
         print(f"mutant {name}: {problem}", file=sys.stderr)
     with open(os.path.join(out, "problems"), "w", encoding="utf-8") as file:
