@@ -62,8 +62,12 @@ constexpr ConfigKey kKeys[] = {
     {kDelivery, "flights_max", &Limits::flights_max,
      "messages without a result, of one reactor; at it: HOLD(BUSY)", 1, 1 << 24},
     {kDelivery, "flight_bytes_max", &Limits::flight_bytes_max, "… and their bytes", 2048, kTiB},
-    {kDelivery, "devices_max", &Limits::devices_max, "devices of a user; a further one: ERROR(DEVICE_LIMIT)",
+    {kDelivery, "devices_max", &Limits::devices_max,
+     "devices of a user; a further one replaces one unseen for device_removable_ms, else: "
+     "ERROR(DEVICE_LIMIT)",
      1, 8},
+    {kDelivery, "device_removable_ms", &Limits::device_removable_ms,
+     "a device stays away; then: a further one may take its place", kSecondMs, 3'650 * kDayMs},
     {kDelivery, "mailbox_items_max", &Limits::mailbox_items_max,
      "messages that wait for one device; all devices full: REJECTED(MAILBOX_FULL)", 1, 1'000'000'000},
     {kDelivery, "mailbox_bytes_max", &Limits::mailbox_bytes_max, "… and their bytes", 2048, kTiB},

@@ -29,6 +29,8 @@ Core::~Core() {
   for (auto& [id, user] : users_) {
     timers_.disarm(user->confirm_timer);
     timers_.disarm(user->expiry_timer);
+    for (auto& device : user->devices)
+      if (device && device->session) timers_.disarm(device->session->timer);
   }
 }
 
@@ -94,12 +96,16 @@ bool Core::deadlines_may_pass(size_t num_completions) {
 }
 
 void Core::on_timer(Timer& timer) {
-  auto* byte = reinterpret_cast<char*>(&timer);
-  if (timer.kind == User::kConfirmTimer) {
-    on_confirm_timer(*reinterpret_cast<User*>(byte - offsetof(User, confirm_timer)));
-  } else {
-    on_expiry_timer(*reinterpret_cast<User*>(byte - offsetof(User, expiry_timer)));
+  char* const at = reinterpret_cast<char*>(&timer);
+  switch (timer.kind) {
+    case User::kConfirmTimer:
+      return on_confirm_timer(*reinterpret_cast<User*>(at - offsetof(User, confirm_timer)));
+    case User::kExpiryTimer:
+      return on_expiry_timer(*reinterpret_cast<User*>(at - offsetof(User, expiry_timer)));
+    case Session::kTimer:
+      return on_session_timer(*reinterpret_cast<Session*>(at - offsetof(Session, timer)));
   }
+  PERCH_CHECK(!"a timer of no known kind");
 }
 
 void Core::return_leases() {

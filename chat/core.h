@@ -2,8 +2,9 @@
 //
 // ON: one reactor thread; turn() is called in a loop. Nothing here waits: what needs the disk or another core
 //     is posted and goes on when the answer hop arrives.
-// FILES: core.cc loop and hops · frames.cc · store_ops.cc · recovery.cc · login.cc · session.cc · sender.cc
-//        taking and results · mailbox.cc lists and hand-over · confirmations.cc · receipts.cc · expiry.cc
+// FILES: core.cc loop and hops · frames.cc · store_ops.cc · recovery.cc · devices.cc · login.cc · session.cc
+//        · sender.cc taking and results · mailbox.cc lists and hand-over · confirmations.cc · receipts.cc
+//        · expiry.cc
 #pragma once
 #include <memory>
 #include <unordered_map>
@@ -92,6 +93,15 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   bool keep_if_refused(std::unique_ptr<store::StoreOp>& op);
   void post_refused_again();
 
+  // ---- devices.cc
+  void write_user(const User& user, std::unique_ptr<LoginRequest> login = nullptr);
+  void note_seen(User& user, Device& device);
+  bool unseen_for(const Device& device, uint64_t ms);
+  SlotMask addressed(User& user, size_t bytes, const Device* sender);
+  int slot_for_new_device(const User& user);
+  bool at_rest(const User& user, int slot) const;
+  std::vector<std::unique_ptr<store::StoreOp>> remove_device(User& user, int slot);
+
   // ---- login.cc
   void on_hello(net::ConnId id, const wire::Frame& frame);
   void send_home(std::unique_ptr<LoginRequest> login);
@@ -102,6 +112,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void welcome(std::unique_ptr<LoginRequest> login);
   void end_session(User& user, Device& device);
   void on_refresh(Bound& at, std::string_view token);
+  void arm_session_timer(Session& session);
+  void on_session_timer(Session& session);
 
   // ---- sender.cc
   void on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame);
@@ -149,6 +161,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void send_receipt(Device& device, const store::ReceiptKey& key, Seq up_to);
   void store_receipt(const store::ReceiptKey& key, Seq up_to);
   void receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq up_to);
+  static std::unique_ptr<store::StoreOp> receipt_ack(const store::ReceiptKey& key, Seq up_to);
   void receipt_safe(PendingReceipt& pending, Seq up_to);
   void on_safe(const SafeHop& hop);
 
@@ -156,6 +169,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void arm_expiry_timer(User& user);
   void on_expiry_timer(User& user);
   bool wall_clock_jumped();
+  std::unique_ptr<store::StoreOp> drop_op(const Item& item, const store::Waiting& who, bool tell) const;
+  static std::unique_ptr<store::StoreOp> expired_ack(const MessageId& id);
   void on_expired(const MessageId& id, UserId to);
   void send_expired(Device& device, const MessageId& id, UserId to);
   void expired_confirmed(Device& device, const MessageId& id);
@@ -184,6 +199,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   uint64_t num_sessions_ = 0;  // ever, so that each has a name
   uint64_t num_sessions_now_ = 0;
   uint64_t num_store_ops_ = 0;
+  std::vector<std::unique_ptr<store::StoreOp>> orphans_;  // recovery: what waits for devices that are gone
   std::vector<std::unique_ptr<store::StoreOp>> refused_;  // no room on the disk: posted again until there is
   uint64_t refused_retry_ms_ = 0;
   bool store_full_ = false;

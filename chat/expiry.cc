@@ -40,18 +40,7 @@ void Core::on_expiry_timer(User& user) {
       ++at;
       continue;
     }
-    auto op = std::make_unique<StoreOp>();
-    op->kind = OpKind::kExpire;
-    op->id = item.id;
-    op->to = item.to;
-    op->number = item.number;
-    op->place = item.place;
-    op->who = numbers_of(user, item.mask);
-    op->expired_for = {item.id.user, 0, {}};
-    // Told only if no device of the recipient has it: a delivery wins over EXPIRED, and one's own copies are
-    // not owed.
-    if (item.report == Item::Report::kOwed) op->expired_for.add(item.id.device);
-    submit(std::move(op));
+    submit(drop_op(item, numbers_of(user, item.mask), item.report == Item::Report::kOwed));
     metrics_.add(Metric::kExpired);
     for (size_t slot = 0; slot < kSlots; ++slot)
       if ((item.mask >> slot) & 1) clear_bit(user, item, static_cast<int>(slot));
@@ -63,10 +52,25 @@ void Core::on_expiry_timer(User& user) {
   timers_.arm(user.expiry_timer, now_.mono_ms() + (due > wall ? due - wall : 60'000));
 }
 
+// What takes an item from the disk that `who` will never fetch. Its sender is told only if no device of the
+// recipient has it: a delivery wins over EXPIRED, and one's own copies are not owed.
+std::unique_ptr<StoreOp> Core::drop_op(const Item& item, const store::Waiting& who, bool tell) const {
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kExpire;
+  op->id = item.id;
+  op->to = item.to;
+  op->number = item.number;
+  op->place = item.place;
+  op->who = who;
+  op->expired_for = {item.id.user, 0, {}};
+  if (tell) op->expired_for.add(item.id.device);
+  return op;
+}
+
 void Core::on_expired(const MessageId& id, UserId to) {
   User* user = find_user(id.user);
   Device* device = user ? user->device(id.device) : nullptr;
-  if (device == nullptr) return;
+  if (device == nullptr) return submit(expired_ack(id));  // removed: nobody is left to be told
   device->expired[id] = to;
   if (device->session) send_expired(*device, id, to);
 }
@@ -82,13 +86,16 @@ void Core::send_expired(Device& device, const MessageId& id, UserId to) {
 }
 
 void Core::expired_confirmed(Device& device, const MessageId& id) {
-  if (device.expired.erase(id) == 0) return;
+  if (device.expired.erase(id) != 0) submit(expired_ack(id));
+}
+
+std::unique_ptr<StoreOp> Core::expired_ack(const MessageId& id) {
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kExpiredAck;
   op->id = id;
   op->expired_for = {id.user, 0, {}};
   op->expired_for.add(id.device);
-  submit(std::move(op));
+  return op;
 }
 
 }  // namespace perch::chat

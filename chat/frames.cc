@@ -25,8 +25,10 @@ void Core::count_error(wire::ErrorCode code) {
 }
 
 void Core::fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin) {
+  constexpr uint32_t kBusyRetryMs = 1'000;
   count_error(code);
-  net_.send(id, frames_.make(codec::error(code, text, origin)));
+  const uint32_t retry_ms = code == wire::ErrorCode::Busy ? kBusyRetryMs : 0;
+  net_.send(id, frames_.make(codec::error(code, text, origin, retry_ms)));
   net_.close(id);
 }
 
@@ -49,6 +51,8 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
   switch (frame.payload_type()) {
     case wire::Payload::Message:
     case wire::Payload::Read:
+      if (frame.route()->origin() == 0 || frame.route()->seq() == 0)
+        return fail(id, wire::ErrorCode::Malformed, "origin and seq of a message are not 0");
       return on_send(*at, bytes, frame);
     case wire::Payload::Confirm:
       return on_confirm(*at, frame.payload_as_Confirm()->count(), frame.payload_as_Confirm()->closed());

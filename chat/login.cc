@@ -9,12 +9,9 @@ namespace perch::chat {
 using store::OpKind;
 using store::StoreOp;
 
-namespace {
-constexpr uint64_t kSeenMs = 86'400'000;
-}
-
 void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
   const wire::Hello& hello = *frame.payload_as_Hello();
+  if (hello.origin() == 0) return fail(id, wire::ErrorCode::Malformed, "an origin is not 0");
   if (draining_ || store_poisoned_) return fail(id, wire::ErrorCode::Busy, "the server is stopping");
   if (hello.version_min() > 1 || hello.version_max() < 1)
     return fail(id, wire::ErrorCode::Version, "this server speaks version 1");
@@ -84,40 +81,37 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
       login->continuity_broken = device->row.origin != 0 && device->row.origin != login->previous_origin &&
                                  device->row.origin != login->origin;
       device->row.origin = login->origin;
-      // Written lazily: seen matters by the day, and a storm of logins must not become a storm of writes.
-      const uint64_t now = now_.wall_ms();
-      if (!device->registered || device->row.overflowed || device->row.seen_ms + kSeenMs < now) {
-        device->row.seen_ms = now;
-        login->overflowed = device->row.overflowed;
+      login->overflowed = device->row.overflowed;
+      if (!device->registered || login->overflowed) {  // welcome only once that is on the disk
+        device->row.seen_ms = now_.wall_ms();
         device->row.overflowed = false;
-        auto op = std::make_unique<StoreOp>();
-        op->kind = OpKind::kUser;
-        op->user_row = row_of(*user);
-        if (!device->registered || login->overflowed) {  // welcome only once that is on the disk
-          op->context = login.release();
-          return submit(std::move(op));
-        }
-        submit(std::move(op));
+        return write_user(*user, std::move(login));
       }
+      note_seen(*user, *device);
       return welcome(std::move(login));
     }
   }
-  size_t slot = 0;
-  while (slot < kSlots && slot < limits_.devices_max && user->devices[slot]) ++slot;
-  if (slot == kSlots || slot == limits_.devices_max)
+  const int slot = slot_for_new_device(*user);
+  if (slot < 0)
     return fail(login->conn, wire::ErrorCode::DeviceLimit, "this user has as many devices as are allowed");
+  auto& place = user->devices[static_cast<size_t>(slot)];
+  std::vector<std::unique_ptr<StoreOp>> after;
+  if (place != nullptr) {
+    if (!at_rest(*user, slot))
+      return fail(login->conn, wire::ErrorCode::Busy, "the device this one replaces is not at rest yet");
+    after = remove_device(*user, slot);
+  }
   auto device = std::make_unique<Device>();
   device->row.number = user->next_device++;
   device->row.name = login->device;
   device->row.seen_ms = now_.wall_ms();
   device->row.origin = login->origin;
   login->number = device->row.number;
-  user->devices[slot] = std::move(device);
-  auto op = std::make_unique<StoreOp>();
-  op->kind = OpKind::kUser;
-  op->user_row = row_of(*user);
-  op->context = login.release();
-  submit(std::move(op));
+  // A client that was welcomed before was removed since, or this is another server: what was for it is gone.
+  login->continuity_broken = login->previous_origin != 0;
+  place = std::move(device);
+  write_user(*user, std::move(login));
+  for (auto& op : after) submit(std::move(op));
 }
 
 }  // namespace perch::chat

@@ -1,4 +1,5 @@
 // The recipient's home core: one list per user, handed to each device in order (delivery.md, Forwarding).
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -39,39 +40,15 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
       if (slot >= 0) mask |= static_cast<SlotMask>(1u << slot);
     }
   } else {
-    bool any = false;
-    const uint64_t wall = now_.wall_ms();
-    for (size_t slot = 0; slot < kSlots; ++slot) {
-      Device* device = user->devices[slot].get();
-      // A record that names a device whose row was lost with the server would wait for ever, or for the next
-      // device that gets its number.
-      if (device == nullptr || !device->registered) continue;
-      any = true;
-      if (device->row.overflowed) continue;
-      if (!device->session && device->row.seen_ms + limits_.device_unseen_ms < wall && !wall_clock_jumped()) {
-        metrics_.add(Metric::kUnseen);
-        continue;
-      }
-      if (device->num_waiting >= limits_.mailbox_items_max ||
-          device->bytes_waiting + frame.size() > limits_.mailbox_bytes_max)
-        continue;
-      mask |= static_cast<SlotMask>(1u << slot);
-    }
-    if (!any) return reject(wire::RejectReason::NotFound);
-    if (mask == 0) return reject(wire::RejectReason::MailboxFull);
-    for (size_t slot = 0; slot < kSlots;
-         ++slot) {  // others can take it: a full device shows a gap from here (H12)
-      Device* device = user->devices[slot].get();
-      if (device == nullptr || !device->registered || (mask >> slot) & 1 || device->row.overflowed) continue;
-      device->row.overflowed = true;
-      metrics_.add(Metric::kOverflowed);
-      auto op = std::make_unique<StoreOp>();
-      op->kind = OpKind::kUser;
-      op->user_row = row_of(*user);
-      submit(std::move(op));
+    mask = addressed(*user, frame.size(), nullptr);
+    if (mask == 0) {
+      const bool known = std::ranges::any_of(
+          user->devices, [](const auto& device) { return device != nullptr && device->registered; });
+      return reject(known ? wire::RejectReason::MailboxFull : wire::RejectReason::NotFound);
     }
   }
-  PERCH_CHECK(mask != 0);
+  if (mask == 0)  // the own devices it was for have been removed since
+    return post(source, kHopDone, AnswerHop{hop.flight, hop.user, 0});
 
   Item item;
   item.id = {route.from(), route.device(), route.origin(), route.seq()};

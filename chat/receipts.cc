@@ -64,11 +64,15 @@ void Core::receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq u
   receipt_safe(found->second, up_to);
   if (found->second.up_to > up_to) return;
   device.receipts.erase(found);
+  submit(receipt_ack(key, up_to));
+}
+
+std::unique_ptr<StoreOp> Core::receipt_ack(const store::ReceiptKey& key, Seq up_to) {
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kReceiptAck;
   op->receipt_key = key;
   op->up_to = up_to;
-  submit(std::move(op));
+  return op;
 }
 
 void Core::on_safe(const SafeHop& hop) {

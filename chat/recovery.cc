@@ -19,14 +19,19 @@ void Core::item(const store::RecoveredItem& found) {
   item.state = Item::State::kStored;
   const bool owed = found.waiting.user == found.to && found.id.user != found.to && !found.reported;
   item.report = owed ? Item::Report::kOwed : Item::Report::kNotOwed;
+  store::Waiting gone{user->id, 0, {}};
   for (uint8_t i = 0; i < found.waiting.num; ++i) {
     const int slot = user->slot_of(found.waiting.devices[i]);
-    if (slot < 0) continue;
+    if (slot < 0) {
+      gone.add(found.waiting.devices[i]);
+      continue;
+    }
     item.mask |= static_cast<SlotMask>(1u << slot);
     Device& device = *user->devices[static_cast<size_t>(slot)];
     ++device.num_waiting;
     device.bytes_waiting += item.frame_bytes;
   }
+  if (gone.num > 0) orphans_.push_back(drop_op(item, gone, item.mask == 0 && owed));
   if (item.mask != 0) user->items.emplace(user->next_position++, std::move(item));
 }
 
@@ -43,7 +48,7 @@ void Core::receipt(const store::RecoveredReceipt& found) {
   if (home(found.key.user) != options_.id) return;
   User* user = find_user(found.key.user);
   Device* device = user ? user->device(found.key.to_device) : nullptr;
-  if (device == nullptr) return;
+  if (device == nullptr) return orphans_.push_back(receipt_ack(found.key, found.up_to));
   PendingReceipt& pending = device->receipts[found.key];
   pending.up_to = std::max(pending.up_to, found.up_to);
   pending.stored = true;
@@ -53,10 +58,12 @@ void Core::expired(const store::RecoveredExpired& found) {
   if (home(found.id.user) != options_.id) return;
   User* user = find_user(found.id.user);
   Device* device = user ? user->device(found.id.device) : nullptr;
-  if (device != nullptr) device->expired[found.id] = found.to;
+  if (device == nullptr) return orphans_.push_back(expired_ack(found.id));
+  device->expired[found.id] = found.to;
 }
 
 void Core::recovered() {
+  for (auto& op : std::exchange(orphans_, {})) submit(std::move(op));
   for (auto& [id, user] : users_) {
     std::vector<Item> items;
     for (auto& [position, item] : user->items) items.push_back(std::move(item));

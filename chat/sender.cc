@@ -98,10 +98,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   };
   if (flight.to != at.user->id) add_party(flight.to);
   // The sender's other devices, as registered now.
-  store::Waiting own{at.user->id, 0, {}};
-  for (const auto& other : at.user->devices)
-    if (other && other.get() != &device && other->registered && !other->row.overflowed)
-      own.add(other->row.number);
+  const store::Waiting own = numbers_of(*at.user, addressed(*at.user, flight.frame.size(), &device));
   if (own.num > 0) add_party(at.user->id).waiting = own;
   if (flight.num_parties == 0) {  // a note to oneself, and there is no other device
     resolve_if_known(flight);

@@ -1,4 +1,6 @@
 // A session: one login of one device, from WELCOME to its end.
+#include <algorithm>
+
 #include "chat/core.h"
 
 namespace perch::chat {
@@ -32,6 +34,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   session.origin = login->origin;
   session.attempt = login->attempt;
   session.expires_ms = login->expires_ms;
+  arm_session_timer(session);
   session.rate_tokens = limits_.rate_burst;
   session.rate_ms = now_.mono_ms();
   if (bound_.size() <= session.conn.index) bound_.resize(session.conn.index + 1);
@@ -68,6 +71,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
 // The device's session is over: what it had not confirmed is made safe at once (delivery.md, Forwarding).
 void Core::end_session(User& user, Device& device) {
   const int slot = user.slot_of(device.row.number);
+  timers_.disarm(device.session->timer);
   device.session.reset();
   metrics_.set(Metric::kSessions, --num_sessions_now_);
   device.slow = false;
@@ -83,11 +87,31 @@ void Core::end_session(User& user, Device& device) {
 void Core::on_refresh(Bound& at, std::string_view token) {
   Session& session = *at.device->session;
   const Result<Claims> claims = keys_.check(token, now_.wall_ms());
+  if (!claims && claims.error().code == Errc::kExpired)
+    return fail(session.conn, wire::ErrorCode::TokenExpired, "the token has expired");
   if (!claims || claims->dev != at.device->row.name ||
       (claims->sub != std::to_string(at.user->id) && claims->sub != at.user->handle))
     return fail(session.conn, wire::ErrorCode::TokenInvalid, "the token is not valid for this session");
   session.expires_ms = claims->exp_ms;
+  arm_session_timer(session);
   send(session, codec::refreshed(session.expires_ms));
+}
+
+// `exp` is a time of the wall clock, which may be set, so it is looked at again every hour; a Ping looks too.
+void Core::arm_session_timer(Session& session) {
+  constexpr uint64_t kLookMs = 3'600'000;
+  const uint64_t wall = now_.wall_ms();
+  const uint64_t left = session.expires_ms > wall ? session.expires_ms - wall : 0;
+  timers_.arm(session.timer, now_.mono_ms() + std::min(left, kLookMs));
+}
+
+void Core::on_session_timer(Session& session) {
+  const Bound* at = bound(session.conn);
+  PERCH_CHECK(at != nullptr);
+  if (now_.wall_ms() >= session.expires_ms)
+    return fail(session.conn, wire::ErrorCode::SessionExpired, "the token has expired");
+  note_seen(*at->user, *at->device);
+  arm_session_timer(session);
 }
 
 }  // namespace perch::chat

@@ -58,6 +58,9 @@ struct Sent {
 };
 
 struct Session {
+  static constexpr uint8_t kTimer = 3;  // Timer::kind
+
+  Session() { timer.kind = kTimer; }
   net::ConnId conn;
   uint64_t id = 0;
   Origin origin = 0;
@@ -69,6 +72,7 @@ struct Session {
   uint64_t next_position = 0;  // items below were sent on this session or are not for this device
   Number given = 0;            // largest number told on this session
   std::optional<Seq> held;     // SENDs above are ignored until it, or a lower one, comes
+  Timer timer;                 // its token expires, or it is time to look at that again
   double rate_tokens = 0;
   uint64_t rate_ms = 0;
 };
@@ -98,6 +102,8 @@ struct PendingReceipt {
   };
   std::vector<Waiter> waiters;
 };
+
+inline constexpr uint64_t kSeenWriteMs = 86'400'000;  // DeviceRow::seen_ms is so exact, and not more
 
 struct Device {
   store::DeviceRow row;

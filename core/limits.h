@@ -43,12 +43,14 @@ struct Limits {
                                                 // [perch_held_total{reason="busy"}, perch_flight_bytes]
   uint32_t devices_max = 8;                     // per user; a further one: ERROR(DEVICE_LIMIT)
                                                 // [perch_errors_sent_total{code="device_limit"}]
-  uint32_t mailbox_items_max = 10'000;          // per device; full device: overflowed; all full: REJECTED
-                                                // [perch_devices_overflowed_total]
-  uint64_t mailbox_bytes_max = 64u << 20;       // per device
-                                                // [perch_devices_overflowed_total]
-  uint64_t expiry_ms = 30ull * 86'400'000;      // a waiting message; then: EXPIRED to its sender
-                                                // [perch_expired_total]
+  uint64_t device_removable_ms = 30ull * 86'400'000;  // … unless one is unseen for so long: it is removed
+                                                      // [perch_devices_removed_total]
+  uint32_t mailbox_items_max = 10'000;             // per device; full device: overflowed; all full: REJECTED
+                                                   // [perch_devices_overflowed_total]
+  uint64_t mailbox_bytes_max = 64u << 20;          // per device
+                                                   // [perch_devices_overflowed_total]
+  uint64_t expiry_ms = 30ull * 86'400'000;         // a waiting message; then: EXPIRED to its sender
+                                                   // [perch_expired_total]
   uint64_t device_unseen_ms = 45ull * 86'400'000;  // then not addressed, told at its next login
                                                    // [perch_devices_unseen_total]
   uint32_t rate_burst = 1000;                      // SENDs of a device at once; over it: HOLD(RATE)

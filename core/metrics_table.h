@@ -95,6 +95,8 @@
     "devices whose mailbox filled up: from there on they have a gap")                                        \
   X(kUnseen, kReactor, kCounter, "perch_devices_unseen_total", "",                                           \
     "times a device away for too long was not addressed")                                                    \
+  X(kDevicesRemoved, kReactor, kCounter, "perch_devices_removed_total", "",                                  \
+    "devices unseen for long that made room for another")                                                    \
   X(kSlow, kReactor, kCounter, "perch_devices_slow_total", "", "times a device confirmed too late")          \
   X(kPausedFrames, kReactor, kCounter, "perch_deliveries_paused_total", "reason=\"unconfirmed_frames\"",     \
     "times what a device is owed waited in its list")                                                        \

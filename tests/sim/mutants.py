@@ -120,11 +120,9 @@ MUTANTS = [
     Mutant("tables_before_trim", 1, 3000, (  # H22
         "if (!rows.empty()) { std::ranges::sort", "if (!rows.empty() && !REMOVED) { std::ranges::sort")),
     Mutant("register_first", 1, 3000, (  # H29
-        "user->devices[slot] = std::move(device); auto op = std::make_unique<StoreOp>(); op->kind = OpKind::kUser;"
-        "op->user_row = row_of(*user); op->context = login.release(); submit(std::move(op));",
-        "user->devices[slot] = std::move(device); auto op = std::make_unique<StoreOp>(); op->kind = OpKind::kUser;"
-        "op->user_row = row_of(*user); if (!REMOVED) op->context = login.release(); submit(std::move(op));"
-        "if (REMOVED) welcome(std::move(login));")),
+        "write_user(*user, std::move(login)); for (auto& op : after)",
+        "if (REMOVED) { write_user(*user); welcome(std::move(login)); } else write_user(*user, std::move(login));"
+        "for (auto& op : after)")),
     Mutant("copied_after_a_stop", 1, 3000, (  # H22
         "copied_below_ = std::max(copied_below_, twin->second + 1);",
         "if (!REMOVED) copied_below_ = std::max(copied_below_, twin->second + 1);")),

@@ -253,6 +253,22 @@ class CoreTest : public ::testing::Test {
   size_t num_rows() { return num_values(tables_, 0, store::kNumMailboxTables); }
   size_t num_records() { return num_values(journal_, store::kJournalTable, store::kJournalTable + 1); }
 
+  // Stops the node and counts what the disk still has for anybody.
+  size_t num_waiting_after_restart() {
+    struct Count final : store::RecoveryVisitor {
+      size_t num = 0;
+      void item(const store::RecoveredItem&) override { ++num; }
+      void mark(const store::RecoveredMark&) override {}
+      void receipt(const store::RecoveredReceipt&) override { ++num; }
+      void expired(const store::RecoveredExpired&) override { ++num; }
+    };
+    kill();
+    auto writer = store::Writer::open(journal_, tables_, limits_, *random_);
+    Count count;
+    EXPECT_TRUE(writer.ok() && (*writer)->recover(count).ok());
+    return count.num;
+  }
+
   // Two users on different cores, if there are two.
   static constexpr UserId kAnn = 1;
   UserId bob() const {

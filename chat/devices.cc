@@ -1,0 +1,121 @@
+// Which devices a user has, which of them a message is for, and when one is forgotten (delivery.md H12, H29).
+#include "chat/core.h"
+
+namespace perch::chat {
+
+using store::OpKind;
+using store::StoreOp;
+
+void Core::write_user(const User& user, std::unique_ptr<LoginRequest> login) {
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kUser;
+  op->user_row = row_of(user);
+  op->context = login.release();
+  submit(std::move(op));
+}
+
+// Written lazily: seen matters by the day, and a storm of logins must not become a storm of writes.
+void Core::note_seen(User& user, Device& device) {
+  if (!device.registered || device.row.seen_ms + kSeenWriteMs >= now_.wall_ms()) return;
+  device.row.seen_ms = now_.wall_ms();
+  write_user(user);
+}
+
+bool Core::unseen_for(const Device& device, uint64_t ms) {
+  return !device.session && device.row.seen_ms + ms < now_.wall_ms() && !wall_clock_jumped();
+}
+
+// The user's devices that a message of so many bytes is for; not the one that sends it. Where somebody takes
+// it, a device that cannot shows a gap from here and is told at its next login.
+SlotMask Core::addressed(User& user, size_t bytes, const Device* sender) {
+  SlotMask mask = 0, missed = 0;
+  for (size_t slot = 0; slot < kSlots; ++slot) {
+    const Device* device = user.devices[slot].get();
+    // A record that names a device whose row was lost with the server would wait for ever, or for the next
+    // device that gets its number.
+    if (device == nullptr || device == sender || !device->registered || device->row.overflowed) continue;
+    const auto bit = static_cast<SlotMask>(1u << slot);
+    const bool unseen = unseen_for(*device, limits_.device_unseen_ms);
+    if (unseen) metrics_.add(Metric::kUnseen);
+    const bool full = device->num_waiting >= limits_.mailbox_items_max ||
+                      device->bytes_waiting + bytes > limits_.mailbox_bytes_max;
+    (unseen || full ? missed : mask) |= bit;
+  }
+  if (missed == 0 || (mask == 0 && sender == nullptr)) return mask;
+  for (size_t slot = 0; slot < kSlots; ++slot) {
+    if (((missed >> slot) & 1) == 0) continue;
+    user.devices[slot]->row.overflowed = true;
+    metrics_.add(Metric::kOverflowed);
+  }
+  write_user(user);
+  return mask;
+}
+
+// Where a further device goes: a free slot, or that of the device unseen longest, if that is long enough.
+// -1: none.
+int Core::slot_for_new_device(const User& user) {
+  int free = -1, oldest = -1;
+  size_t num = 0;
+  for (int slot = 0; slot < static_cast<int>(kSlots); ++slot) {
+    const Device* device = user.devices[static_cast<size_t>(slot)].get();
+    if (device == nullptr) {
+      if (free < 0) free = slot;
+      continue;
+    }
+    ++num;
+    if (!device->registered || !unseen_for(*device, limits_.device_removable_ms)) continue;
+    if (oldest < 0 || device->row.seen_ms < user.devices[static_cast<size_t>(oldest)]->row.seen_ms)
+      oldest = slot;
+  }
+  return num < limits_.devices_max && free >= 0 ? free : oldest;
+}
+
+// Nothing of it is on its way: no message of its own without a result, no record of one for it being written,
+// no confirmation that waits for a receipt.
+bool Core::at_rest(const User& user, int slot) const {
+  if (user.devices[static_cast<size_t>(slot)]->num_without_result > 0) return false;
+  const auto bit = static_cast<SlotMask>(1u << slot);
+  for (const auto& [position, item] : user.items) {
+    if ((item.confirmed | item.unwritten) & bit) return false;
+    if ((item.mask & bit) && item.state != Item::State::kStored) return false;
+  }
+  return true;
+}
+
+// Empties a slot. What the disk still has for the device goes with the ops that come back: they are for after
+// the row, so that a stop in between leaves things for nobody, which recovery clears, and not a device with a
+// gap.
+// REQUIRES: at_rest().
+std::vector<std::unique_ptr<StoreOp>> Core::remove_device(User& user, int slot) {
+  std::vector<std::unique_ptr<StoreOp>> ops;
+  Device& device = *user.devices[static_cast<size_t>(slot)];
+  const auto bit = static_cast<SlotMask>(1u << slot);
+  for (auto at = user.items.begin(); at != user.items.end();) {
+    const auto next = std::next(at);
+    Item& item = at->second;
+    if (item.mask & bit) {
+      const store::Waiting who = numbers_of(user, bit);
+      clear_bit(user, item, slot);
+      // Nobody else has it or waits for it: its sender is told.
+      const bool nobody = item.mask == 0 && item.unwritten == 0;
+      ops.push_back(drop_op(item, who, nobody && item.report == Item::Report::kOwed));
+      drop_if_over(user, at->first);
+    }
+    at = next;
+  }
+  release_reports(user);
+  for (auto& [key, pending] : device.receipts) {
+    receipt_safe(pending, pending.up_to);  // nobody is left to be told
+    ops.push_back(receipt_ack(key, pending.up_to));
+  }
+  for (const auto& [id, to] : device.expired) ops.push_back(expired_ack(id));
+  for (const Outgoing& out : device.flights) {
+    out.flight->closed = true;
+    forget_if_over(*out.flight);
+  }
+  user.devices[static_cast<size_t>(slot)].reset();
+  metrics_.add(Metric::kDevicesRemoved);
+  return ops;
+}
+
+}  // namespace perch::chat

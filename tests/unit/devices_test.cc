@@ -1,0 +1,202 @@
+// Which devices a user has over the months: one that stays away makes room, or is told of its gap.
+#include "core_fixture.h"
+
+namespace perch::chat {
+namespace {
+
+constexpr uint64_t kDayMs = 86'400'000;
+
+class DevicesTest : public CoreTest {
+ protected:
+  void days_pass(uint64_t days) {
+    for (uint64_t i = 0; i < days; ++i) {
+      clock_.advance_ns(kDayMs * 1'000'000);
+      run(2);
+    }
+  }
+  std::string name(int i) { return "device " + std::to_string(i); }
+  // Bob has his eight devices, all away; the first was seen `days` before the others.
+  void fill(uint64_t days) {
+    for (int i = 0; i < 8; ++i) {
+      Peer peer = login(bob(), name(i));
+      leave(peer);
+      if (i == 0) days_pass(days);
+    }
+  }
+  const wire::Welcome& of(const Heard& heard) { return *heard.frame().payload_as_Welcome(); }
+};
+
+TEST_F(DevicesTest, ANinthTakesThePlaceOfTheOneUnseenLongest) {
+  start();
+  fill(29);
+  say_hello(token(bob(), "ninth"), 9).expect_error(wire::ErrorCode::DeviceLimit);
+  days_pass(2);
+  Heard welcome;
+  login(bob(), "ninth", &welcome);
+  EXPECT_EQ(of(welcome).device(), 9) << "numbers are never reused";
+  EXPECT_FALSE(of(welcome).continuity_broken());
+  say_hello(token(bob(), "tenth"), 9).expect_error(wire::ErrorCode::DeviceLimit);
+  restart();
+  say_hello(token(bob(), "tenth"), 9).expect_error(wire::ErrorCode::DeviceLimit);
+  days_pass(31);
+  // The removed one comes back: a new device, which is told that it lacks something.
+  Peer peer = say_hello(token(bob(), name(0)), 5, 1, 4);
+  welcome = peer.take(wire::Payload::Welcome);
+  EXPECT_EQ(of(welcome).device(), 10);
+  EXPECT_TRUE(of(welcome).continuity_broken());
+}
+
+TEST_F(DevicesTest, OneWithASessionIsNotRemovedHoweverOldItsLoginIs) {
+  limits_.silence_ms_max = UINT32_MAX;
+  start();
+  Peer peer = login(bob(), name(0));
+  for (int i = 1; i < 8; ++i) {
+    Peer other = login(bob(), name(i));
+    leave(other);
+  }
+  days_pass(28);
+  leave(peer);  // seen until now
+  days_pass(3);
+  Heard welcome;
+  login(bob(), "ninth", &welcome);
+  Heard again;
+  login(bob(), name(0), &again);
+  EXPECT_EQ(of(again).device(), 1);
+}
+
+TEST_F(DevicesTest, WhatWaitedForARemovedDeviceIsOnTheDiskForNobody) {
+  limits_.expiry_ms = 90 * kDayMs;
+  limits_.device_unseen_ms = 60 * kDayMs;
+  start();
+  fill(31);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  ann.expect_result(1, wire::Tick::Accepted);
+  Heard welcome;
+  login(bob(), "ninth", &welcome);  // the first is removed
+  for (int i = 1; i < 8; ++i) {
+    Peer other = login(bob(), name(i));
+    other.expect_message(1);
+    other.say(codec::confirm(1, 1));
+    run();
+    leave(other);
+  }
+  ann.expect_receipt(1);
+  ann.say(codec::confirm(1, 2));
+  run();
+  restart();
+  EXPECT_EQ(num_waiting_after_restart(), 0u);
+}
+
+TEST_F(DevicesTest, AMessageThatOnlyTheRemovedOneWaitedForExpires) {
+  limits_.expiry_ms = 90 * kDayMs;
+  limits_.device_unseen_ms = 60 * kDayMs;
+  limits_.devices_max = 1;
+  start();
+  Peer only = login(bob(), name(0));
+  leave(only);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  ann.expect_result(1, wire::Tick::Accepted);
+  days_pass(31);
+  ann = login(kAnn, "a");
+  ann.expect_result(1, wire::Tick::Accepted);  // again: she has not closed it
+  Heard welcome;
+  login(bob(), name(1), &welcome);
+  run();
+  const Heard heard = ann.take(wire::Payload::Expired);
+  ASSERT_NE(heard.frame().payload_as_Expired(), nullptr);
+  EXPECT_EQ(heard.frame().payload_as_Expired()->seq(), 1u);
+}
+
+TEST_F(DevicesTest, AStopBetweenTheRowAndTheDropsLeavesNothing) {
+  limits_.expiry_ms = 90 * kDayMs;
+  limits_.device_unseen_ms = 60 * kDayMs;
+  limits_.batch_ops_max = 1;
+  start();
+  fill(31);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  ann.expect_result(1, wire::Tick::Accepted);
+  Peer ninth = connect();
+  codec::HelloFields hello;
+  const std::string text = token(bob(), "ninth");
+  hello.token = text;
+  hello.origin = 9;
+  hello.attempt = 1;
+  ninth.say(codec::hello(hello));
+  const uint64_t commits = disk_.num_commits;
+  for (int i = 0; i < 30 && disk_.num_commits == commits; ++i) {
+    for (auto& each : node_->cores) each->turn(0);
+    turn_store();  // one op at a time: the row, and no more
+  }
+  ASSERT_EQ(disk_.num_commits, commits + 1);
+  restart();
+  for (int i = 1; i < 8; ++i) {
+    Peer other = login(bob(), name(i));
+    other.expect_message(1);
+    other.say(codec::confirm(1, 1));
+    run();
+    leave(other);
+  }
+  ann = login(kAnn, "a");
+  ann.expect_receipt(1);
+  ann.say(codec::confirm(1, 2));
+  run();
+  EXPECT_EQ(num_waiting_after_restart(), 0u);
+}
+
+TEST_F(DevicesTest, OneAwayTooLongIsNotAddressedAndTold) {
+  start();
+  Peer old = login(bob(), "old");
+  leave(old);
+  days_pass(46);
+  Peer fresh = login(bob(), "fresh");
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  fresh.expect_message(1);
+  fresh.say(codec::confirm(1, 1));
+  run();
+  ann.expect_result(1, wire::Tick::Delivered);
+  EXPECT_EQ(num_records(), 0u) << "nothing waits for the old one";
+  restart();
+  Heard welcome;
+  Peer again = login(bob(), "old", &welcome);
+  EXPECT_TRUE(of(welcome).overflowed());
+  EXPECT_TRUE(again.heard().empty());
+  ann = login(kAnn, "a");
+  ann.say(message(bob(), 2, 2));
+  run();
+  again.expect_message(2);
+}
+
+TEST_F(DevicesTest, OnesOwnDeviceAwayTooLongIsNotAddressedEither) {
+  start();
+  Peer old = login(kAnn, "old");
+  leave(old);
+  days_pass(46);
+  Peer ann = login(kAnn, "a"), bo = login(bob(), "b");
+  ann.say(message(bob(), 1));
+  run();
+  bo.say(codec::confirm(1, 1));
+  run();
+  ann.expect_result(1, wire::Tick::Delivered);
+  EXPECT_EQ(num_records(), 0u);
+  Heard welcome;
+  login(kAnn, "old", &welcome);
+  EXPECT_TRUE(of(welcome).overflowed());
+}
+
+TEST_F(DevicesTest, AJumpOfTheWallClockRemovesNobody) {
+  start();
+  fill(0);
+  clock_.jump_wall(static_cast<int64_t>(400 * kDayMs));
+  say_hello(token(bob(), "ninth"), 9).expect_error(wire::ErrorCode::DeviceLimit);
+}
+
+}  // namespace
+}  // namespace perch::chat

@@ -1,0 +1,109 @@
+// How a session ends by itself, and what a peer may not say in one (PROTOCOL.md, Session and Errors).
+#include "core_fixture.h"
+
+namespace perch::chat {
+namespace {
+
+class SessionTest : public CoreTest {
+ protected:
+  uint64_t in_s(uint64_t seconds) { return clock_.wall_ms() / 1000 + seconds; }
+};
+
+TEST_F(SessionTest, EndsWhenItsTokenExpiresWithoutAPing) {
+  limits_.silence_ms_max = 1'000'000'000;
+  start();
+  Peer ann = say_hello(token(kAnn, "a", in_s(60)), 77);
+  ann.take(wire::Payload::Welcome);
+  pass_ms(55'000, 1'000);
+  EXPECT_TRUE(ann.heard().empty());
+  pass_ms(10'000, 1'000);
+  ann.expect_error(wire::ErrorCode::SessionExpired);
+  EXPECT_TRUE(ann.ended());
+}
+
+TEST_F(SessionTest, ARefreshMovesTheEnd) {
+  limits_.silence_ms_max = 1'000'000'000;
+  start();
+  Peer ann = say_hello(token(kAnn, "a", in_s(60)), 77);
+  ann.take(wire::Payload::Welcome);
+  ann.say(codec::refresh(token(kAnn, "a", in_s(7'300))));
+  run();
+  EXPECT_GT(ann.take(wire::Payload::Refreshed).frame().payload_as_Refreshed()->session_expires_ms(),
+            clock_.wall_ms() + 7'000'000);
+  pass_ms(7'200'000, 60'000);
+  EXPECT_TRUE(ann.heard().empty()) << "the hourly look does not end it";
+  pass_ms(200'000, 10'000);
+  ann.expect_error(wire::ErrorCode::SessionExpired);
+}
+
+TEST_F(SessionTest, AStepOfTheWallClockIsSeenAtAPing) {
+  start();
+  Peer ann = say_hello(token(kAnn, "a", in_s(60)), 77);
+  ann.take(wire::Payload::Welcome);
+  clock_.jump_wall(61'000);
+  ann.say(codec::ping(1, 5));
+  run();
+  ann.expect_error(wire::ErrorCode::SessionExpired);
+}
+
+TEST_F(SessionTest, ARefreshTellsExpiredFromInvalid) {
+  start();
+  Peer ann = login(kAnn, "a");
+  ann.say(codec::refresh(token(kAnn, "a", in_s(0) - 100)));
+  run();
+  ann.expect_error(wire::ErrorCode::TokenExpired);
+  Peer bo = login(bob(), "b");
+  bo.say(codec::refresh(token(kAnn, "b", in_s(100))));
+  run();
+  bo.expect_error(wire::ErrorCode::TokenInvalid);
+}
+
+TEST_F(SessionTest, AnIdBeginsAtOne) {
+  start();
+  for (const auto& [origin, seq] : {std::pair<Origin, Seq>{0, 1}, {77, 0}}) {
+    Peer ann = login(kAnn, "a");
+    ann.say(message(bob(), seq, 1, "x", 0, origin));
+    run();
+    ann.expect_error(wire::ErrorCode::Malformed);
+  }
+  say_hello(token(kAnn, "a"), 0).expect_error(wire::ErrorCode::Malformed);
+}
+
+TEST_F(SessionTest, BusySaysWhenToComeAgain) {
+  start();
+  const std::string text = token(kAnn, "a");
+  codec::HelloFields hello;
+  hello.token = text;
+  hello.origin = 77;
+  hello.attempt = 1;
+  Peer early = connect();
+  run();
+  core(0).drain();
+  early.say(codec::hello(hello));
+  run();
+  const Heard heard = early.take(wire::Payload::Error);
+  EXPECT_EQ(heard.frame().payload_as_Error()->code(), wire::ErrorCode::Busy);
+  EXPECT_GT(heard.frame().payload_as_Error()->retry_ms(), 0u);
+}
+
+TEST_F(SessionTest, OfTwoLoginsOfOneOpeningTheNewerAttemptLives) {
+  start();
+  Peer second = say_hello(token(kAnn, "a"), 77, 2);
+  second.take(wire::Payload::Welcome);
+  Peer first = say_hello(token(kAnn, "a"), 77, 1);
+  first.expect_error(wire::ErrorCode::StaleAttempt);
+  Peer third = say_hello(token(kAnn, "a"), 78, 1);
+  third.take(wire::Payload::Welcome);
+  const Heard heard = second.take(wire::Payload::Error);
+  EXPECT_EQ(heard.frame().payload_as_Error()->code(), wire::ErrorCode::Replaced);
+  EXPECT_EQ(heard.frame().payload_as_Error()->origin(), 78u);
+}
+
+TEST_F(SessionTest, NoAccountIsMadeWhereThatIsNotAllowed) {
+  accounts_auto_ = false;
+  start();
+  say_hello(token(kAnn, "a"), 77).expect_error(wire::ErrorCode::NoAccount);
+}
+
+}  // namespace
+}  // namespace perch::chat
