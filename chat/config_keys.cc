@@ -89,6 +89,7 @@ constexpr ConfigKey kKeys[] = {
      64 * kTiB},
     {kStore, "move_after_ms", &Limits::move_after_ms,
      "a message waits in the journal; then: moved to the tables", 0, kDayMs},
+    {kStore, "move_ms", &Limits::move_ms, "the mover looks for such messages so often", 1, kHourMs},
 
     {kNode, "mesh_slots", &Limits::mesh_slots,
      "hops between two threads, a power of two; at it: they wait at the poster", 2, 1 << 16},

@@ -1,0 +1,262 @@
+// Every limit of the rules of delivery, at it and over it (core/limits.h; PROTOCOL.md, Limits).
+#include "core_fixture.h"
+
+namespace perch::chat {
+namespace {
+
+class ChatLimitsTest : public CoreTest {
+ protected:
+  void both_log_in() {
+    start();
+    ann_ = std::make_unique<Peer>(login(kAnn, "a"));
+    bo_ = std::make_unique<Peer>(login(bob(), "b"));
+  }
+  void say(Seq seq, std::string_view body = "hello") {
+    ann_->say(message(bob(), seq, 1, body));
+    run();
+  }
+  std::unique_ptr<Peer> ann_, bo_;
+};
+
+TEST_F(ChatLimitsTest, MoreThanTheWindowWithoutResultIsAnError) {
+  limits_.window = 3;
+  both_log_in();
+  for (Seq seq = 1; seq <= 3; ++seq) say(seq);
+  EXPECT_TRUE(ann_->heard().empty());
+  say(4);
+  ann_->expect_error(wire::ErrorCode::Window);
+}
+
+TEST_F(ChatLimitsTest, AResultFreesItsPlaceInTheWindow) {
+  limits_.window = 1;
+  both_log_in();
+  for (Seq seq = 1; seq <= 3; ++seq) {
+    say(seq);
+    bo_->expect_message(seq);
+    bo_->say(codec::confirm(seq, 1));
+    run();
+    ann_->expect_result(seq, wire::Tick::Delivered);
+  }
+}
+
+TEST_F(ChatLimitsTest, FlightsMaxHoldsAndNothingIsLost) {
+  limits_.flights_max = 2;
+  both_log_in();
+  for (Seq seq = 1; seq <= 4; ++seq) say(seq);
+  ann_->expect_hold(wire::HoldReason::Busy);
+  EXPECT_TRUE(ann_->heard().empty()) << "what follows a held one is ignored, not held again";
+  bo_->say(codec::confirm(2, 1));
+  run();
+  ann_->expect_result(1, wire::Tick::Delivered);
+  ann_->expect_result(2, wire::Tick::Delivered);
+  for (Seq seq = 3; seq <= 4; ++seq) {
+    ann_->say(message(bob(), seq, 3));
+    run();
+  }
+  for (Seq seq = 1; seq <= 4; ++seq) bo_->expect_message(seq);
+}
+
+TEST_F(ChatLimitsTest, FlightBytesMaxHolds) {
+  limits_.flight_bytes_max = 10'000;
+  both_log_in();
+  say(1, std::string(12'000, 'x'));
+  say(2);
+  ann_->expect_hold(wire::HoldReason::Busy);
+}
+
+TEST_F(ChatLimitsTest, TheRateHoldsAndComesBackWithTime) {
+  limits_.rate_burst = 2;
+  limits_.rate_per_second = 10;
+  both_log_in();
+  for (Seq seq = 1; seq <= 3; ++seq) say(seq);
+  ann_->expect_hold(wire::HoldReason::Rate);
+  pass_ms(200);
+  say(3);
+  for (Seq seq = 1; seq <= 3; ++seq) bo_->expect_message(seq);
+}
+
+TEST_F(ChatLimitsTest, AFullMailboxRejects) {
+  limits_.mailbox_items_max = 2;
+  both_log_in();
+  leave(*bo_);
+  for (Seq seq = 1; seq <= 3; ++seq) say(seq);
+  ann_->expect_result(1, wire::Tick::Accepted);
+  ann_->expect_result(2, wire::Tick::Accepted);
+  ann_->expect_rejected(wire::RejectReason::MailboxFull);
+  Peer back = login(bob(), "b");
+  back.expect_message(1);
+  back.expect_message(2);
+  EXPECT_TRUE(back.heard().empty()) << "a rejected message is on no device";
+}
+
+TEST_F(ChatLimitsTest, BytesFillAMailboxToo) {
+  limits_.mailbox_bytes_max = 10'000;
+  both_log_in();
+  leave(*bo_);
+  say(1, std::string(9'000, 'x'));
+  say(2, std::string(9'000, 'x'));
+  ann_->expect_result(1, wire::Tick::Accepted);
+  ann_->expect_rejected(wire::RejectReason::MailboxFull);
+}
+
+TEST_F(ChatLimitsTest, OneFullDeviceOverflowsAndTheOthersGetIt) {
+  limits_.mailbox_items_max = 2;
+  both_log_in();
+  Peer tablet = login(bob(), "tablet");
+  leave(tablet);
+  for (Seq seq = 1; seq <= 4; ++seq) {
+    say(seq);
+    bo_->expect_message(seq);
+    bo_->say(codec::confirm(seq, 1));
+    run();
+  }
+  restart();  // that it overflowed is on the disk
+  Heard welcome;
+  tablet = login(bob(), "tablet", &welcome);
+  EXPECT_TRUE(welcome.frame().payload_as_Welcome()->overflowed());
+  tablet.expect_message(1);
+  tablet.expect_message(2);
+  EXPECT_TRUE(tablet.heard().empty());
+  tablet.say(codec::confirm(2, 1));
+  run();
+  leave(tablet);
+  login(bob(), "tablet", &welcome);
+  EXPECT_FALSE(welcome.frame().payload_as_Welcome()->overflowed()) << "told once";
+}
+
+TEST_F(ChatLimitsTest, WhatIsOverTheUnconfirmedWindowWaitsInTheList) {
+  limits_.unconfirmed_frames_max = 2;
+  both_log_in();
+  for (Seq seq = 1; seq <= 3; ++seq) say(seq);
+  bo_->expect_message(1);
+  bo_->expect_message(2);
+  EXPECT_TRUE(bo_->heard().empty());
+  bo_->say(codec::confirm(1, 1));
+  run();
+  bo_->expect_message(3);
+}
+
+TEST_F(ChatLimitsTest, BytesCloseTheUnconfirmedWindowButForOneFrame) {
+  limits_.unconfirmed_bytes_max = 1'000;
+  both_log_in();
+  say(1, std::string(2'000, 'x'));
+  say(2, std::string(2'000, 'x'));
+  bo_->expect_message(1);
+  EXPECT_TRUE(bo_->heard().empty());
+  bo_->say(codec::confirm(1, 1));
+  run();
+  bo_->expect_message(2);
+}
+
+TEST_F(ChatLimitsTest, WhoDoesNotConfirmInTimeIsSlowAndEverythingForItIsStored) {
+  limits_.confirm_ms_max = 2'000;
+  both_log_in();
+  say(1);
+  pass_ms(1'800);
+  EXPECT_TRUE(ann_->heard().empty());
+  pass_ms(400);
+  ann_->expect_result(1, wire::Tick::Accepted);
+  say(2);
+  ann_->expect_result(2, wire::Tick::Accepted);  // at once
+  bo_->say(codec::confirm(2, 1));
+  run();
+  ann_->heard().clear();  // receipts
+  const size_t records = num_records();
+  say(3);
+  bo_->say(codec::confirm(3, 1));
+  run();
+  ann_->expect_result(3, wire::Tick::Delivered);
+  EXPECT_EQ(num_records(), records) << "it is not slow any more";
+}
+
+TEST_F(ChatLimitsTest, ABodyOverTheLimitIsRejected) {
+  limits_.body_bytes_max = 100;
+  both_log_in();
+  say(1, std::string(101, 'x'));
+  ann_->expect_rejected(wire::RejectReason::TooLarge);
+  say(2, std::string(100, 'x'));
+  bo_->expect_message(2);
+}
+
+TEST_F(ChatLimitsTest, AMessageToNobodyIsRejected) {
+  both_log_in();
+  for (const UserId nobody : {UserId{0}, UserId{4'711}, UserId{1} << 63}) {
+    ann_->say(message(nobody, 1 + nobody % 1'000));
+    run();
+    ann_->expect_rejected(wire::RejectReason::NotFound);
+  }
+}
+
+TEST_F(ChatLimitsTest, WhatNobodyFetchesExpires) {
+  limits_.expiry_ms = 86'400'000;
+  both_log_in();
+  leave(*bo_);
+  say(1);
+  ann_->expect_result(1, wire::Tick::Accepted);
+  leave(*ann_);
+  for (int hour = 0; hour < 26; ++hour) {
+    clock_.advance_ns(3'600'000'000'000);
+    run(2);
+  }
+  restart();
+  Peer ann = login(kAnn, "a");
+  const Heard heard = ann.take(wire::Payload::Expired);
+  ASSERT_NE(heard.frame().payload_as_Expired(), nullptr);
+  EXPECT_EQ(heard.frame().payload_as_Expired()->seq(), 1u);
+  ann.say(codec::confirm(1, 2));
+  run();
+  Peer bo = login(bob(), "b");
+  EXPECT_TRUE(bo.heard().empty());
+  EXPECT_EQ(num_waiting_after_restart(), 0u);
+}
+
+TEST_F(ChatLimitsTest, AFullStoreHoldsAndConfirmationsGoOn) {
+  both_log_in();
+  leave(*bo_);
+  say(1);
+  ann_->expect_result(1, wire::Tick::Accepted);
+  disk_.fill = 0.95;
+  run();
+  say(2);
+  ann_->expect_hold(wire::HoldReason::StoreFull);
+  Peer bo = login(bob(), "b");
+  bo.expect_message(1);
+  bo.say(codec::confirm(1, 1));
+  run();
+  ann_->expect_receipt(1);
+  ann_->say(codec::confirm(1, 2));
+  run();
+  disk_.fill = 0.5;
+  run();
+  say(2);
+  bo.expect_message(2);
+  bo.say(codec::confirm(2, 1));
+  run();
+  ann_->expect_result(2, wire::Tick::Delivered);
+  EXPECT_EQ(num_waiting_after_restart(), 0u);
+}
+
+TEST_F(ChatLimitsTest, ConfirmingMoreThanWasSentIsAnError) {
+  both_log_in();
+  bo_->say(codec::confirm(1, 1));
+  run();
+  bo_->expect_error(wire::ErrorCode::Confirm);
+}
+
+TEST_F(ChatLimitsTest, ADrainHoldsStoresAndGivesResults) {
+  both_log_in();
+  say(1);
+  for (CoreId id = 0; id < num_cores_; ++id) core(id).drain();
+  run();
+  ann_->take(wire::Payload::Goaway);
+  ann_->expect_result(1, wire::Tick::Accepted);
+  say(2);
+  ann_->expect_hold(wire::HoldReason::Draining);
+  for (CoreId id = 0; id < num_cores_; ++id) EXPECT_TRUE(core(id).drained());
+  restart();
+  Peer bo = login(bob(), "b");
+  bo.expect_message(1);
+}
+
+}  // namespace
+}  // namespace perch::chat
