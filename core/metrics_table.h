@@ -16,6 +16,8 @@
     "items posted to other threads or itself")                                                               \
   X(kHopsDelayed, kThread, kCounter, "perch_hops_delayed_total", "", "hops that found their queue full")     \
   X(kHopsWaiting, kThread, kGauge, "perch_hops_waiting", "", "hops waiting for room in their queue")         \
+  X(kLogDropped, kThread, kCounter, "perch_log_dropped_total", "",                                           \
+    "log lines that came faster than they were written")                                                     \
   /* connections */                                                                                          \
   X(kConnections, kReactor, kGauge, "perch_connections", "", "connections now")                              \
   X(kAccepted, kReactor, kCounter, "perch_connections_accepted_total", "", "connections accepted")           \
@@ -126,9 +128,7 @@
   X(kDraining, kMain, kGauge, "perch_draining_seconds", "", "seconds since SIGTERM, 0 before")               \
   X(kControlRequests, kMain, kCounter, "perch_control_requests_total", "", "requests on the control socket") \
   X(kControlRefused, kMain, kCounter, "perch_control_refused_total", "",                                     \
-    "control requests refused: a stranger, unknown, too long or too slow")                                   \
-  X(kLogDropped, kMain, kCounter, "perch_log_dropped_total", "",                                             \
-    "log lines dropped because they came too fast")
+    "control requests refused: a stranger, unknown, too long or too slow")
 
 // X(id, name, first, last, scale, help): buckets for values up to 2^first, … 2^last and any; a value times
 // `scale` is in the unit of the name. All belong to the store thread.

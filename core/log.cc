@@ -1,0 +1,143 @@
+#include "core/log.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <utility>
+
+namespace perch {
+namespace {
+
+constexpr std::string_view kLevels[] = {"info", "warn", "error"};
+constexpr std::string_view kCut = "...";
+
+// Appends to a line as long as there is room.
+class Appender {
+ public:
+  explicit Appender(LogLine& line) : line_(line) { line_.size = 0; }
+  void raw(std::string_view text) {
+    const size_t room = line_.text.size() - line_.size;
+    const size_t size = std::min(text.size(), room);
+    std::copy_n(text.data(), size, line_.text.data() + line_.size);
+    line_.size = static_cast<uint16_t>(line_.size + size);
+  }
+  void number(uint64_t value) {
+    char digits[20];
+    const auto end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
+    raw({digits, static_cast<size_t>(end - digits)});
+  }
+  // Bare if it can be read so, else in quotes with everything that is not printable ASCII escaped.
+  void value(std::string_view text) {
+    const auto plain = [](unsigned char c) {
+      return c > ' ' && c < 0x7f && c != '"' && c != '=' && c != '\\';
+    };
+    if (!text.empty() && text.size() <= kLogValueBytesMax && std::ranges::all_of(text, plain))
+      return raw(text);
+    raw("\"");
+    for (const unsigned char c : text.substr(0, kLogValueBytesMax)) escaped(c);
+    if (text.size() > kLogValueBytesMax) raw(kCut);
+    raw("\"");
+  }
+  bool full() const { return line_.size == line_.text.size(); }
+  // What did not fit is seen to be missing.
+  void cut() { std::ranges::copy(kCut, line_.text.end() - kCut.size()); }
+
+ private:
+  void escaped(unsigned char c) {
+    constexpr std::string_view kHex = "0123456789abcdef";
+    if (c == '"' || c == '\\') raw("\\");
+    if (c >= ' ' && c < 0x7f) return raw({reinterpret_cast<const char*>(&c), 1});
+    const char code[] = {'\\', 'x', kHex[c >> 4], kHex[c & 15]};
+    raw({code, sizeof(code)});
+  }
+  LogLine& line_;
+};
+
+}  // namespace
+
+void Log::write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+  push(level, message, fields, 0);
+}
+
+void Log::refused(Metric row, std::string_view message, std::initializer_list<LogField> fields) {
+  Limit& limit = limits_[static_cast<size_t>(row)];
+  const uint64_t second = clock_.mono_ms() / 1000;
+  if (limit.second != second) {
+    limit.second = second;
+    limit.num = 0;
+  }
+  if (limit.num == kRefusalsPerSecond) {
+    ++limit.num_left_out;
+    return;
+  }
+  ++limit.num;
+  push(LogLevel::kInfo, message, fields, std::exchange(limit.num_left_out, 0));
+}
+
+void Log::push(LogLevel level, std::string_view message, std::span<const LogField> fields,
+               uint32_t num_left_out) {
+  LogLine line;
+  line.wall_ms = clock_.wall_ms();
+  Appender out(line);
+  out.raw("level=");
+  out.raw(kLevels[static_cast<size_t>(level)]);
+  if (metrics_.scope() != MetricScope::kMain) {
+    out.raw(" core=");
+    metrics_.scope() == MetricScope::kStore ? out.raw("store") : out.number(metrics_.core());
+  }
+  out.raw(" msg=");
+  out.value(message);
+  for (const LogField& field : fields) {
+    out.raw(" ");
+    out.raw(field.key);
+    out.raw("=");
+    field.is_number ? out.number(field.number) : out.value(field.text);
+  }
+  if (num_left_out > 0) {
+    out.raw(" suppressed=");
+    out.number(num_left_out);
+  }
+  if (out.full()) out.cut();
+  if (!queue_.push(line)) return metrics_.add(Metric::kLogDropped);
+  queue_.publish();
+}
+
+std::string text_of(const LogLine& line) {
+  const auto seconds = static_cast<time_t>(line.wall_ms / 1000);
+  tm utc{};
+  gmtime_r(&seconds, &utc);
+  char time[64];
+  size_t size = strftime(time, sizeof(time), "ts=%Y-%m-%dT%H:%M:%S", &utc);
+  size += static_cast<size_t>(
+      std::snprintf(time + size, sizeof(time) - size, ".%03uZ ", static_cast<unsigned>(line.wall_ms % 1000)));
+  return std::string(time, size).append(line.text.data(), line.size).append("\n");
+}
+
+void LogWriter::drain(std::span<Log* const> logs) {
+  for (Log* log : logs) {
+    while (const LogLine* line = log->front()) {
+      // What a pipe has room for at POLLOUT, and takes whole.
+      constexpr size_t kTimeBytesMax = 64;
+      if (pending_.size() + kLogLineBytesMax + kTimeBytesMax > PIPE_BUF) break;
+      pending_ += text_of(*line);
+      log->pop();
+    }
+  }
+  if (pending_.empty()) return;
+  pollfd ready{descriptor_, POLLOUT, 0};
+  if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) {
+    if (ready.revents & (POLLERR | POLLNVAL)) pending_.clear();  // nobody reads any more
+    return;
+  }
+  const ssize_t written = ::write(descriptor_, pending_.data(), pending_.size());
+  if (written > 0) pending_.erase(0, static_cast<size_t>(written));
+  if (written < 0 && errno != EINTR && errno != EAGAIN) pending_.clear();
+}
+
+}  // namespace perch

@@ -1,0 +1,168 @@
+// Lines of the log: their form, what is escaped and cut, and that a reactor never waits for them.
+#include "core/log.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+namespace perch {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+
+struct FakeClock final : Clock {
+  uint64_t ms = 1'000'000'000'123;  // 2001-09-09T01:46:40.123Z
+  uint64_t mono_ns() override { return ms * 1'000'000; }
+  uint64_t wall_ms() override { return ms; }
+};
+
+class LogTest : public ::testing::Test {
+ protected:
+  FakeClock clock;
+  MetricsPage metrics{MetricScope::kReactor, 3};
+  Log log{clock, metrics};
+  std::string next() {
+    const LogLine* line = log.front();
+    if (line == nullptr) return "(none)";
+    const std::string text = text_of(*line);
+    log.pop();
+    return text;
+  }
+  std::string value(std::string_view text) {
+    log.write(LogLevel::kInfo, "m", {{"v", text}});
+    const std::string line = next();
+    return line.substr(line.find(" v=") + 3, line.size() - line.find(" v=") - 4);
+  }
+};
+
+TEST_F(LogTest, WritesKeysAndValues) {
+  log.write(LogLevel::kWarn, "device overflowed", {{"user", 17}, {"why", "full"}});
+  EXPECT_EQ(next(),
+            "ts=2001-09-09T01:46:40.123Z level=warn core=3 msg=\"device overflowed\" user=17 why=full\n");
+  EXPECT_EQ(next(), "(none)");
+}
+
+TEST_F(LogTest, NamesTheStoreThreadAndNotTheMainThread) {
+  MetricsPage store(MetricScope::kStore), main(MetricScope::kMain);
+  Log of_store(clock, store), of_main(clock, main);
+  of_store.write(LogLevel::kError, "x");
+  of_main.write(LogLevel::kInfo, "x");
+  EXPECT_THAT(text_of(*of_store.front()), EndsWith("Z level=error core=store msg=x\n"));
+  EXPECT_THAT(text_of(*of_main.front()), EndsWith("Z level=info msg=x\n"));
+}
+
+TEST_F(LogTest, EscapesWhatAPeerMaySend) {
+  EXPECT_EQ(value("plain-1.2:3/x"), "plain-1.2:3/x");
+  EXPECT_EQ(value(""), "\"\"");
+  EXPECT_EQ(value("two words"), "\"two words\"");
+  EXPECT_EQ(value("a=b"), "\"a=b\"");
+  EXPECT_EQ(value("say \"x\\\""), "\"say \\\"x\\\\\\\"\"");
+  EXPECT_EQ(value(std::string_view("\n\r\t\0\x7f\x1b[2J", 9)), "\"\\x0a\\x0d\\x09\\x00\\x7f\\x1b[2J\"");
+  EXPECT_EQ(value("caf\xc3\xa9"), "\"caf\\xc3\\xa9\"");
+}
+
+TEST_F(LogTest, CutsLongValuesAndLongLines) {
+  EXPECT_EQ(value(std::string(kLogValueBytesMax, 'x')), std::string(kLogValueBytesMax, 'x'));
+  EXPECT_EQ(value(std::string(kLogValueBytesMax + 1, 'x')),
+            "\"" + std::string(kLogValueBytesMax, 'x') + "...\"");
+  const std::string hostile(100'000, '\n');
+  log.write(LogLevel::kInfo, hostile, {{"a", hostile}, {"b", hostile}, {"c", hostile}});
+  const std::string line = next();
+  EXPECT_THAT(line, EndsWith("...\n"));
+  EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
+  EXPECT_LT(line.size(), kLogLineBytesMax + 64);
+}
+
+TEST_F(LogTest, DropsAndCountsWhatTheQueueHasNoRoomFor) {
+  for (uint32_t i = 0; i < kLogLinesMax + 3; ++i) log.write(LogLevel::kInfo, "m", {{"i", i}});
+  EXPECT_EQ(metrics.value(Metric::kLogDropped), 3u);
+  EXPECT_THAT(next(), HasSubstr(" i=0\n"));
+  log.write(LogLevel::kInfo, "again");
+  EXPECT_EQ(metrics.value(Metric::kLogDropped), 3u);
+}
+
+TEST_F(LogTest, LimitsRefusalsByReason) {
+  const auto refuse = [this](Metric row) { log.refused(row, "refused", {{"user", 1}}); };
+  for (int i = 0; i < 100; ++i) refuse(Metric::kErrorTokenInvalid);
+  refuse(Metric::kErrorWindow);  // another reason has its own lines
+  for (uint32_t i = 0; i < kRefusalsPerSecond; ++i) EXPECT_THAT(next(), EndsWith("msg=refused user=1\n"));
+  EXPECT_THAT(next(), EndsWith("msg=refused user=1\n"));
+  EXPECT_EQ(next(), "(none)");
+  clock.ms += 1'000;
+  refuse(Metric::kErrorTokenInvalid);
+  refuse(Metric::kErrorTokenInvalid);
+  EXPECT_THAT(next(), EndsWith(" user=1 suppressed=95\n"));
+  EXPECT_THAT(next(), EndsWith(" user=1\n"));
+}
+
+class LogWriterTest : public LogTest {
+ protected:
+  LogWriterTest() { EXPECT_EQ(pipe2(ends, O_NONBLOCK), 0); }
+  ~LogWriterTest() override {
+    close(ends[0]);
+    close(ends[1]);
+  }
+  std::string read_all() {
+    std::string all;
+    char part[65536];
+    for (ssize_t got; (got = read(ends[0], part, sizeof(part))) > 0;)
+      all.append(part, static_cast<size_t>(got));
+    return all;
+  }
+  int ends[2];
+};
+
+TEST_F(LogWriterTest, WritesTheLinesOfAllThreads) {
+  MetricsPage store(MetricScope::kStore);
+  Log other(clock, store);
+  LogWriter writer(ends[1]);
+  Log* const logs[] = {&log, &other};
+  log.write(LogLevel::kInfo, "first");
+  other.write(LogLevel::kInfo, "second");
+  writer.drain(logs);
+  EXPECT_THAT(read_all(), testing::ContainsRegex("^ts=.*core=3 msg=first\nts=.*core=store msg=second\n$"));
+}
+
+TEST_F(LogWriterTest, IsNotStoppedByAReaderThatIs) {
+  LogWriter writer(ends[1]);
+  Log* const logs[] = {&log};
+  int num_written = 0;
+  for (; metrics.value(Metric::kLogDropped) == 0; ++num_written) {
+    ASSERT_LT(num_written, 100'000);
+    log.write(LogLevel::kInfo, "m", {{"i", static_cast<uint64_t>(num_written)}});
+    writer.drain(logs);
+  }
+  std::string all;
+  for (int quiet = 0; quiet < 100; ++quiet) {
+    all += read_all();
+    writer.drain(logs);
+  }
+  all += read_all();
+  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), num_written - 1) << "all but the one that was dropped";
+}
+
+TEST_F(LogWriterTest, TwoThreadsShareALog) {
+  LogWriter writer(ends[1]);
+  Log* const logs[] = {&log};
+  constexpr int kLines = 20'000;
+  std::thread reactor([this] {
+    for (int i = 0; i < kLines; ++i) log.write(LogLevel::kInfo, "line");
+  });
+  uint64_t num = 0;
+  while (num + metrics.value(Metric::kLogDropped) < kLines) {
+    writer.drain(logs);
+    const std::string part = read_all();
+    num += static_cast<uint64_t>(std::count(part.begin(), part.end(), '\n'));
+  }
+  reactor.join();
+  EXPECT_EQ(num + metrics.value(Metric::kLogDropped), static_cast<uint64_t>(kLines));
+  EXPECT_GT(num, 0u);
+}
+
+}  // namespace
+}  // namespace perch
