@@ -7,13 +7,14 @@ namespace perch::chat {
 using store::OpKind;
 using store::StoreOp;
 
-Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, MetricsPage& metrics,
+Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, MetricsPage& metrics, Log& log,
            const Limits& limits, const TokenKeys& keys, std::unique_ptr<store::Reader> reader)
     : options_(std::move(options)),
       ring_(ring),
       mesh_(mesh),
       now_(clock),
       metrics_(metrics),
+      log_(log),
       limits_(limits),
       keys_(keys),
       reader_(std::move(reader)),

@@ -15,6 +15,7 @@
 #include "codec/encode.h"
 #include "codec/result_template.h"
 #include "core/clock.h"
+#include "core/log.h"
 #include "tls/token.h"
 
 namespace perch::chat {
@@ -34,7 +35,7 @@ struct CoreOptions {
 
 class Core final : public net::Handler, public store::RecoveryVisitor {
  public:
-  Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, MetricsPage& metrics,
+  Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, MetricsPage& metrics, Log& log,
        const Limits& limits, const TokenKeys& keys, std::unique_ptr<store::Reader> reader);
   ~Core() override;
 
@@ -80,6 +81,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   bool send(Session& session, Bytes bytes);
   void fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin = 0);
   void count_error(wire::ErrorCode code);
+  void log_refused(net::ConnId id, wire::ErrorCode code, std::string_view text);
   struct Bound {
     User* user = nullptr;
     Device* device = nullptr;
@@ -180,6 +182,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   MeshEndpoint& mesh_;
   TurnClock now_;
   MetricsPage& metrics_;
+  Log& log_;
   const Limits& limits_;
   const TokenKeys& keys_;
   std::unique_ptr<store::Reader> reader_;

@@ -46,6 +46,8 @@ SlotMask Core::addressed(User& user, size_t bytes, const Device* sender) {
     if (((missed >> slot) & 1) == 0) continue;
     user.devices[slot]->row.overflowed = true;
     metrics_.add(Metric::kOverflowed);
+    log_.write(LogLevel::kWarn, "device overflowed: it has a gap from here on",
+               {{"user", user.id}, {"device", user.devices[slot]->row.number}});
   }
   write_user(user);
   return mask;

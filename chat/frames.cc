@@ -19,14 +19,26 @@ static_assert(metric_at(Metric::kErrorMalformed, static_cast<unsigned>(wire::Err
                                                      static_cast<unsigned>(wire::ErrorCode::Malformed)) ==
               Metric::kErrorIdle);
 
-void Core::count_error(wire::ErrorCode code) {
-  metrics_.add(metric_at(Metric::kErrorMalformed,
-                         static_cast<unsigned>(code) - static_cast<unsigned>(wire::ErrorCode::Malformed)));
+static Metric metric_of(wire::ErrorCode code) {
+  return metric_at(Metric::kErrorMalformed,
+                   static_cast<unsigned>(code) - static_cast<unsigned>(wire::ErrorCode::Malformed));
+}
+
+void Core::count_error(wire::ErrorCode code) { metrics_.add(metric_of(code)); }
+
+void Core::log_refused(net::ConnId id, wire::ErrorCode code, std::string_view text) {
+  const Bound* at = bound(id);
+  log_.refused(metric_of(code), "connection refused",
+               {{"error", wire::EnumNameErrorCode(code)},
+                {"why", text},
+                {"user", at == nullptr ? 0 : at->user->id},
+                {"connection", id.index}});
 }
 
 void Core::fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin) {
   constexpr uint32_t kBusyRetryMs = 1'000;
   count_error(code);
+  log_refused(id, code, text);
   const uint32_t retry_ms = code == wire::ErrorCode::Busy ? kBusyRetryMs : 0;
   net_.send(id, frames_.make(codec::error(code, text, origin, retry_ms)));
   net_.close(id);
@@ -111,6 +123,7 @@ void Core::on_violation(net::ConnId id, net::CloseReason reason) {
       break;
   }
   count_error(code);
+  log_refused(id, code, text);
   net_.send(id, frames_.make(codec::error(code, text)));
 }
 

@@ -1,6 +1,5 @@
 // The recipient's home core: one list per user, handed to each device in order (delivery.md, Forwarding).
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "chat/core.h"
@@ -119,9 +118,8 @@ bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {
     }
     if (!read) {  // flushed and not confirmed, so it was there: the disk has changed it. Nothing false is
                   // handed over.
-      std::fprintf(stderr, "perchd: message %llu of user %llu cannot be read back: %s; stopping\n",
-                   static_cast<unsigned long long>(item.number), static_cast<unsigned long long>(user.id),
-                   name_of(read.error().code));
+      log_.write(LogLevel::kError, "a stored message cannot be read back; stopping",
+                 {{"user", user.id}, {"number", item.number}, {"error", name_of(read.error().code)}});
       store_poisoned_ = true;
       return false;
     }

@@ -1,6 +1,7 @@
 #include "chat/node.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "chat/store_folder.h"
 #include "chat/store_thread.h"
 #include "core/arena.h"
+#include "core/log.h"
 #include "core/mesh.h"
 
 namespace perch::chat {
@@ -26,7 +28,11 @@ constexpr uint64_t kSleepNsMax = 100'000'000;  // a stop is noticed this soon wh
 class RecoveryFanOut final : public store::RecoveryVisitor {
  public:
   explicit RecoveryFanOut(std::vector<std::unique_ptr<Core>>& cores) : cores_(cores) {}
-  void item(const store::RecoveredItem& found) override { at(found.waiting.user).item(found); }
+  uint64_t num_items() const { return num_items_; }
+  void item(const store::RecoveredItem& found) override {
+    ++num_items_;
+    at(found.waiting.user).item(found);
+  }
   void mark(const store::RecoveredMark& found) override { at(found.id.user).mark(found); }
   void receipt(const store::RecoveredReceipt& found) override { at(found.key.user).receipt(found); }
   void expired(const store::RecoveredExpired& found) override { at(found.id.user).expired(found); }
@@ -34,6 +40,7 @@ class RecoveryFanOut final : public store::RecoveryVisitor {
  private:
   Core& at(UserId user) { return *cores_[home_of(user, static_cast<uint16_t>(cores_.size()))]; }
   std::vector<std::unique_ptr<Core>>& cores_;
+  uint64_t num_items_ = 0;
 };
 
 void pin(std::thread& thread, unsigned core) {
@@ -76,12 +83,22 @@ struct Node::State {
   std::atomic<bool> failed{false};
   std::atomic<bool> store_stop{false};
   std::unique_ptr<Control> control;
+  std::vector<std::unique_ptr<Log>> logs;  // as pages
+  LogWriter log_writer{STDERR_FILENO};
 
   MetricsPage& store_page() { return *pages[config.reactors]; }
   MetricsPage& main_page() { return *pages.back(); }
+  Log& main_log() { return *logs.back(); }
+  void write_logs();
   std::string answer(std::string_view request);
   std::string_view health();
 };
+
+void Node::State::write_logs() {
+  std::vector<Log*> all;
+  for (const auto& log : logs) all.push_back(log.get());
+  log_writer.drain(all);
+}
 
 std::string_view Node::State::health() {
   if (failed || store_page().value(Metric::kStorePoisoned) != 0) return "poisoned";
@@ -129,6 +146,7 @@ std::string Node::start() {
     s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
   s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
   s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kMain));
+  for (const auto& page : s.pages) s.logs.push_back(std::make_unique<Log>(system_clock(), *page));
   s.main_page().set(Metric::kStartTime, system_clock().wall_ms() / 1000);
   s.rings.resize(num);
   s.cores.resize(num);
@@ -158,8 +176,18 @@ std::string Node::start() {
   if (problem.empty()) {
     for (auto& made : starting.core_made) made.get_future().get();
     RecoveryFanOut fan_out(s.cores);
+    const uint64_t begun_ms = system_clock().mono_ms();
     problem = s.store.recover(fan_out);
     for (auto& core : s.cores) core->recovered();
+    if (problem.empty()) {
+      s.main_log().write(LogLevel::kInfo, "started",
+                         {{"version", PERCH_VERSION},
+                          {"listen", fmt::format("{}", fmt::join(s.listeners.addresses(), " "))},
+                          {"reactors", num},
+                          {"data", s.config.data_dir},
+                          {"waiting_messages", fan_out.num_items()},
+                          {"recovery_ms", system_clock().mono_ms() - begun_ms}});
+    }
     starting.go_promise.set_value(problem.empty());
   }
   if (!problem.empty()) {
@@ -208,7 +236,7 @@ void Node::run_core(uint16_t id, std::shared_ptr<Starting> shared) {
   MeshEndpoint& mesh = s.mesh->endpoint(id);
   mesh.bind(*s.rings[id]);
   s.cores[id] = std::make_unique<Core>(core_options, *s.rings[id], mesh, system_clock(), *s.pages[id],
-                                       s.config.limits, s.keys, s.store.writer().make_reader());
+                                       *s.logs[id], s.config.limits, s.keys, s.store.writer().make_reader());
   starting.core_made[id].set_value();
   if (!starting.go.get()) return;
   Core& core = *s.cores[id];
@@ -245,7 +273,8 @@ void Node::run_store(std::shared_ptr<Starting> shared) {
   starting.ring_made[id].set_value({});
   if (starting.ids.get().empty()) return;
   Privileges::drop_capabilities();
-  StoreThread thread(s.store.writer(), mesh, **ring, id, s.store_page(), s.config.limits, system_clock());
+  StoreThread thread(s.store.writer(), mesh, **ring, id, s.store_page(), *s.logs[id], s.config.limits,
+                     system_clock());
   while (!s.store_stop.load(std::memory_order_relaxed)) thread.turn(kSleepNsMax);
 }
 
@@ -253,20 +282,32 @@ void Node::drain() { state_->stop_asked = true; }
 
 int Node::wait() {
   State& s = *state_;
-  constexpr int kNapMs = 5;  // so often the flags of other threads are looked at
-  while (!s.stop_asked && !s.failed) s.control->serve(kNapMs);
+  const auto serve = [&s] {
+    constexpr int kNapMs = 5;  // so often the flags of other threads are looked at
+    s.control->serve(kNapMs);
+    s.write_logs();
+  };
+  while (!s.stop_asked && !s.failed) serve();
+  if (s.stop_asked) s.main_log().write(LogLevel::kInfo, "draining");
   const uint64_t begun = system_clock().mono_ms();
   const uint64_t deadline = begun + (s.failed ? 0 : s.config.limits.drain_ms_max);
   while (!s.failed && s.num_drained < s.threads.size() && system_clock().mono_ms() < deadline) {
     s.main_page().set(Metric::kDraining, (system_clock().mono_ms() - begun) / 1000);
-    s.control->serve(kNapMs);
+    serve();
   }
+  const bool drained = s.num_drained == s.threads.size();
   usleep(s.failed ? 0 : 50'000);  // the last results reach the sockets
   s.exit_now = true;
   for (auto& thread : s.threads) thread.join();
   s.store_stop = true;
   s.store_thread.join();
   s.cores.clear();
+  s.main_log().write(s.failed || !drained ? LogLevel::kError : LogLevel::kInfo, "stopped",
+                     {{"reason", s.failed  ? "the store failed"
+                                 : drained ? "drained"
+                                           : "not drained in time: as at a kill, clients send again"},
+                      {"drain_ms", system_clock().mono_ms() - begun}});
+  for (uint32_t i = 0; i < kLogLinesMax; ++i) s.write_logs();  // what is left, if somebody reads
   return s.failed ? 1 : 0;
 }
 

@@ -15,8 +15,12 @@ static_assert(metric_at(Metric::kHeldRate, static_cast<unsigned>(wire::HoldReaso
               Metric::kHeldDraining);
 
 void Core::hold(Session& session, const wire::Route& route, wire::HoldReason reason, uint32_t wait_ms) {
-  metrics_.add(metric_at(Metric::kHeldRate,
-                         static_cast<unsigned>(reason) - static_cast<unsigned>(wire::HoldReason::Rate)));
+  const Metric row = metric_at(Metric::kHeldRate,
+                               static_cast<unsigned>(reason) - static_cast<unsigned>(wire::HoldReason::Rate));
+  metrics_.add(row);
+  const Bound* at = bound(session.conn);
+  log_.refused(row, "message held",
+               {{"reason", wire::EnumNameHoldReason(reason)}, {"user", at == nullptr ? 0 : at->user->id}});
   session.held = route.seq();
   send(session, codec::hold(route.origin(), route.seq(), reason, wait_ms));
 }
@@ -160,8 +164,12 @@ static_assert(metric_at(Metric::kRejectedNotFound, static_cast<unsigned>(wire::R
 void Core::reject(Flight& flight, wire::RejectReason reason) {
   flight.outcome = Flight::Outcome::kRejected;
   flight.reason = reason;
-  metrics_.add(metric_at(Metric::kRejectedNotFound, static_cast<unsigned>(reason) -
-                                                        static_cast<unsigned>(wire::RejectReason::NotFound)));
+  const Metric row =
+      metric_at(Metric::kRejectedNotFound,
+                static_cast<unsigned>(reason) - static_cast<unsigned>(wire::RejectReason::NotFound));
+  metrics_.add(row);
+  log_.refused(row, "message rejected",
+               {{"reason", wire::EnumNameRejectReason(reason)}, {"user", flight.id.user}});
 }
 
 void Core::on_rejected(const AnswerHop& hop) {

@@ -9,12 +9,13 @@ constexpr double kFreeBelow = 0.85;  // admission stopped at kReservedFrom and g
 }  // namespace
 
 StoreThread::StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores,
-                         MetricsPage& metrics, const Limits& limits, Clock& clock)
+                         MetricsPage& metrics, Log& log, const Limits& limits, Clock& clock)
     : writer_(writer),
       mesh_(mesh),
       ring_(ring),
       num_cores_(num_cores),
       metrics_(metrics),
+      log_(log),
       limits_(limits),
       clock_(clock),
       mover_(writer),
@@ -89,6 +90,12 @@ void StoreThread::tell_state() {
   const bool full = told_full_ ? fill > kFreeBelow : fill > store::kReservedFrom;
   const bool poisoned = writer_.poisoned();
   if (full == told_full_ && poisoned == told_poisoned_) return;
+  if (full != told_full_) {
+    log_.write(full ? LogLevel::kWarn : LogLevel::kInfo,
+               full ? "store full: messages are held" : "store has room again",
+               {{"journal_bytes", journal.used_bytes}, {"tables_bytes", tables.used_bytes}});
+  }
+  if (poisoned && !told_poisoned_) log_.write(LogLevel::kError, "a commit failed: the node stops");
   told_full_ = full;
   told_poisoned_ = poisoned;
   metrics_.set(Metric::kStoreFull, full);

@@ -9,6 +9,7 @@
 #include "chat/hops.h"
 #include "core/clock.h"
 #include "core/limits.h"
+#include "core/log.h"
 #include "core/mesh.h"
 #include "core/metrics.h"
 #include "store/mover.h"
@@ -19,7 +20,7 @@ namespace perch::chat {
 class StoreThread {
  public:
   StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores, MetricsPage& metrics,
-              const Limits& limits, Clock& clock);
+              Log& log, const Limits& limits, Clock& clock);
   void turn(uint64_t sleep_ns_max);
 
  private:
@@ -32,6 +33,7 @@ class StoreThread {
   Ring& ring_;
   uint16_t num_cores_;
   MetricsPage& metrics_;
+  Log& log_;
   const Limits& limits_;
   Clock& clock_;
   store::Mover mover_;

@@ -7,7 +7,9 @@ net's and the store's unit tests have them.
 """
 import os
 import pathlib
+import re
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -100,7 +102,7 @@ class Metrics(unittest.TestCase):
 
     def test_long_folder(self):
         folder = "/tmp/" + "x" * 120
-        secret = pathlib.Path(wire.tempfile.mkdtemp(prefix="perch-e2e-")) / "secret"
+        secret = pathlib.Path(tempfile.mkdtemp(prefix="perch-e2e-")) / "secret"
         secret.write_bytes(wire.SECRET)
         got = subprocess.run([PERCHD, "--data", folder, "--secret-file", secret, "--listen", "127.0.0.1:0"],
                              capture_output=True, text=True, timeout=30)
@@ -333,6 +335,50 @@ class Metrics(unittest.TestCase):
         self.assertGreater(moved["perch_connections_moved_total"], 0)
         self.assertGreater(moved["perch_ring_wakes_total"], 0)
         watched.sees({"perch_hops_waiting": 0, "perch_messages_taken_total": 32})
+
+
+class Log(unittest.TestCase):
+    LINE = re.compile(r'ts=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=(info|warn|error)( core=(\d+|store))? '
+                      r'msg=(\w+|"[ -~]+")( [a-z_]+=([!#-<>-~]+|"[ -~]*"))*')
+
+    def test_lines(self):
+        """Every line has the form, says what it should and in order, and holds nothing that is secret."""
+        with tempfile.TemporaryFile("w+") as log:
+            server = wire.Server("--accounts-auto", "--set", "limits.delivery.mailbox_items_max=1", "--set",
+                                 "limits.delivery.rate_burst=4", "--set", "limits.delivery.rate_per_second=1", log=log)
+            token = wire.token(ADA, seconds=-100)
+            for _ in range(30):
+                with server.connect() as connection:
+                    connection.send(wire.hello(ADA, token=token))
+                    self.assertEqual(connection.error().name, "TokenExpired")
+            with server.login(ADA) as ada, server.login(BOB, "awake") as bob:
+                server.login(BOB, "away").close()
+                for _ in range(2):
+                    ada.message(BOB, b"private")
+                    bob.take()
+                    ada.until("Result")
+                ada.message(999, b"private")
+                ada.until("Rejected")
+                ada.message(BOB), ada.message(BOB)
+                ada.until("Hold")
+            self.assertEqual(server.stop(), 0)
+            log.seek(0)
+            lines = [line for line in log.read().splitlines() if not line.startswith("perchd: warning: ")]
+        for line in lines:
+            self.assertRegex(line, f"^{self.LINE.pattern}$")
+        said = [re.search(r'msg=("[^"]*"|\w+)', line)[1].strip('"') for line in lines]
+        self.assertEqual(said[0], "started")
+        self.assertEqual(said[-2:], ["draining", "stopped"])
+        self.assertIn("reason=drained", lines[-1])
+        self.assertIn("level=warn core=0 msg=\"device overflowed: it has a gap from here on\" user=2 device=2",
+                      "\n".join(lines))
+        self.assertIn("message rejected", said)
+        self.assertIn("message held", said)
+        expired = [line for line in lines if "error=TokenExpired" in line]
+        self.assertGreater(len(expired), 0)
+        self.assertLess(len(expired), 30)  # five a second
+        for secret in ("private", token[:20], wire.SECRET.decode()):
+            self.assertNotIn(secret, "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ struct World::Node {
   std::unique_ptr<Mesh> mesh;
   std::vector<std::unique_ptr<SimRing>> rings;      // of the cores, then of the store
   std::vector<std::unique_ptr<MetricsPage>> pages;  // of the cores, then of the store
+  std::vector<std::unique_ptr<Log>> logs;           // nobody reads them
   std::vector<std::unique_ptr<chat::Core>> cores;
   std::unique_ptr<chat::StoreThread> store_thread;
   uint64_t stops_at_ns = UINT64_MAX;
@@ -85,6 +86,7 @@ void World::start_node() {
   const uint64_t boot = node.random->next();
   for (uint16_t i = 0; i < node.num_cores; ++i) {
     node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
+    node.logs.push_back(std::make_unique<Log>(clock_, *node.pages.back()));
     chat::CoreOptions options;
     options.id = i;
     options.num_cores = node.num_cores;
@@ -96,7 +98,7 @@ void World::start_node() {
     options.counter = node.writer->base();
     options.ceiling = node.writer->ceiling();
     node.cores.push_back(std::make_unique<chat::Core>(options, *node.rings[i], node.mesh->endpoint(i), clock_,
-                                                      *node.pages[i], plan_.limits, keys_,
+                                                      *node.pages[i], *node.logs[i], plan_.limits, keys_,
                                                       node.writer->make_reader()));
   }
   FanOut fan_out(node.cores);
@@ -104,9 +106,10 @@ void World::start_node() {
   if (!read) return oracle_.fail(std::string("the store cannot be read: ") + name_of(read.error().code));
   for (auto& core : node.cores) core->recovered();
   node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
-  node.store_thread = std::make_unique<chat::StoreThread>(*node.writer, node.mesh->endpoint(node.num_cores),
-                                                          *node.rings[node.num_cores], node.num_cores,
-                                                          *node.pages.back(), plan_.limits, clock_);
+  node.logs.push_back(std::make_unique<Log>(clock_, *node.pages.back()));
+  node.store_thread = std::make_unique<chat::StoreThread>(
+      *node.writer, node.mesh->endpoint(node.num_cores), *node.rings[node.num_cores], node.num_cores,
+      *node.pages.back(), *node.logs.back(), plan_.limits, clock_);
   for (uint16_t i = 0; i < node.num_cores; ++i) {
     network_.backlogs[i];
     node.cores[i]->net().listen(i);

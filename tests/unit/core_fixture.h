@@ -157,17 +157,19 @@ class CoreTest : public ::testing::Test {
       options.ceiling = node.writer->ceiling();
       options.completions_per_turn = completions_per_turn_;
       node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
+      node.logs.push_back(std::make_unique<Log>(clock_, *node.pages.back()));
       node.cores.push_back(std::make_unique<Core>(options, *node.rings[i], node.mesh->endpoint(i), clock_,
-                                                  *node.pages[i], limits_, keys_,
+                                                  *node.pages[i], *node.logs[i], limits_, keys_,
                                                   node.writer->make_reader()));
     }
     FanOut fan_out(node.cores);
     ASSERT_TRUE(node.writer->recover(fan_out));
     for (auto& core : node.cores) core->recovered();
     node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
+    node.logs.push_back(std::make_unique<Log>(clock_, *node.pages.back()));
     node.store_thread =
         std::make_unique<StoreThread>(*node.writer, node.mesh->endpoint(num_cores_), *node.rings[num_cores_],
-                                      num_cores_, *node.pages.back(), limits_, clock_);
+                                      num_cores_, *node.pages.back(), *node.logs.back(), limits_, clock_);
     for (uint16_t i = 0; i < num_cores_; ++i) {
       network_.backlogs[i];
       node.cores[i]->net().listen(i);
@@ -281,6 +283,7 @@ class CoreTest : public ::testing::Test {
     std::unique_ptr<Mesh> mesh;
     std::vector<std::unique_ptr<sim::SimRing>> rings;
     std::vector<std::unique_ptr<MetricsPage>> pages;  // of the cores, then of the store
+    std::vector<std::unique_ptr<Log>> logs;           // nobody reads them
     std::vector<std::unique_ptr<Core>> cores;
     std::unique_ptr<StoreThread> store_thread;
   };
