@@ -16,6 +16,7 @@
 #include "codec/result_template.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/probe.h"
 #include "tls/token.h"
 
 namespace perch::chat {

@@ -83,6 +83,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
     need_store(*user, here);
   } else {
     metrics_.add(Metric::kForwardedLive);
+    probe::delivered_live(options_.id, user->id, here.number);
     arm_confirm_timer(*user);
   }
 }
@@ -98,7 +99,7 @@ void Core::pump(User& user, int slot) {
     if (session.sent_bytes > 0 && session.sent_bytes + at->second.frame_bytes > limits_.unconfirmed_bytes_max)
       return metrics_.add(Metric::kPausedBytes);
     if ((at->second.mask & bit) != 0 && (at->second.sent & bit) == 0) {
-      if (!net_.writable(session.conn)) return metrics_.add(Metric::kPausedSendQueue);
+      if (!net_.writable(session.conn)) return;
       if (!deliver(user, slot, at->first, at->second)) return;
     }
     session.next_position = at->first + 1;
@@ -125,6 +126,7 @@ bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {
     }
     frame = frames_.make(bytes);
     metrics_.add(Metric::kHandedOver);
+    probe::handed_over(options_.id, user.id, item.number, frame.size());
   }
   if (!net_.send(session.conn, frame)) return false;
   item.sent |= static_cast<SlotMask>(1u << slot);
@@ -142,6 +144,7 @@ void Core::need_store(User& user, Item& item) {
   if (item.state != Item::State::kMemory) return;
   item.state = Item::State::kStoring;
   metrics_.add(Metric::kNeedStore);
+  probe::need_store(options_.id, user.id, item.number);
   const store::Waiting waiting = numbers_of(user, item.mask);
   const bool delivered = item.confirmed != 0 && user.id == item.to;
   post(home(item.id.user), kHopNeedsStore,

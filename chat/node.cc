@@ -95,8 +95,8 @@ struct Node::State {
 };
 
 void Node::State::write_logs() {
-  std::vector<Log*> all;
-  for (const auto& log : logs) all.push_back(log.get());
+  std::vector<Log*> all{&main_log()};
+  for (size_t i = 0; i + 1 < logs.size(); ++i) all.push_back(logs[i].get());
   log_writer.drain(all);
 }
 

@@ -83,6 +83,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   flight.wants_receipt = frame.payload_type() == wire::Payload::Message;
   add_flight(device, flight);
   metrics_.add(Metric::kTaken);
+  probe::message_taken(options_.id, at.user->id, flight.number, bytes.size());
   const wire::Message* message = frame.payload_as_Message();
   const bool too_large = message != nullptr && message->body()->size() > limits_.body_bytes_max;
   if (too_large || route.scope() != wire::Scope::User || route.to() == 0) {
@@ -322,6 +323,7 @@ void Core::release_results(Device& device) {
 
 void Core::give_result(Device& device, Flight& flight) {
   if (!device.session) return;
+  probe::result_given(options_.id, flight.id.user, flight.number, static_cast<unsigned>(flight.outcome));
   Session& session = *device.session;
   if (flight.outcome == Flight::Outcome::kRejected) {
     send(session, codec::rejected(flight.id.origin, flight.id.seq, flight.number, flight.reason));

@@ -40,6 +40,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   if (bound_.size() <= session.conn.index) bound_.resize(session.conn.index + 1);
   bound_[session.conn.index] = {user, &device, session.conn.generation};
   net_.logged_in(session.conn);
+  probe::session_begin(options_.id, user->id, device.row.number, session.id);
   metrics_.add(Metric::kLogins);
   metrics_.set(Metric::kSessions, ++num_sessions_now_);
 
@@ -72,6 +73,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
 void Core::end_session(User& user, Device& device) {
   const int slot = user.slot_of(device.row.number);
   timers_.disarm(device.session->timer);
+  probe::session_end(options_.id, user.id, device.row.number, device.session->id);
   device.session.reset();
   metrics_.set(Metric::kSessions, --num_sessions_now_);
   device.slow = false;

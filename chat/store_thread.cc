@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/probe.h"
+
 namespace perch::chat {
 
 namespace {
@@ -41,9 +43,12 @@ void StoreThread::turn(uint64_t sleep_ns_max) {
 }
 
 void StoreThread::commit() {
+  probe::commit_begin(batch_.size());
   const uint64_t begun_ns = clock_.mono_ns();
   writer_.apply(batch_);
-  metrics_.observe(Histogram::kCommitUs, (clock_.mono_ns() - begun_ns) / 1000);
+  const uint64_t ns = clock_.mono_ns() - begun_ns;
+  probe::commit_end(batch_.size(), ns);
+  metrics_.observe(Histogram::kCommitUs, ns / 1000);
   metrics_.observe(Histogram::kBatchOps, batch_.size());
   metrics_.add(Metric::kCommits);
   if (batch_.size() >= limits_.batch_ops_max) metrics_.add(Metric::kBatchesFull);

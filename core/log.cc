@@ -120,14 +120,17 @@ std::string text_of(const LogLine& line) {
 }
 
 void LogWriter::drain(std::span<Log* const> logs) {
-  for (Log* log : logs) {
-    while (const LogLine* line = log->front()) {
-      // What a pipe has room for at POLLOUT, and takes whole.
-      constexpr size_t kTimeBytesMax = 64;
-      if (pending_.size() + kLogLineBytesMax + kTimeBytesMax > PIPE_BUF) break;
-      pending_ += text_of(*line);
-      log->pop();
+  // As much as a pipe has room for at POLLOUT, and takes whole.
+  constexpr size_t kTimeBytesMax = 64;
+  while (pending_.size() + kLogLineBytesMax + kTimeBytesMax <= PIPE_BUF) {
+    Log* oldest = nullptr;
+    for (Log* log : logs) {
+      if (log->front() == nullptr) continue;
+      if (oldest == nullptr || log->front()->wall_ms < oldest->front()->wall_ms) oldest = log;
     }
+    if (oldest == nullptr) break;
+    pending_ += text_of(*oldest->front());
+    oldest->pop();
   }
   if (pending_.empty()) return;
   pollfd ready{descriptor_, POLLOUT, 0};

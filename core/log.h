@@ -85,7 +85,7 @@ std::string text_of(const LogLine& line);
 class LogWriter {
  public:
   explicit LogWriter(int descriptor) : descriptor_(descriptor) {}
-  void drain(std::span<Log* const> logs);
+  void drain(std::span<Log* const> logs);  // lines of one millisecond: in the order of `logs`
 
  private:
   int descriptor_;

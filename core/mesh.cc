@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/probe.h"
+
 namespace perch {
 
 // What other threads touch of an endpoint. 128 bytes: see spsc_queue.h.
@@ -38,6 +40,7 @@ void MeshEndpoint::post(CoreId target, Hop hop) {
   PERCH_CHECK(target < mesh_.num_endpoints());
   hop.source = id_;
   ++num_posted_;
+  probe::hop_posted(id_, target, hop.kind);
   if (target == id_) {
     self_.push_back(hop);
     return;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/probe.h"
 #include "net/acceptor.h"
 #include "net/connection.h"
 #include "net/connection_table.h"
@@ -253,6 +254,7 @@ bool Net::State::hand_over(Connection& c, MutableBytes frame) {
   if (c.state != ConnectionState::kOpen) return false;
   c.frame_done = true;
   metrics.add(Metric::kFramesIn);
+  probe::frame_in(metrics.core(), c.index, frame.size());
   if (c.awaiting || c.move_pending) {
     c.surplus = true;
     return false;
@@ -447,8 +449,10 @@ void Net::move(ConnId id, int target_ring, uint64_t cookie) {
 
 bool Net::writable(ConnId id) const {
   const Connection* c = state_->table.find(id);
-  return c != nullptr && c->state == ConnectionState::kOpen && !c->move_pending &&
-         c->queue.size() < state_->limits.send_queue_frames_max / 2;
+  if (c == nullptr || c->state != ConnectionState::kOpen || c->move_pending) return false;
+  if (c->queue.size() < state_->limits.send_queue_frames_max / 2) return true;
+  state_->metrics.add(Metric::kPausedSendQueue);  // whoever asks has a frame that must wait now
+  return false;
 }
 
 void Net::pause_reading(ConnId id) {

@@ -128,6 +128,19 @@ TEST_F(LogWriterTest, WritesTheLinesOfAllThreads) {
   EXPECT_THAT(read_all(), testing::ContainsRegex("^ts=.*core=3 msg=first\nts=.*core=store msg=second\n$"));
 }
 
+TEST_F(LogWriterTest, PutsTheThreadsInOrderOfTime) {
+  MetricsPage store(MetricScope::kStore);
+  Log other(clock, store);
+  LogWriter writer(ends[1]);
+  Log* const logs[] = {&log, &other};
+  for (int i = 0; i < 4; ++i) {
+    (i % 2 == 0 ? other : log).write(LogLevel::kInfo, std::to_string(i));
+    ++clock.ms;
+  }
+  writer.drain(logs);
+  EXPECT_THAT(read_all(), testing::ContainsRegex("msg=0\n.*msg=1\n.*msg=2\n.*msg=3\n"));
+}
+
 TEST_F(LogWriterTest, IsNotStoppedByAReaderThatIs) {
   LogWriter writer(ends[1]);
   Log* const logs[] = {&log};
