@@ -90,6 +90,10 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   };
   Bound* bound(net::ConnId id);
 
+ public:
+  static constexpr size_t kBoundBytes = sizeof(Bound);  // for the bill
+
+ private:
   // ---- store_ops.cc
   void submit(std::unique_ptr<store::StoreOp> op);
   void on_store_done(store::StoreOp* op);

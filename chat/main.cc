@@ -168,6 +168,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "perchd: %s\n", problem.c_str());
     return kExitUsage;
   }
+  std::fputs(node.bill().c_str(), stderr);
   for (const std::string& address : node.addresses()) std::printf("listening %s\n", address.c_str());
   std::fflush(stdout);
   std::thread([&node, signals] {

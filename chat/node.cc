@@ -11,6 +11,7 @@
 #include "chat/core.h"
 #include "chat/descriptors.h"
 #include "chat/listeners.h"
+#include "chat/memory_bill.h"
 #include "chat/privileges.h"
 #include "chat/store_folder.h"
 #include "chat/store_thread.h"
@@ -50,6 +51,21 @@ void pin(std::thread& thread, unsigned core) {
   CPU_ZERO(&set);
   CPU_SET(core % num, &set);
   pthread_setaffinity_np(thread.native_handle(), sizeof(set), &set);  // advice: a container may forbid it
+}
+
+RingOptions reactor_ring(const Config& config) {
+  RingOptions options;
+  options.sockets = config.limits.connections_max;
+  return options;
+}
+
+RingOptions store_ring() {
+  RingOptions options;
+  options.sockets = 0;
+  options.buffers = 0;
+  options.submissions = 64;
+  options.completions = 1024;
+  return options;
 }
 
 // On a thread of its own: the kernel's workers that it starts keep the user of this moment, perhaps root, as
@@ -199,6 +215,10 @@ std::string Node::start() {
   return problem;
 }
 
+std::string Node::bill() const {
+  return bill_text(memory_bill(state_->config, reactor_ring(state_->config), store_ring()));
+}
+
 std::string Node::open_store() {
   State& s = *state_;
   if (std::string problem = s.store.lock(s.config.data_dir); !problem.empty()) return problem;
@@ -212,9 +232,7 @@ void Node::run_core(uint16_t id, std::shared_ptr<Starting> shared) {
   Starting& starting = *shared;
   State& s = *state_;
   take_own_arena();
-  RingOptions options;
-  options.sockets = s.config.limits.connections_max;
-  auto ring = make_uring(options);
+  auto ring = make_uring(reactor_ring(s.config));
   if (!ring) {
     starting.ring_made[id].set_value(ring.error());
     return;
@@ -258,12 +276,7 @@ void Node::run_store(std::shared_ptr<Starting> shared) {
   State& s = *state_;
   take_own_arena();
   const CoreId id = s.config.reactors;
-  RingOptions options;
-  options.sockets = 0;
-  options.buffers = 0;
-  options.submissions = 64;
-  options.completions = 1024;
-  auto ring = make_uring(options);
+  auto ring = make_uring(store_ring());
   if (!ring) {
     starting.ring_made[id].set_value(ring.error());
     return;

@@ -21,7 +21,8 @@ class Node {
   std::string start();
   // "127.0.0.1:7110" for each listener, with the real port.
   const std::vector<std::string>& addresses() const;
-  void drain();  // from any thread; then wait()
+  std::string bill() const;  // its memory, as a table: chat/memory_bill.h
+  void drain();              // from any thread; then wait()
   // Returns once the node has drained, or the store failed. The exit status.
   int wait();
 
