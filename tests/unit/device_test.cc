@@ -443,6 +443,31 @@ TEST_F(DeviceTest, TimersPingAndReconnect) {
   EXPECT_TRUE(d.wants_close()) << "no result for 30 s";
 }
 
+TEST_F(DeviceTest, FailuresSpreadReconnectsOverDoublingIntervals) {
+  Device d = device();
+  for (uint32_t failures = 0; failures < 12; ++failures) {
+    ASSERT_GE(clock_.now_ms, d.connect_at_ms());
+    d.on_disconnected();  // nobody listens there
+    EXPECT_GT(d.connect_at_ms(), clock_.now_ms);
+    EXPECT_LE(d.connect_at_ms(),
+              clock_.now_ms + std::min(kBackoffMaxMs, kBackoffMinMs << std::min(failures, 7u)));
+    clock_.now_ms = d.connect_at_ms();
+  }
+  // A session that ends at once is a failure too; one that lived for a while clears them.
+  log_in(d);
+  d.on_disconnected();
+  uint64_t longest = 0;
+  for (int i = 0; i < 20; ++i) {
+    longest = std::max(longest, d.connect_at_ms() - clock_.now_ms);
+    d.on_disconnected();
+  }
+  EXPECT_GT(longest, kBackoffMaxMs / 2);
+  log_in(d);
+  clock_.now_ms += kSteadyMs;
+  d.on_disconnected();
+  EXPECT_LE(d.connect_at_ms(), clock_.now_ms + kBackoffMinMs);
+}
+
 TEST_F(DeviceTest, GoawayComesBackWithinTheJitter) {
   Device d = device();
   log_in(d);
@@ -549,21 +574,6 @@ TEST_F(DeviceTest, ARowOverTheServersFrameLimitDoesNotBlockTheOthers) {
   EXPECT_EQ(seqs(take(d)), std::vector<Seq>{2});
   EXPECT_EQ(mark(large), Mark::kRejected);
   EXPECT_EQ(mark(small), Mark::kQueued);
-}
-
-TEST(Backoff, FullJitterWithinDoublingCeilings) {
-  const auto random = seeded_random(3);
-  for (uint32_t failures = 0; failures < 20; ++failures) {
-    const uint64_t ceiling = std::min<uint64_t>(60'000, 500ull << std::min(failures, 7u));
-    uint64_t largest = 0;
-    for (int i = 0; i < 200; ++i) {
-      const uint64_t wait_ms = backoff_ms(failures, *random);
-      EXPECT_GE(wait_ms, 1u);
-      EXPECT_LE(wait_ms, ceiling);
-      largest = std::max(largest, wait_ms);
-    }
-    EXPECT_GT(largest, ceiling / 2);
-  }
 }
 
 }  // namespace
