@@ -286,6 +286,8 @@ void Node::run_store(std::shared_ptr<Starting> shared) {
   starting.ring_made[id].set_value({});
   if (starting.ids.get().empty()) return;
   Privileges::drop_capabilities();
+  // Until then the main thread recovers the store: the mover would look at an index that is being built.
+  if (!starting.go.get()) return;
   StoreThread thread(s.store.writer(), mesh, **ring, id, s.store_page(), *s.logs[id], s.config.limits,
                      system_clock());
   while (!s.store_stop.load(std::memory_order_relaxed)) thread.turn(kSleepNsMax);
