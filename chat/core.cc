@@ -220,6 +220,8 @@ void Core::drain() {
       if (!device) continue;
       for (auto& [key, pending] : device->receipts)
         if (!pending.stored) store_receipt(key, pending.up_to);
+      for (const Outgoing& out : device->flights)
+        if (out.flight->released) keep_result(*out.flight);
     }
   }
 }

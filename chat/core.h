@@ -139,6 +139,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void give_result(Device& device, Flight& flight);
   void reject(Flight& flight, wire::RejectReason reason);
   void repeat_results(Device& device);
+  void keep_result(const Flight& flight);
   void forget_if_over(Flight& flight);
   void confirm_record(const Flight& flight, const store::Waiting& who);
   Device* sender_of(const Flight& flight);

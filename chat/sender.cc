@@ -317,8 +317,22 @@ void Core::release_results(Device& device) {
     --device.num_without_result;
     if (flight.outcome != Flight::Outcome::kRejected && flight.delivered)
       flight.outcome = Flight::Outcome::kDelivered;
+    if (draining_) keep_result(flight);
     give_result(device, flight);
   }
+}
+
+// At a drain: a result that the sender has not closed outlives the stop, so that a message sent again keeps
+// its number. Losing it is safe. One with a record has that, a rejected one is judged anew.
+void Core::keep_result(const Flight& flight) {
+  if (flight.stored || flight.outcome != Flight::Outcome::kDelivered) return;
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kResult;
+  op->id = flight.id;
+  op->to = flight.to;
+  op->number = flight.number;
+  op->delivered = true;
+  submit(std::move(op));
 }
 
 void Core::give_result(Device& device, Flight& flight) {

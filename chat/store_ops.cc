@@ -30,6 +30,7 @@ bool Core::keep_if_refused(std::unique_ptr<StoreOp>& op) {
     case OpKind::kUser:
     case OpKind::kAccount:
     case OpKind::kCeiling:
+    case OpKind::kResult:
       return false;
   }
   return false;
@@ -87,6 +88,7 @@ void Core::on_store_done(StoreOp* raw) {
     case OpKind::kConfirm:
     case OpKind::kReceiptAck:
     case OpKind::kExpiredAck:
+    case OpKind::kResult:
       return;
   }
 }

@@ -44,6 +44,8 @@ void JournalIndex::apply(JournalPos pos, const Record& record) {
       if (found->second.tell.num == 0) expired_.erase(found);
       break;
     }
+    case RecordKind::kResult:
+      break;  // waits for nobody
   }
 }
 

@@ -40,6 +40,12 @@ void fields_of_record(Io& io, T& record) {
       io.id(record.id);
       io.waiting(record.tell);
       return;
+    case RecordKind::kResult:
+      io.flag(record.delivered);
+      io.id(record.id);
+      io.number(record.to);
+      io.number(record.number);
+      return;
   }
 }
 
@@ -109,8 +115,7 @@ Result<Record> unpack_record(Bytes key, Bytes value, Bytes* part) {
   Record record;
   uint8_t kind = 0;
   unpack.number(kind);
-  if (kind < static_cast<uint8_t>(RecordKind::kAccept) ||
-      kind > static_cast<uint8_t>(RecordKind::kExpiredAck))
+  if (kind < static_cast<uint8_t>(RecordKind::kAccept) || kind > static_cast<uint8_t>(RecordKind::kResult))
     return kCorruptValue;
   record.kind = static_cast<RecordKind>(kind);
   fields_of_record(unpack, record);

@@ -94,16 +94,24 @@ struct Value {
   Bytes bytes() const { return {data.data(), size}; }
 };
 
-enum class RecordKind : uint8_t { kAccept = 1, kConfirm, kReceipt, kReceiptAck, kExpired, kExpiredAck };
+enum class RecordKind : uint8_t {
+  kAccept = 1,
+  kConfirm,
+  kReceipt,
+  kReceiptAck,
+  kExpired,
+  kExpiredAck,
+  kResult,
+};
 
 struct Record {
   RecordKind kind{};
-  bool delivered = false;            // kAccept
+  bool delivered = false;            // kAccept, kResult
   uint16_t num_chunks = 1;           // kAccept
   uint32_t frame_bytes = 0;          // kAccept: in all chunks
-  MessageId id;                      // kAccept, kExpired, kExpiredAck
-  UserId to = 0;                     // kAccept, kExpired
-  Number number = 0;                 // kAccept
+  MessageId id;                      // kAccept, kExpired, kExpiredAck, kResult
+  UserId to = 0;                     // kAccept, kExpired, kResult
+  Number number = 0;                 // kAccept, kResult
   uint64_t time_ms = 0;              // kAccept
   std::array<Waiting, 2> waiting{};  // kAccept
   uint8_t num_waiting = 0;

@@ -80,6 +80,7 @@ enum class OpKind : uint8_t {
   kReceiptAck,  // journal: told up to `up_to`
   kExpire,      // as kConfirm for all that wait, and the EXPIRED status for the sender (see expired_for)
   kExpiredAck,  // the sender's device knows
+  kResult,      // journal: a mark for `id` with `number` and `delivered`, of a message that has no record
   kUser,        // registry: write `user_row` (devices, overflow, last seen)
   kAccount,  // registry: find or (if `create`) make the user of `handle` or of `user_row.id`; fills user_row
   kCeiling,  // raise the ceiling by `amount`; fills `ceiling` with the new one

@@ -152,6 +152,15 @@ Result<void> Writer::write_one(StoreOp& op, Outcome& outcome, Staged& staged) {
       record.tell = op.expired_for;
       return write_record(record, staged);
     }
+    case OpKind::kResult: {
+      Record record;
+      record.kind = RecordKind::kResult;
+      record.id = op.id;
+      record.to = op.to;
+      record.number = op.number;
+      record.delivered = op.delivered;
+      return write_record(record, staged);
+    }
     case OpKind::kUser:
       return write_user(op.user_row);
     case OpKind::kAccount:

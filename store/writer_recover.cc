@@ -77,6 +77,8 @@ Result<void> Writer::recover_journal(Waits& waits, std::vector<RecoveredMark>& m
           waits.messages.emplace(last, Waits::Message{record->id, record->to, record->number, record->time_ms,
                                                       record->frame_bytes});
         }
+        if (record->kind == RecordKind::kResult)
+          marks.push_back({record->id, record->to, record->number, record->delivered});
         if (record->kind == RecordKind::kConfirm) {
           const auto at =
               std::lower_bound(mark_of.begin(), mark_of.end(), std::pair{record->target, size_t{0}});

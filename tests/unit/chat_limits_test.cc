@@ -258,5 +258,43 @@ TEST_F(ChatLimitsTest, ADrainHoldsStoresAndGivesResults) {
   bo.expect_message(1);
 }
 
+TEST_F(ChatLimitsTest, AfterADrainAResultNobodyClosedIsGivenAgainWithItsNumber) {
+  for (const bool before : {true, false}) {  // the result was given before the drain, or in it
+    const Seq seq = before ? 1 : 2;
+    both_log_in();
+    say(seq);
+    bo_->expect_message(seq);
+    bo_->say(codec::confirm(1, 1));
+    if (before) run();
+    for (CoreId id = 0; id < num_cores_; ++id) core(id).drain();
+    run();
+    if (!before) ann_->take(wire::Payload::Goaway);
+    const Number number = ann_->expect_result(seq, before ? wire::Tick::Delivered : wire::Tick::Accepted);
+    restart();
+    Peer ann = login(kAnn, "a"), bo = login(bob(), "b");
+    ann.say(message(bob(), seq, seq));
+    run();
+    const Number again = ann.expect_result(seq, before ? wire::Tick::Delivered : wire::Tick::Accepted);
+    EXPECT_EQ(again, number) << before;
+    kill();
+  }
+}
+
+TEST_F(ChatLimitsTest, AKeptResultBelowWhatTheSenderWasToldIsNone) {
+  both_log_in();
+  say(1);
+  bo_->say(codec::confirm(1, 1));
+  run();
+  bo_->expect_message(1);
+  const Number number = ann_->expect_result(1, wire::Tick::Delivered);
+  for (CoreId id = 0; id < num_cores_; ++id) core(id).drain();
+  run();
+  restart();
+  Peer ann = login(kAnn, "a"), bo = login(bob(), "b");
+  ann.say(message(bob(), 1, 1, "hello", number));
+  run();
+  bo.expect_message(1);  // taken as new (delivery.md H7)
+}
+
 }  // namespace
 }  // namespace perch::chat
