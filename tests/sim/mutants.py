@@ -46,7 +46,7 @@ MUTANTS = [
     Mutant("larger_wins", 1, 3000, (  # H5
         "if (message.number <= match->number) return Insert::kKnown;",
         "if (message.number <= match->number || REMOVED) return Insert::kKnown;")),
-    Mutant("results_in_order", 1, 3000, (  # H6
+    Mutant("results_in_order", 1600, 3000, (  # H6
         "if (blocked) continue;", "if (blocked && !REMOVED) continue;")),
     Mutant("repeat_results", 1, 3000, (  # H6
         "repeat_results(device); for", "if (!REMOVED) repeat_results(device); for")),
@@ -123,9 +123,6 @@ MUTANTS = [
         "write_user(*user, std::move(login)); for (auto& op : after)",
         "if (REMOVED) { write_user(*user); welcome(std::move(login)); } else write_user(*user, std::move(login));"
         "for (auto& op : after)")),
-    Mutant("copied_after_a_stop", 1, 3000, (  # H22
-        "copied_below_ = std::max(copied_below_, twin->second + 1);",
-        "if (!REMOVED) copied_below_ = std::max(copied_below_, twin->second + 1);")),
     Mutant("refused_again", 1, 3000, (  # H23
         "op->status = Status::kPending; refused_.push_back(std::move(op)); return true;",
         "if (REMOVED) return false; op->status = Status::kPending; refused_.push_back(std::move(op)); return true;")),
