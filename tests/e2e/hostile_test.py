@@ -213,10 +213,11 @@ class Attacks(Hostile):
         self.refused(hello(EVE, token=jwt(HS256, claims(exp=1), b"x" * 32)), "TokenInvalid")
 
     def test_refresh(self):
-        for name, fresh in {"another user": token(ADA), "another device": token(EVE, "e"),
-                            "expired": token(EVE, seconds=-1)}.items():
+        for name, fresh, code in (("another user", token(ADA), "TokenInvalid"),
+                                  ("another device", token(EVE, "e"), "TokenInvalid"),
+                                  ("expired", token(EVE, seconds=-1), "TokenExpired")):
             with self.subTest(name):
-                self.refused(frame("Refresh", token=fresh), "TokenInvalid", device=self.server.login(EVE))
+                self.refused(frame("Refresh", token=fresh), code, device=self.server.login(EVE))
         short = token(EVE, seconds=3)
         ends, stays = self.server.login(EVE, token=short), self.server.login(EVE + 1, token=token(EVE + 1, seconds=3))
         with ends, stays:
