@@ -34,8 +34,9 @@ void Core::on_expiry_timer(User& user) {
     Item& item = at->second;
     if (item.time_ms + limits_.expiry_ms > wall) break;
     // What is sent on a present session does not expire, nor what was confirmed and is only being written.
-    const bool at_rest = item.state == Item::State::kStored && item.sent == 0 && item.confirmed == 0 &&
-                         item.unwritten == 0 && item.report != Item::Report::kPending && item.mask != 0;
+    const bool at_rest = item.state == Item::State::kStored && (item.sent & item.mask) == 0 &&
+                         item.confirmed == 0 && item.unwritten == 0 &&
+                         item.report != Item::Report::kPending && item.mask != 0;
     if (!at_rest) {
       ++at;
       continue;

@@ -55,6 +55,9 @@ void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
 }
 
 void Core::send_home(std::unique_ptr<LoginRequest> login) {
+  // Ended while its account was looked up: its index may be another connection's by now, whose move must
+  // not carry this login.
+  if (!net_.writable(login->conn)) return;
   const CoreId target = home(login->user);
   if (target == options_.id) return login_here(std::move(login));
   const net::ConnId conn = login->conn;
