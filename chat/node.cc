@@ -8,11 +8,11 @@
 #include <future>
 
 #include "chat/control.h"
-#include "chat/core.h"
 #include "chat/descriptors.h"
 #include "chat/listeners.h"
 #include "chat/memory_bill.h"
 #include "chat/privileges.h"
+#include "chat/recovery_fan_out.h"
 #include "chat/store_folder.h"
 #include "chat/store_thread.h"
 #include "core/arena.h"
@@ -24,25 +24,6 @@ namespace perch::chat {
 namespace {
 
 constexpr uint64_t kSleepNsMax = 100'000'000;  // a stop is noticed this soon where no wake reaches a ring
-
-// Goes to all cores when all of them are there.
-class RecoveryFanOut final : public store::RecoveryVisitor {
- public:
-  explicit RecoveryFanOut(std::vector<std::unique_ptr<Core>>& cores) : cores_(cores) {}
-  uint64_t num_items() const { return num_items_; }
-  void item(const store::RecoveredItem& found) override {
-    ++num_items_;
-    at(found.waiting.user).item(found);
-  }
-  void mark(const store::RecoveredMark& found) override { at(found.id.user).mark(found); }
-  void receipt(const store::RecoveredReceipt& found) override { at(found.key.user).receipt(found); }
-  void expired(const store::RecoveredExpired& found) override { at(found.id.user).expired(found); }
-
- private:
-  Core& at(UserId user) { return *cores_[home_of(user, static_cast<uint16_t>(cores_.size()))]; }
-  std::vector<std::unique_ptr<Core>>& cores_;
-  uint64_t num_items_ = 0;
-};
 
 void pin(std::thread& thread, unsigned core) {
   const unsigned num = std::thread::hardware_concurrency();

@@ -4,6 +4,7 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "chat/recovery_fan_out.h"
 #include "core/mesh.h"
 #include "store/keyspace.h"
 
@@ -49,20 +50,6 @@ struct World::Node {
   uint64_t stops_at_ns = UINT64_MAX;
 };
 
-// Hands what waited to the core of its user, as the real node does.
-class FanOut final : public store::RecoveryVisitor {
- public:
-  explicit FanOut(std::vector<std::unique_ptr<chat::Core>>& cores) : cores_(cores) {}
-  void item(const store::RecoveredItem& found) override { at(found.waiting.user).item(found); }
-  void mark(const store::RecoveredMark& found) override { at(found.id.user).mark(found); }
-  void receipt(const store::RecoveredReceipt& found) override { at(found.key.user).receipt(found); }
-  void expired(const store::RecoveredExpired& found) override { at(found.id.user).expired(found); }
-
- private:
-  chat::Core& at(UserId user) { return *cores_[chat::home_of(user, static_cast<uint16_t>(cores_.size()))]; }
-  std::vector<std::unique_ptr<chat::Core>>& cores_;
-};
-
 void World::start_node() {
   node_ = std::make_unique<Node>();
   Node& node = *node_;
@@ -101,7 +88,7 @@ void World::start_node() {
                                                       *node.pages[i], *node.logs[i], plan_.limits, keys_,
                                                       node.writer->make_reader()));
   }
-  FanOut fan_out(node.cores);
+  chat::RecoveryFanOut fan_out(node.cores);
   const Result<void> read = node.writer->recover(fan_out);
   if (!read) return oracle_.fail(std::string("the store cannot be read: ") + name_of(read.error().code));
   for (auto& core : node.cores) core->recovered();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "chat/core.h"
+#include "chat/recovery_fan_out.h"
 #include "chat/store_thread.h"
 #include "codec/encode.h"
 #include "codec/framer.h"
@@ -162,7 +163,7 @@ class CoreTest : public ::testing::Test {
                                                   *node.pages[i], *node.logs[i], limits_, keys_,
                                                   node.writer->make_reader()));
     }
-    FanOut fan_out(node.cores);
+    RecoveryFanOut fan_out(node.cores);
     ASSERT_TRUE(node.writer->recover(fan_out));
     for (auto& core : node.cores) core->recovered();
     node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
@@ -287,19 +288,6 @@ class CoreTest : public ::testing::Test {
     std::vector<std::unique_ptr<Core>> cores;
     std::unique_ptr<StoreThread> store_thread;
   };
-  class FanOut final : public store::RecoveryVisitor {
-   public:
-    explicit FanOut(std::vector<std::unique_ptr<Core>>& cores) : cores_(cores) {}
-    void item(const store::RecoveredItem& found) override { at(found.waiting.user).item(found); }
-    void mark(const store::RecoveredMark& found) override { at(found.id.user).mark(found); }
-    void receipt(const store::RecoveredReceipt& found) override { at(found.key.user).receipt(found); }
-    void expired(const store::RecoveredExpired& found) override { at(found.id.user).expired(found); }
-
-   private:
-    Core& at(UserId user) { return *cores_[home_of(user, static_cast<uint16_t>(cores_.size()))]; }
-    std::vector<std::unique_ptr<Core>>& cores_;
-  };
-
   uint16_t num_cores_ = 2;
   bool accounts_auto_ = true;
   size_t completions_per_turn_ = 512;
