@@ -4,9 +4,6 @@
 
 namespace perch::chat {
 
-using store::OpKind;
-using store::StoreOp;
-
 void Core::on_confirm(Bound& at, uint64_t count, Seq closed) {
   User& user = *at.user;
   Device& device = *at.device;
@@ -78,12 +75,7 @@ void Core::write_confirm(User& user, uint64_t position, SlotMask slots) {
     item.unwritten |= slots;
     return;
   }
-  auto op = std::make_unique<StoreOp>();
-  op->kind = OpKind::kConfirm;
-  op->place = item.place;
-  op->number = item.number;
-  op->who = numbers_of(user, slots);
-  submit(std::move(op));
+  confirm_record(item.place, item.number, numbers_of(user, slots));
   drop_if_over(user, position);
 }
 

@@ -119,11 +119,7 @@ void Core::return_leases() {
 User* Core::find_user(UserId id) {
   const auto found = users_.find(id);
   if (found != users_.end()) return found->second.get();
-  Result<store::UserRow> row = reader_->user(id);
-  if (!row) {  // the snapshot of this turn may be older than what a hop of this turn tells of
-    reader_->release();
-    row = reader_->user(id);
-  }
+  const Result<store::UserRow> row = read_fresh([&] { return reader_->user(id); });
   if (!row) return nullptr;
   return &put_user(*row);
 }

@@ -67,6 +67,15 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
     mesh_.post(target, Hop::make(kind, payload));
   }
   CoreId home(UserId user) const { return home_of(user, options_.num_cores); }
+  // Reads again on a new snapshot before it says that something is not there: the one of this turn may be
+  // older than what a hop of this turn tells of.
+  template <typename Read>
+  auto read_fresh(const Read& read) {
+    auto result = read();
+    if (result) return result;
+    reader_->release();
+    return read();
+  }
   User* find_user(UserId id);
   User& put_user(const store::UserRow& row);
   store::UserRow row_of(const User& user) const;
@@ -97,6 +106,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   // ---- store_ops.cc
   void submit(std::unique_ptr<store::StoreOp> op);
   void on_store_done(store::StoreOp* op);
+  void confirm_record(const store::Place& place, Number number, const store::Waiting& who);
   bool keep_if_refused(std::unique_ptr<store::StoreOp>& op);
   void post_refused_again();
 
@@ -141,7 +151,6 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void repeat_results(Device& device);
   void keep_result(const Flight& flight);
   void forget_if_over(Flight& flight);
-  void confirm_record(const Flight& flight, const store::Waiting& who);
   Device* sender_of(const Flight& flight);
 
   // ---- mailbox.cc

@@ -15,13 +15,10 @@ bool Core::send(Session& session, Bytes bytes) {
   return false;
 }
 
-static_assert(metric_at(Metric::kErrorMalformed, static_cast<unsigned>(wire::ErrorCode::MAX) -
-                                                     static_cast<unsigned>(wire::ErrorCode::Malformed)) ==
-              Metric::kErrorIdle);
-
 static Metric metric_of(wire::ErrorCode code) {
-  return metric_at(Metric::kErrorMalformed,
-                   static_cast<unsigned>(code) - static_cast<unsigned>(wire::ErrorCode::Malformed));
+  static_assert(metric_of(Metric::kErrorMalformed, wire::ErrorCode::Malformed, wire::ErrorCode::MAX) ==
+                Metric::kErrorIdle);
+  return metric_of(Metric::kErrorMalformed, wire::ErrorCode::Malformed, code);
 }
 
 void Core::count_error(wire::ErrorCode code) { metrics_.add(metric_of(code)); }

@@ -111,12 +111,10 @@ bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {
   FrameRef frame = item.frame;
   if (!frame) {
     std::vector<uint8_t> bytes;
-    Result<void> read = reader_->frame(user.id, item.number, item.place, bytes);
-    if (!read) {  // the snapshot of this turn may be older than the record
-      reader_->release();
+    const Result<void> read = read_fresh([&] {
       bytes.clear();
-      read = reader_->frame(user.id, item.number, item.place, bytes);
-    }
+      return reader_->frame(user.id, item.number, item.place, bytes);
+    });
     if (!read) {  // flushed and not confirmed, so it was there: the disk has changed it. Nothing false is
                   // handed over.
       log_.write(LogLevel::kError, "a stored message cannot be read back; stopping",

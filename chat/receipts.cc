@@ -80,7 +80,7 @@ void Core::on_safe(const SafeHop& hop) {
     Flight* flight = flights_.find(hop.flight);
     if (flight == nullptr) return;
     Party* party = flight->party(flight->to);
-    if (flight->stored && party->listed) confirm_record(*flight, party->waiting);
+    if (flight->stored && party->listed) confirm_record(flight->place, flight->number, party->waiting);
     party->settled = true;
     return forget_if_over(*flight);
   }

@@ -10,13 +10,20 @@ using store::OpKind;
 using store::Status;
 using store::StoreOp;
 
-static_assert(metric_at(Metric::kHeldRate, static_cast<unsigned>(wire::HoldReason::MAX) -
-                                               static_cast<unsigned>(wire::HoldReason::Rate)) ==
-              Metric::kHeldDraining);
+static Metric metric_of(wire::HoldReason reason) {
+  static_assert(metric_of(Metric::kHeldRate, wire::HoldReason::Rate, wire::HoldReason::MAX) ==
+                Metric::kHeldDraining);
+  return metric_of(Metric::kHeldRate, wire::HoldReason::Rate, reason);
+}
+
+static Metric metric_of(wire::RejectReason reason) {
+  static_assert(metric_of(Metric::kRejectedNotFound, wire::RejectReason::NotFound, wire::RejectReason::MAX) ==
+                Metric::kRejectedNotMember);
+  return metric_of(Metric::kRejectedNotFound, wire::RejectReason::NotFound, reason);
+}
 
 void Core::hold(Session& session, const wire::Route& route, wire::HoldReason reason, uint32_t wait_ms) {
-  const Metric row = metric_at(Metric::kHeldRate,
-                               static_cast<unsigned>(reason) - static_cast<unsigned>(wire::HoldReason::Rate));
+  const Metric row = metric_of(reason);
   metrics_.add(row);
   const Bound* at = bound(session.conn);
   log_.refused(row, "message held",
@@ -158,16 +165,10 @@ void Core::on_admitted(const DevicesHop& hop) {
   }
 }
 
-static_assert(metric_at(Metric::kRejectedNotFound, static_cast<unsigned>(wire::RejectReason::MAX) -
-                                                       static_cast<unsigned>(wire::RejectReason::NotFound)) ==
-              Metric::kRejectedNotMember);
-
 void Core::reject(Flight& flight, wire::RejectReason reason) {
   flight.outcome = Flight::Outcome::kRejected;
   flight.reason = reason;
-  const Metric row =
-      metric_at(Metric::kRejectedNotFound,
-                static_cast<unsigned>(reason) - static_cast<unsigned>(wire::RejectReason::NotFound));
+  const Metric row = metric_of(reason);
   metrics_.add(row);
   log_.refused(row, "message rejected",
                {{"reason", wire::EnumNameRejectReason(reason)}, {"user", flight.id.user}});
@@ -237,7 +238,7 @@ void Core::on_accept_flushed(StoreOp& op) {
     Party& party = flight->parties[i];
     if (!party.listed) continue;
     if (party.state == Party::State::kDone) {
-      confirm_record(*flight, party.waiting);
+      confirm_record(flight->place, flight->number, party.waiting);
       party.settled = true;
     } else {
       post(home(party.user), kHopStored,
@@ -245,15 +246,6 @@ void Core::on_accept_flushed(StoreOp& op) {
     }
   }
   resolve_if_known(*flight);
-}
-
-void Core::confirm_record(const Flight& flight, const store::Waiting& who) {
-  auto op = std::make_unique<StoreOp>();
-  op->kind = OpKind::kConfirm;
-  op->place = flight.place;
-  op->number = flight.number;
-  op->who = who;
-  submit(std::move(op));
 }
 
 void Core::on_done(const AnswerHop& hop) {
@@ -274,7 +266,7 @@ void Core::on_done(const AnswerHop& hop) {
     party->settled = false;  // until on_safe
     on_receipt(key, flight->id.seq, SafeHop{0, 0, flight->ref}, options_.id);
   } else if (flight->stored && party->listed) {
-    confirm_record(*flight, party->waiting);
+    confirm_record(flight->place, flight->number, party->waiting);
   }
   resolve_if_known(*flight);
 }

@@ -13,6 +13,16 @@ void Core::submit(std::unique_ptr<StoreOp> op) {
   post(options_.store, kHopStore, StoreHop{op.release()});
 }
 
+// These devices need the message no more.
+void Core::confirm_record(const store::Place& place, Number number, const store::Waiting& who) {
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kConfirm;
+  op->place = place;
+  op->number = number;
+  op->who = who;
+  submit(std::move(op));
+}
+
 // Another process may fill the disk between admission and commit. What was taken is then neither lost nor
 // answered: its op is posted again until there is room, and no further message is taken meanwhile. A login is
 // answered BUSY.

@@ -40,6 +40,11 @@ enum class Histogram : uint8_t { PERCH_HISTOGRAMS(PERCH_ID) kNum };
 constexpr Metric metric_at(Metric first, unsigned distance) {
   return static_cast<Metric>(static_cast<unsigned>(first) + distance);
 }
+// The row of `reason`, where the family's first row is that of `first_reason`.
+template <typename Reason>
+constexpr Metric metric_of(Metric first, Reason first_reason, Reason reason) {
+  return metric_at(first, static_cast<unsigned>(reason) - static_cast<unsigned>(first_reason));
+}
 
 // Aligned like the indices of SpscQueue: no two threads write one cache line or the one prefetched with it.
 class alignas(128) MetricsPage {
