@@ -111,6 +111,28 @@ TEST_F(DevicesTest, AMessageThatOnlyTheRemovedOneWaitedForExpires) {
   EXPECT_EQ(heard.frame().payload_as_Expired()->seq(), 1u);
 }
 
+TEST_F(DevicesTest, WhatOneDeviceHasExpiresForTheOtherThatIsAway) {
+  limits_.silence_ms_max = UINT32_MAX;
+  limits_.expiry_ms = 10 * kDayMs;
+  start();
+  Peer away = login(bob(), name(1));
+  leave(away);
+  Peer stays = login(bob(), name(0));
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  stays.expect_message(1);
+  stays.say(codec::confirm(1, 1));
+  run();
+  ann.expect_result(1, wire::Tick::Accepted);
+  ann.expect_receipt(1);
+  ann.say(codec::confirm(1, 2));
+  run();
+  days_pass(12);
+  away = login(bob(), name(1));
+  EXPECT_TRUE(away.heard().empty());
+}
+
 TEST_F(DevicesTest, AStopBetweenTheRowAndTheDropsLeavesNothing) {
   limits_.expiry_ms = 90 * kDayMs;
   limits_.device_unseen_ms = 60 * kDayMs;

@@ -9,6 +9,51 @@ class SessionTest : public CoreTest {
   uint64_t in_s(uint64_t seconds) { return clock_.wall_ms() / 1000 + seconds; }
 };
 
+// The disk stalls until the first has been closed for being slow; the second has its index by then, and both
+// are to move to other cores. Whenever the answer comes, nobody is logged in as somebody else.
+TEST_F(SessionTest, AnEndedLoginDoesNotTakeTheMoveOfAnother) {
+  num_cores_ = 3;
+  limits_.login_ms_max = 500;
+  const auto user_at = [this](CoreId core, UserId from) {
+    while (home_of(from, num_cores_) != core) ++from;
+    return from;
+  };
+  for (int answered_at = 0; answered_at < 8; ++answered_at) {
+    start();
+    const UserId known = user_at(2, 2000);
+    const UserId ended = user_at(1, 10'000 + 100 * static_cast<UserId>(answered_at));  // has no account yet
+    Peer first = login(known, "k");
+    leave(first);
+    const auto turn_cores = [this] {
+      for (auto& core : node_->cores) core->turn(0);
+    };
+    Peer slow = connect();
+    codec::HelloFields hello;
+    const std::string slow_token = token(ended, "s"), known_token = token(known, "k");
+    hello.origin = 5;
+    hello.attempt = 2;
+    hello.token = slow_token;
+    slow.say(codec::hello(hello));
+    for (int i = 0; i < 6; ++i) turn_cores();
+    for (int i = 0; i < 20; ++i) {
+      clock_.advance_ns(100'000'000);
+      for (int turn = 0; turn < 3; ++turn) turn_cores();
+    }
+    Peer other = connect();
+    hello.token = known_token;
+    other.say(codec::hello(hello));
+    for (int turn = 0; turn < 8; ++turn) {
+      if (turn == answered_at) turn_store();
+      turn_cores();
+    }
+    run();
+    const Heard welcome = other.take(wire::Payload::Welcome);
+    ASSERT_NE(welcome.frame().payload_as_Welcome(), nullptr);
+    EXPECT_EQ(welcome.frame().payload_as_Welcome()->user(), known) << "answered at " << answered_at;
+    kill();
+  }
+}
+
 TEST_F(SessionTest, EndsWhenItsTokenExpiresWithoutAPing) {
   limits_.silence_ms_max = 1'000'000'000;
   start();
