@@ -175,11 +175,7 @@ TEST_F(MoverTest, StopBetweenTheCommitsOfOneConfirmation) {
 
 TEST_F(MoverTest, StatusesToTellOutliveTheTrim) {
   open();
-  StoreOp receipt;
-  receipt.kind = OpKind::kReceipt;
-  receipt.receipt_key = {kAnn, 1, kBob, 1, 99};
-  receipt.up_to = 5;
-  ASSERT_EQ(apply(receipt), Status::kDone);
+  ASSERT_EQ(receipt(OpKind::kReceipt, 5), Status::kDone);
   StoreOp expire;
   expire.kind = OpKind::kExpire;
   expire.place = accept(10, bytes_of("old"));

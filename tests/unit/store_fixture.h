@@ -117,6 +117,13 @@ class StoreTest : public ::testing::Test {
     op.who = who;
     return apply(op);
   }
+  Status receipt(OpKind kind, Seq up_to) {
+    StoreOp op;
+    op.kind = kind;
+    op.receipt_key = kReceiptKey;
+    op.up_to = up_to;
+    return apply(op);
+  }
   std::vector<uint8_t> frame(UserId user, Number number, Place place) {
     std::vector<uint8_t> out;
     auto read = reader_->frame(user, number, place, out);
@@ -163,6 +170,8 @@ class StoreTest : public ::testing::Test {
       finish(mover);
     } while (true);
   }
+
+  static constexpr ReceiptKey kReceiptKey{kAnn, 1, kBob, 1, 99};
 
   std::string directory_;
   Limits limits_;

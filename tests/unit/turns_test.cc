@@ -11,42 +11,40 @@ class TurnsTest : public CoreTest {
     num_cores_ = 1;
     completions_per_turn_ = 1;
   }
-  void start_crowded() {
+  void SetUp() override {
     start();
     for (UserId user = 100; user < 100 + kIdle; ++user) idle_.push_back(login(user, "i"));
+    flooder_ = std::make_unique<Peer>(login(3, "f"));
+    ann_ = std::make_unique<Peer>(login(kAnn, "a"));
+    bo_ = std::make_unique<Peer>(login(bob(), "b"));
+    ann_->say(message(bob(), 1));
+    full_turns(20);
   }
-  // One turn of the node with the core's completions all used up: the flooder has always sent something more.
-  void full_turn(Peer& flooder) {
-    flooder.say(codec::ping(1, 1));
-    core(0).turn(0);
-    turn_store();
+  // Turns with the core's completions all used up: the flooder has always sent something more.
+  void full_turns(int num) {
+    for (int i = 0; i < num; ++i) {
+      flooder_->say(codec::ping(1, 1));
+      core(0).turn(0);
+      turn_store();
+    }
   }
   // Each idle connection puts deadlines off by two more full turns.
   static constexpr UserId kIdle = 30;
   std::vector<Peer> idle_;
+  std::unique_ptr<Peer> flooder_, ann_, bo_;
 };
 
 TEST_F(TurnsTest, SendsStartAlsoInFullTurns) {
-  start_crowded();
-  Peer flooder = login(3, "f");
-  Peer ann = login(kAnn, "a"), bo = login(bob(), "b");
-  ann.say(message(bob(), 1));
-  for (int i = 0; i < 20; ++i) full_turn(flooder);
-  bo.expect_message(1);
-  EXPECT_FALSE(flooder.heard().empty());
+  bo_->expect_message(1);
+  EXPECT_FALSE(flooder_->heard().empty());
 }
 
 TEST_F(TurnsTest, DeadlinesAreOnlyPutOffByFullTurns) {
-  start_crowded();
-  Peer flooder = login(3, "f");
-  Peer ann = login(kAnn, "a"), bo = login(bob(), "b");
-  ann.say(message(bob(), 1));
-  for (int i = 0; i < 20; ++i) full_turn(flooder);
-  bo.expect_message(1);
-  EXPECT_TRUE(ann.heard().empty());
+  bo_->expect_message(1);
+  EXPECT_TRUE(ann_->heard().empty());
   clock_.advance_ns(uint64_t{limits_.confirm_ms_max + 1} * 1'000'000);
-  for (int i = 0; i < 200; ++i) full_turn(flooder);
-  ann.expect_result(1, wire::Tick::Accepted);  // not confirmed in time, so it was stored
+  full_turns(200);
+  ann_->expect_result(1, wire::Tick::Accepted);  // not confirmed in time, so it was stored
 }
 
 }  // namespace

@@ -96,23 +96,15 @@ TEST_F(WriterTest, Accounts) {
 
 TEST_F(WriterTest, ReceiptsLastUntilTold) {
   open();
-  StoreOp op;
-  op.kind = OpKind::kReceipt;
-  op.receipt_key = {kAnn, 1, kBob, 1, 99};
-  op.up_to = 5;
-  EXPECT_EQ(apply(op), Status::kDone);
-  op.up_to = 9;
-  EXPECT_EQ(apply(op), Status::kDone);
-  op.up_to = 7;  // an older one that comes late
-  EXPECT_EQ(apply(op), Status::kDone);
-  op.kind = OpKind::kReceiptAck;
-  EXPECT_EQ(apply(op), Status::kDone);
+  EXPECT_EQ(receipt(OpKind::kReceipt, 5), Status::kDone);
+  EXPECT_EQ(receipt(OpKind::kReceipt, 9), Status::kDone);
+  EXPECT_EQ(receipt(OpKind::kReceipt, 7), Status::kDone);  // an older one that comes late
+  EXPECT_EQ(receipt(OpKind::kReceiptAck, 7), Status::kDone);
   open();
   ASSERT_EQ(found_.receipts.size(), 1u);
   EXPECT_EQ(found_.receipts[0].up_to, 9u);
-  EXPECT_EQ(found_.receipts[0].key, op.receipt_key);
-  op.up_to = 9;
-  EXPECT_EQ(apply(op), Status::kDone);
+  EXPECT_EQ(found_.receipts[0].key, kReceiptKey);
+  EXPECT_EQ(receipt(OpKind::kReceiptAck, 9), Status::kDone);
   open();
   EXPECT_TRUE(found_.receipts.empty());
 }
