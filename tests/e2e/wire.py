@@ -52,7 +52,9 @@ def schema(name: str):
 
 
 def _names(name: str) -> dict[int, str]:
-    return {value: key for key, value in vars(schema(name)).items() if isinstance(value, int)}
+    # Python's own begin with "_"; since 3.13 a class says in one of them, a number, where it is defined.
+    members = vars(schema(name)).items()
+    return {value: key for key, value in members if isinstance(value, int) and not key.startswith("_")}
 
 
 PAYLOADS = _names("Payload")
