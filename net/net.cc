@@ -123,16 +123,13 @@ void Net::State::on_deadline(Connection& c, uint64_t now) {
   };
   switch (c.state) {
     case ConnectionState::kOpen: {
-      // While reading is paused silence is ours, not the peer's.
-      const bool reads = !c.paused;
       if (c.sending != nullptr && over(c.progress_ms, limits.send_stall_ms_max))
         return abort(c, CloseReason::kSendStall);
-      if (reads && c.framer.in_frame() && over(c.frame_ms, limits.frame_ms_max))
+      if (c.framer.in_frame() && over(c.frame_ms, limits.frame_ms_max))
         return violate(c, CloseReason::kFrameTimeout);
       if (!c.logged_in && over(c.heard_ms, limits.login_ms_max))
         return violate(c, CloseReason::kLoginTimeout);
-      if (c.logged_in && reads && over(c.heard_ms, limits.silence_ms_max))
-        return violate(c, CloseReason::kSilence);
+      if (c.logged_in && over(c.heard_ms, limits.silence_ms_max)) return violate(c, CloseReason::kSilence);
       break;
     }
     case ConnectionState::kFlushing:
@@ -179,7 +176,7 @@ void Net::State::receive(Connection& c) {
 void Net::State::read_on(Connection& c, bool at_once) {
   if (c.read != ReadOperation::kNone || &c == feeding) return;
   const bool reads = c.state == ConnectionState::kFlushing ||
-                     (c.state == ConnectionState::kOpen && !c.awaiting && !c.paused && !c.move_pending);
+                     (c.state == ConnectionState::kOpen && !c.awaiting && !c.move_pending);
   if (!reads) return;
   at_once ? receive(c) : poll(c);
 }
@@ -453,24 +450,6 @@ bool Net::writable(ConnId id) const {
   if (c->queue.size() < state_->limits.send_queue_frames_max / 2) return true;
   state_->metrics.add(Metric::kPausedSendQueue);  // whoever asks has a frame that must wait now
   return false;
-}
-
-void Net::pause_reading(ConnId id) {
-  Connection* c = state_->table.find(id);
-  if (c != nullptr) c->paused = true;
-}
-
-void Net::resume_reading(ConnId id) {
-  Connection* c = state_->table.find(id);
-  if (c == nullptr || !c->paused) return;
-  c->paused = false;
-  if (c->state != ConnectionState::kOpen) return;
-  // The peer could not be heard meanwhile; its clocks start anew.
-  if (c->logged_in) c->heard_ms = state_->stamp();
-  c->frame_ms = state_->stamp();
-  if (c->framer.in_frame()) state_->expect_by(*c, state_->now_ms() + state_->limits.frame_ms_max);
-  if (c->logged_in) state_->expect_by(*c, state_->now_ms() + state_->limits.silence_ms_max);
-  state_->read_on(*c, false);
 }
 
 void Net::complete(const Completion& completion) {

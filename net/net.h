@@ -79,10 +79,6 @@ class Net {
   void move(ConnId id, int target_ring, uint64_t cookie);
   // True while frames can be queued without reaching half of the limit.
   bool writable(ConnId id) const;
-  // Frames of a receive that is already under way are still handed over. While paused, silence is not held
-  // against the peer, and its end of stream is not noticed either.
-  void pause_reading(ConnId id);
-  void resume_reading(ConnId id);
 
   // One completion of this ring that belongs to net (user_data made by net). Called by the reactor.
   void complete(const Completion& completion);

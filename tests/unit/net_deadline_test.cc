@@ -94,20 +94,6 @@ TEST_F(NetTest, SendStall) {
   EXPECT_THAT(handler.closed, ElementsAre(CloseReason::kSendStall));
 }
 
-TEST_F(NetTest, PausedReadingIsNotSilence) {
-  const Peered p = logged_in();
-  net().pause_reading(p.id);
-  peer(p.socket).inbound = wire('a');
-  pass(200'000);
-  EXPECT_THAT(handler.frames, IsEmpty());
-  EXPECT_THAT(handler.closed, IsEmpty());
-  net().resume_reading(p.id);
-  turns();
-  EXPECT_THAT(handler.frames, ElementsAre(wire('a')));
-  pass(75'000);
-  EXPECT_THAT(handler.closed, ElementsAre(CloseReason::kSilence));
-}
-
 TEST_F(NetTest, ADeadlineIsToldBeforeTheClose) {
   handler.violation_hook = [&](ConnId id) { EXPECT_TRUE(net().send(id, frame(wire('e')))); };
   const Socket silent = accepted();

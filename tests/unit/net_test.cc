@@ -167,7 +167,6 @@ TEST_F(NetTest, AStaleIdResolvesToNothing) {
   EXPECT_FALSE(net().writable(old.id));
   net().close(old.id);
   net().move(old.id, kOtherRing, 1);
-  net().pause_reading(old.id);
   net().logged_in(old.id);
   peer(p.socket).inbound = wire('a');
   turns();
