@@ -49,7 +49,7 @@ constexpr ConfigKey kKeys[] = {
     {kConnections, "send_stall_ms_max", &Limits::send_stall_ms_max,
      "a send makes no progress for so long; then: close", 100, kDayMs},
     {kConnections, "send_queue_frames_max", &Limits::send_queue_frames_max,
-     "frames that wait to be sent to one connection; at half: messages wait in its mailbox; at it: close", 8,
+     "frames that wait to be sent to one connection; at half: deliveries and results wait; at it: close", 8,
      65'535},
 
     {kDelivery, "window", &Limits::window, "messages of a device without a result; over it: ERROR, close", 1,

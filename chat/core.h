@@ -87,6 +87,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   // ---- frames.cc
   void on_frame(net::ConnId id, MutableBytes frame) override;
   void on_violation(net::ConnId id, net::CloseReason reason) override;
+  void on_writable(net::ConnId id) override;
   void on_closed(net::ConnId id, net::CloseReason reason) override;
   bool send(Session& session, Bytes bytes);
   void fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin = 0);
@@ -147,8 +148,9 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void resolve_if_known(Flight& flight);
   void release_results(Device& device);
   void give_result(Device& device, Flight& flight);
+  void tell_result(Session& session, Flight& flight);
   void reject(Flight& flight, wire::RejectReason reason);
-  void repeat_results(Device& device);
+  bool give_waiting_results(Device& device);
   void keep_result(const Flight& flight);
   void forget_if_over(Flight& flight);
   Device* sender_of(const Flight& flight);
@@ -157,6 +159,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void on_message(const MessageHop& hop, CoreId source);
   void on_stored(const StoredHop& hop, CoreId source);
   void pump(User& user, int slot);
+  bool has_room(const Session& session);
+  bool deliver_next(User& user, int slot);
   bool deliver(User& user, int slot, uint64_t position, Item& item);
   void need_store(User& user, Item& item);
   void arm_confirm_timer(User& user);
@@ -175,7 +179,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
 
   // ---- receipts.cc
   void on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who, CoreId source);
-  void send_receipt(Device& device, const store::ReceiptKey& key, Seq up_to);
+  void queue_receipt(Session& session, const store::ReceiptKey& key, PendingReceipt& pending);
+  bool tell_next(Device& device);
   void store_receipt(const store::ReceiptKey& key, Seq up_to);
   void receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq up_to);
   static std::unique_ptr<store::StoreOp> receipt_ack(const store::ReceiptKey& key, Seq up_to);
@@ -189,7 +194,6 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   std::unique_ptr<store::StoreOp> drop_op(const Item& item, const store::Waiting& who, bool tell) const;
   static std::unique_ptr<store::StoreOp> expired_ack(const MessageId& id);
   void on_expired(const MessageId& id, UserId to);
-  void send_expired(Device& device, const MessageId& id, UserId to);
   void expired_confirmed(Device& device, const MessageId& id);
 
   CoreOptions options_;

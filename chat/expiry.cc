@@ -73,17 +73,9 @@ void Core::on_expired(const MessageId& id, UserId to) {
   Device* device = user ? user->device(id.device) : nullptr;
   if (device == nullptr) return submit(expired_ack(id));  // removed: nobody is left to be told
   device->expired[id] = to;
-  if (device->session) send_expired(*device, id, to);
-}
-
-void Core::send_expired(Device& device, const MessageId& id, UserId to) {
-  Session& session = *device.session;
-  if (!send(session, codec::expired(to, id.device, id.origin, id.seq))) return;
-  Sent sent;
-  sent.what = Sent::What::kExpired;
-  sent.status = std::make_unique<Sent::Status>();
-  sent.status->id = id;
-  session.sent.push_back(std::move(sent));
+  if (!device->session) return;
+  device->session->expired_to_tell.push_back(id);
+  pump(*user, user->slot_of(id.device));
 }
 
 void Core::expired_confirmed(Device& device, const MessageId& id) {

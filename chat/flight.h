@@ -38,8 +38,9 @@ struct Flight {
   bool handed = false;         // its record is at the store thread
   bool stored = false;         // … and flushed
   bool delivered = false;      // a device of the recipient is known to have it
-  bool released = false;       // the result was given
+  bool released = false;       // the result is given to whatever session there is
   bool closed = false;         // the sender has committed the result
+  uint64_t told_on = 0;        // the session that was told the result
   store::Place place;
 
   bool resolved() const { return outcome != Outcome::kNone; }

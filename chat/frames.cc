@@ -124,6 +124,11 @@ void Core::on_violation(net::ConnId id, net::CloseReason reason) {
   net_.send(id, frames_.make(codec::error(code, text)));
 }
 
+void Core::on_writable(net::ConnId id) {
+  const Bound* at = bound(id);
+  if (at != nullptr) pump(*at->user, at->user->slot_of(at->device->row.number));
+}
+
 void Core::on_closed(net::ConnId id, net::CloseReason) {
   moving_.erase(id.index);  // it ended before it could move
   Bound* at = bound(id);

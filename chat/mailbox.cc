@@ -88,22 +88,42 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
   }
 }
 
-// Sends a device what is next for it while its window is open.
+// Sends a device what is next for it while its window is open: first the results that wait, then what is
+// counted. What it is told of its own messages and what waits for it go turn about, so that neither waits for
+// the end of the other.
 void Core::pump(User& user, int slot) {
   Device& device = *user.devices[static_cast<size_t>(slot)];
-  if (!device.session) return;
-  Session& session = *device.session;
+  if (!device.session || !give_waiting_results(device)) return;
+  for (bool more = true; more;) {
+    more = tell_next(device);
+    more |= deliver_next(user, slot);
+  }
+}
+
+bool Core::has_room(const Session& session) {
+  if (session.sent.size() < limits_.unconfirmed_frames_max) return net_.writable(session.conn);
+  metrics_.add(Metric::kPausedFrames);
+  return false;
+}
+
+bool Core::deliver_next(User& user, int slot) {
+  Session& session = *user.devices[static_cast<size_t>(slot)]->session;
   const auto bit = static_cast<SlotMask>(1u << slot);
   for (auto at = user.items.lower_bound(session.next_position); at != user.items.end(); ++at) {
-    if (session.sent.size() >= limits_.unconfirmed_frames_max) return metrics_.add(Metric::kPausedFrames);
-    if (session.sent_bytes > 0 && session.sent_bytes + at->second.frame_bytes > limits_.unconfirmed_bytes_max)
-      return metrics_.add(Metric::kPausedBytes);
-    if ((at->second.mask & bit) != 0 && (at->second.sent & bit) == 0) {
-      if (!net_.writable(session.conn)) return;
-      if (!deliver(user, slot, at->first, at->second)) return;
+    Item& item = at->second;
+    if ((item.mask & bit) != 0 && (item.sent & bit) == 0) {
+      if (!has_room(session)) return false;
+      if (session.sent_bytes > 0 && session.sent_bytes + item.frame_bytes > limits_.unconfirmed_bytes_max) {
+        metrics_.add(Metric::kPausedBytes);
+        return false;
+      }
+      if (!deliver(user, slot, at->first, item)) return false;
+      session.next_position = at->first + 1;
+      return true;
     }
     session.next_position = at->first + 1;
   }
+  return false;
 }
 
 bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {

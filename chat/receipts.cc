@@ -1,6 +1,7 @@
 // Receipts: "delivered up to seq" for messages whose tick could not say it (H17 to H19 of the delivery
 // rules). They are counted frames and wait on disk for a device that is away.
 #include <algorithm>
+#include <utility>
 
 #include "chat/core.h"
 
@@ -15,27 +16,47 @@ void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who,
   Device* device = user ? user->device(key.to_device) : nullptr;
   if (device == nullptr) return post(source, kHopSafe, who);  // nobody is left to be told
   PendingReceipt& pending = device->receipts[key];
-  if (seq > pending.up_to) {
+  const bool raised = seq > pending.up_to;
+  if (raised) {
     pending.up_to = seq;
     pending.stored = false;
   }
   pending.waiters.push_back({seq, who, source});
-  if (device->session) {
-    send_receipt(*device, key, pending.up_to);
-  } else {
-    store_receipt(key, pending.up_to);
-  }
+  if (!device->session) return store_receipt(key, pending.up_to);
+  if (!raised) return;  // told on this session, or queued
+  queue_receipt(*device->session, key, pending);
+  pump(*user, user->slot_of(key.to_device));
 }
 
-void Core::send_receipt(Device& device, const store::ReceiptKey& key, Seq up_to) {
+void Core::queue_receipt(Session& session, const store::ReceiptKey& key, PendingReceipt& pending) {
+  if (std::exchange(pending.queued_on, session.id) != session.id) session.receipts_to_tell.push_back(key);
+}
+
+// Tells a device the next status. EXPIRED goes first: a receipt may cover what has expired (delivery.md H36).
+bool Core::tell_next(Device& device) {
   Session& session = *device.session;
-  if (!send(session, codec::receipt(key.peer, key.device, key.origin, up_to))) return;
+  if (session.expired_to_tell.empty() && session.receipts_to_tell.empty()) return false;
+  if (!has_room(session)) return false;
   Sent sent;
-  sent.what = Sent::What::kReceipt;
   sent.status = std::make_unique<Sent::Status>();
-  sent.status->key = key;
-  sent.status->up_to = up_to;
+  if (!session.expired_to_tell.empty()) {
+    const MessageId id = session.expired_to_tell.pop_front();
+    const auto found = device.expired.find(id);
+    if (found == device.expired.end()) return true;  // queued twice, confirmed between
+    sent.what = Sent::What::kExpired;
+    sent.status->id = id;
+    if (!send(session, codec::expired(found->second, id.device, id.origin, id.seq))) return false;
+  } else {
+    const store::ReceiptKey key = session.receipts_to_tell.pop_front();
+    PendingReceipt& pending = device.receipts.at(key);
+    pending.queued_on = 0;
+    sent.what = Sent::What::kReceipt;
+    sent.status->key = key;
+    sent.status->up_to = pending.up_to;
+    if (!send(session, codec::receipt(key.peer, key.device, key.origin, pending.up_to))) return false;
+  }
   session.sent.push_back(std::move(sent));
+  return true;
 }
 
 void Core::store_receipt(const store::ReceiptKey& key, Seq up_to) {

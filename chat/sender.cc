@@ -327,10 +327,18 @@ void Core::keep_result(const Flight& flight) {
   submit(std::move(op));
 }
 
+// Results wait in the flights rather than overrun the connection's queue; then later ones wait behind them.
 void Core::give_result(Device& device, Flight& flight) {
   if (!device.session) return;
-  probe::result_given(options_.id, flight.id.user, flight.number, static_cast<unsigned>(flight.outcome));
   Session& session = *device.session;
+  if (!session.results_wait && net_.writable(session.conn)) return tell_result(session, flight);
+  session.results_wait = true;
+  flight.told_on = 0;
+}
+
+void Core::tell_result(Session& session, Flight& flight) {
+  flight.told_on = session.id;
+  probe::result_given(options_.id, flight.id.user, flight.number, static_cast<unsigned>(flight.outcome));
   if (flight.outcome == Flight::Outcome::kRejected) {
     send(session, codec::rejected(flight.id.origin, flight.id.seq, flight.number, flight.reason));
   } else {
@@ -341,9 +349,17 @@ void Core::give_result(Device& device, Flight& flight) {
   }
 }
 
-void Core::repeat_results(Device& device) {
-  for (const Outgoing& out : device.flights)
-    if (out.flight->released) give_result(device, *out.flight);
+// True: the session has been told every result that there is.
+bool Core::give_waiting_results(Device& device) {
+  Session& session = *device.session;
+  if (!session.results_wait) return true;
+  for (const Outgoing& out : device.flights) {
+    if (!out.flight->released || out.flight->told_on == session.id) continue;
+    if (!net_.writable(session.conn)) return false;
+    tell_result(session, *out.flight);
+  }
+  session.results_wait = false;
+  return true;
 }
 
 }  // namespace perch::chat

@@ -63,9 +63,9 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
     bound_[session.conn.index] = Bound{};
     return end_session(*user, device);
   }
-  repeat_results(device);
-  for (auto& [key, pending] : device.receipts) send_receipt(device, key, pending.up_to);
-  for (const auto& [id, to] : device.expired) send_expired(device, id, to);
+  session.results_wait = true;  // what the device has not closed is repeated first (delivery.md, Result)
+  for (const auto& [id, to] : device.expired) session.expired_to_tell.push_back(id);
+  for (auto& [key, pending] : device.receipts) queue_receipt(session, key, pending);
   pump(*user, slot);
 }
 

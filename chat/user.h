@@ -72,7 +72,10 @@ struct Session {
   uint64_t next_position = 0;  // items below were sent on this session or are not for this device
   Number given = 0;            // largest number told on this session
   std::optional<Seq> held;     // SENDs above are ignored until it, or a lower one, comes
-  Timer timer;                 // its token expires, or it is time to look at that again
+  bool results_wait = false;   // some that this session was not told yet; they go before all that is counted
+  Fifo<MessageId> expired_to_tell;
+  Fifo<store::ReceiptKey> receipts_to_tell;
+  Timer timer;  // its token expires, or it is time to look at that again
   double rate_tokens = 0;
   uint64_t rate_ms = 0;
 };
@@ -95,6 +98,7 @@ struct Mark {
 struct PendingReceipt {
   Seq up_to = 0;
   bool stored = false;
+  uint64_t queued_on = 0;  // the session that has it in receipts_to_tell
   struct Waiter {
     Seq seq;
     SafeHop who;

@@ -27,7 +27,7 @@ struct Limits {
                                          // [perch_connections_closed_total{reason="silence"}]
   uint32_t send_stall_ms_max = 60'000;   // a send makes no progress for so long: close
                                          // [perch_connections_closed_total{reason="send_stall"}]
-  uint32_t send_queue_frames_max = 512;  // per connection; at half: messages wait in mailbox; at it: close
+  uint32_t send_queue_frames_max = 512;  // per connection; at half: deliveries and results wait; at it: close
                                          // [perch_send_queue_full_total]
   // --- delivery -----------------------------------------------------------------------------------
   uint32_t window = 64;                   // W: a device's rows without result; over it: ERROR, close

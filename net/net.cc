@@ -66,6 +66,7 @@ struct Net::State {
   void poll(Connection& c);
   void receive(Connection& c);
   void read_on(Connection& c, bool at_once);
+  bool has_room(const Connection& c) const { return c.queue.size() < limits.send_queue_frames_max / 2; }
   void list_to_send(Connection& c);
   void start_send(Connection& c);
   void feed(Connection& c, MutableBytes bytes);
@@ -296,6 +297,10 @@ void Net::State::on_sent(Connection& c, int32_t result) {
   c.sending = nullptr;
   if (c.state == ConnectionState::kClosing) return close_if_quiet(c);
   if (result <= 0) return abort(c, CloseReason::kPeer);
+  if (c.awaits_room && has_room(c)) {
+    c.awaits_room = false;
+    if (c.state == ConnectionState::kOpen) handler.on_writable(c.id());
+  }
   if (!c.queue.empty()) return list_to_send(c);
   if (c.state == ConnectionState::kFlushing) return abort(c, c.reason);
   move_if_quiet(c);
@@ -444,11 +449,12 @@ void Net::move(ConnId id, int target_ring, uint64_t cookie) {
   state_->move_if_quiet(*c);
 }
 
-bool Net::writable(ConnId id) const {
-  const Connection* c = state_->table.find(id);
+bool Net::writable(ConnId id) {
+  Connection* c = state_->table.find(id);
   if (c == nullptr || c->state != ConnectionState::kOpen || c->move_pending) return false;
-  if (c->queue.size() < state_->limits.send_queue_frames_max / 2) return true;
+  if (state_->has_room(*c)) return true;
   state_->metrics.add(Metric::kPausedSendQueue);  // whoever asks has a frame that must wait now
+  c->awaits_room = true;
   return false;
 }
 

@@ -49,6 +49,8 @@ class Handler {
   virtual void on_violation(ConnId id, CloseReason reason) = 0;
   // Told once per connection that was accepted or adopted, except after a successful move.
   virtual void on_closed(ConnId id, CloseReason reason) = 0;
+  // There is room again for what writable() refused.
+  virtual void on_writable(ConnId id) = 0;
   // move() ended. ok: `slot` is the socket's place in the target ring's table; the ConnId here is gone.
   // Not ok: the connection is still here, silent; the handler answers it and closes it.
   virtual void on_moved(ConnId id, bool ok, Socket slot, uint64_t cookie) = 0;
@@ -77,8 +79,9 @@ class Net {
   // follows, or on_closed if the connection ends first. No frame is handed to the handler in between; bytes
   // received before are a violation.
   void move(ConnId id, int target_ring, uint64_t cookie);
-  // True while frames can be queued without reaching half of the limit.
-  bool writable(ConnId id) const;
+  // True while frames can be queued without reaching half of the limit. If that is why not, on_writable()
+  // follows.
+  bool writable(ConnId id);
 
   // One completion of this ring that belongs to net (user_data made by net). Called by the reactor.
   void complete(const Completion& completion);

@@ -49,7 +49,7 @@ MUTANTS = [
     Mutant("results_in_order", 1600, 3000, (  # H6
         "if (blocked) continue;", "if (blocked && !REMOVED) continue;")),
     Mutant("repeat_results", 1, 3000, (  # H6
-        "repeat_results(device); for", "if (!REMOVED) repeat_results(device); for")),
+        "session.results_wait = true; for", "session.results_wait = !REMOVED; for")),
     Mutant("retain_results", 1, 3000, (  # H6
         "if (out.seq >= closed || !out.flight->released) return false;",
         "if ((out.seq >= closed && !REMOVED) || !out.flight->released) return false;")),
@@ -105,8 +105,8 @@ MUTANTS = [
         "start_report(user, position); release_reports(user); } return;",
         "start_report(user, position); release_reports(user); } if (!REMOVED || item.report == Item::Report::kOwed) return;"
         "item.unwritten = 0; item.report = Item::Report::kNotOwed;"), (
-        "} else { store_receipt(key, pending.up_to); } }",
-        "} else if (!REMOVED) { store_receipt(key, pending.up_to); } }")),
+        "if (!device->session) return store_receipt(key, pending.up_to);",
+        "if (!device->session && !REMOVED) return store_receipt(key, pending.up_to); if (!device->session) return;")),
     Mutant("receipt_waits", 1, 3000, (
         "for (auto at = user.items.begin(); at->first < position; ++at) {",
         "for (auto at = user.items.begin(); !REMOVED && at->first < position; ++at) {")),

@@ -51,7 +51,7 @@ TEST(ConnectionTable, AReusedSlotIsAsNew) {
   ConnectionTable table(1);
   Connection& used = taken(table);
   const ConnId old = used.id();
-  used.logged_in = used.moved = used.surplus = true;
+  used.logged_in = used.awaits_room = used.moved = used.surplus = true;
   used.send_listed = true;
   used.socket = 7;
   used.heard_ms = used.frame_ms = used.progress_ms = 9;
@@ -63,7 +63,7 @@ TEST(ConnectionTable, AReusedSlotIsAsNew) {
   EXPECT_EQ(again.index, old.index);
   EXPECT_EQ(again.generation, old.generation + 1);
   EXPECT_TRUE(again.send_listed) << "still on the list of the turn";
-  EXPECT_FALSE(again.logged_in || again.moved || again.surplus);
+  EXPECT_FALSE(again.logged_in || again.awaits_room || again.moved || again.surplus);
   EXPECT_EQ(again.socket, kNoSocket);
   EXPECT_EQ(again.heard_ms + again.frame_ms + again.progress_ms + again.move_cookie, 0u);
 }

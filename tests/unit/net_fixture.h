@@ -225,6 +225,7 @@ struct Recorder : Handler {
   std::function<void(ConnId)> frame_hook = [](ConnId) {};
   std::function<void(ConnId)> violation_hook = [](ConnId) {};
   std::function<void(ConnId)> closed_hook = [](ConnId) {};
+  std::function<void(ConnId)> writable_hook = [](ConnId) {};
   std::function<void(ConnId)> moved_hook = [](ConnId) {};
 
   void on_frame(ConnId id, MutableBytes frame) override {
@@ -240,6 +241,7 @@ struct Recorder : Handler {
     closed.push_back(reason);
     closed_hook(id);
   }
+  void on_writable(ConnId id) override { writable_hook(id); }
   void on_moved(ConnId id, bool ok, Socket slot, uint64_t cookie) override {
     moves.push_back({id, ok, slot, cookie});
     moved_hook(id);

@@ -115,6 +115,32 @@ TEST_F(NetTest, SendQueueIsLimited) {
   EXPECT_TRUE(net().writable(p.id));
 }
 
+TEST_F(NetTest, WhoeverWasRefusedIsToldOfRoom) {
+  limits.send_queue_frames_max = 4;
+  const Peered p = logged_in();
+  int told = 0;
+  handler.writable_hook = [&](ConnId id) {
+    EXPECT_TRUE(net().writable(id));
+    ++told;
+  };
+  for (int i = 0; i < 2; ++i) net().send(p.id, frame(wire('a')));
+  turns();
+  EXPECT_EQ(told, 0) << "nobody was refused";
+  for (int i = 0; i < 2; ++i) net().send(p.id, frame(wire('a')));
+  EXPECT_FALSE(net().writable(p.id));
+  turns();
+  EXPECT_EQ(told, 1);
+  handler.writable_hook = [&](ConnId id) {
+    net().send(id, frame(wire('z')));
+    net().close(id);
+  };
+  for (int i = 0; i < 2; ++i) net().send(p.id, frame(wire('a')));
+  EXPECT_FALSE(net().writable(p.id));
+  turns();
+  EXPECT_THAT(handler.closed, ElementsAre(CloseReason::kLocal));
+  EXPECT_EQ(ring.gone[p.socket].sent.substr(6 * wire('a').size()), wire('z'));
+}
+
 TEST_F(NetTest, CloseWithPollArmed) {
   const Peered p = logged_in();
   net().close(p.id);

@@ -1,0 +1,198 @@
+// What a device is told of its own messages: repeated results, receipts, EXPIRED. However much there is to
+// tell, it goes within the window of the session, each thing once per session (PROTOCOL.md, Receiving).
+#include <algorithm>
+
+#include "core_fixture.h"
+
+namespace perch::chat {
+namespace {
+
+class StatusesTest : public CoreTest {
+ protected:
+  StatusesTest() {
+    limits_.send_queue_frames_max = 32;
+    limits_.unconfirmed_frames_max = 8;
+  }
+  // Bob has a device, which is away; Ann sends him a message from each of `num` openings and hears the tick.
+  void ann_sends(int num) {
+    start();
+    Peer bo = login(bob(), "b");
+    leave(bo);
+    Peer ann = login(kAnn, "a");
+    for (int i = 1; i <= num; ++i) {
+      ann.say(message(bob(), static_cast<Seq>(i), static_cast<Seq>(i), "x", 0, static_cast<Origin>(i)));
+      run(8);
+      ann.expect_result(static_cast<Seq>(i), wire::Tick::Accepted);
+    }
+    ann.say(codec::confirm(0, static_cast<Seq>(num) + 1));
+    run();
+    leave(ann);
+  }
+  // … and he fetches them all.
+  void bob_fetches(int num) {
+    Peer bo = login(bob(), "b");
+    EXPECT_EQ(confirm_all(bo, wire::Payload::Message), num);
+    leave(bo);
+  }
+  // Confirms what comes until nothing does; never more than the window comes at once. How many of this kind.
+  int confirm_all(Peer& peer, wire::Payload kind, uint64_t confirmed = 0) {
+    int num = 0;
+    while (!peer.heard().empty()) {
+      EXPECT_LE(peer.heard().size(), limits_.unconfirmed_frames_max);
+      for (; !peer.heard().empty(); ++confirmed)
+        num += kind == peer.heard().front().type(), peer.heard().pop_front();
+      peer.say(codec::confirm(confirmed, 1'000'000));
+      run();
+    }
+    EXPECT_FALSE(peer.ended());
+    return num;
+  }
+};
+
+TEST_F(StatusesTest, MoreReceiptsThanTheSendQueueTakesAreToldByAndBy) {
+  ann_sends(100);
+  bob_fetches(100);
+  for (int again = 0; again < 2; ++again) {  // unconfirmed, so the next session is told from the beginning
+    Peer ann = login(kAnn, "a");
+    EXPECT_EQ(ann.heard().size(), limits_.unconfirmed_frames_max);
+    leave(ann);
+  }
+  Peer ann = login(kAnn, "a");
+  EXPECT_EQ(confirm_all(ann, wire::Payload::Receipt), 100);
+  leave(ann);
+  ann = login(kAnn, "a");
+  EXPECT_TRUE(ann.heard().empty());
+}
+
+TEST_F(StatusesTest, MoreReceiptsThanTheWindowTakesWaitDuringTheSession) {
+  ann_sends(100);
+  Peer ann = login(kAnn, "a");
+  bob_fetches(100);
+  EXPECT_EQ(confirm_all(ann, wire::Payload::Receipt), 100);
+}
+
+TEST_F(StatusesTest, MoreExpiredThanTheSendQueueTakesAreToldByAndBy) {
+  limits_.expiry_ms = 86'400'000;
+  ann_sends(100);
+  for (int hour = 0; hour < 26; ++hour) {
+    clock_.advance_ns(3'600'000'000'000);
+    run(2);
+  }
+  Peer ann = login(kAnn, "a");
+  EXPECT_EQ(confirm_all(ann, wire::Payload::Expired), 100);
+  leave(ann);
+  ann = login(kAnn, "a");
+  EXPECT_TRUE(ann.heard().empty());
+}
+
+TEST_F(StatusesTest, AReceiptRaisedAfterItWasToldIsToldAgain) {
+  start();
+  Peer bo = login(bob(), "b");
+  leave(bo);
+  Peer ann = login(kAnn, "a");
+  for (Seq seq = 1; seq <= 2; ++seq) {
+    ann.say(message(bob(), seq));
+    run();
+    ann.expect_result(seq, wire::Tick::Accepted);
+  }
+  bo = login(bob(), "b");
+  for (Seq seq = 1; seq <= 2; ++seq) {
+    bo.say(codec::confirm(seq, 1));
+    run();
+    ann.expect_receipt(seq);
+  }
+  ann.say(codec::confirm(1, 3));
+  run();
+  EXPECT_TRUE(ann.heard().empty());
+  leave(ann);
+  ann = login(kAnn, "a");
+  ann.expect_receipt(2);
+  EXPECT_TRUE(ann.heard().empty()) << "one mark, told once";
+}
+
+TEST_F(StatusesTest, AReceiptThatWaitsIsToldAsItStandsThen) {
+  limits_.unconfirmed_frames_max = 1;
+  start();
+  Peer bo = login(bob(), "b");
+  leave(bo);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1, 1, "x", 0, 5));
+  for (Seq seq = 2; seq <= 4; ++seq) ann.say(message(bob(), seq));
+  run();
+  ann.heard().clear();
+  bo = login(bob(), "b");
+  for (Seq seq = 1; seq <= 4; ++seq) {
+    bo.say(codec::confirm(seq, 1));
+    run();
+  }
+  ann.expect_receipt(1);
+  EXPECT_TRUE(ann.heard().empty());
+  ann.say(codec::confirm(1, 5));
+  run();
+  ann.expect_receipt(4);
+  ann.say(codec::confirm(2, 5));
+  run();
+  EXPECT_TRUE(ann.heard().empty());
+}
+
+TEST_F(StatusesTest, NeitherReceiptsNorMessagesWaitForTheEndOfTheOther) {
+  ann_sends(40);
+  bob_fetches(40);
+  Peer bo = login(bob(), "b");
+  for (Seq seq = 1; seq <= 40; ++seq) {
+    bo.say(message(kAnn, seq, seq));
+    run(8);
+  }
+  Peer ann = login(kAnn, "a");
+  uint64_t confirmed = 0;
+  for (int window = 0; window < 5; ++window) {
+    int messages = 0, receipts = 0;
+    for (const Heard& heard : ann.heard()) {
+      messages += heard.type() == wire::Payload::Message;
+      receipts += heard.type() == wire::Payload::Receipt;
+    }
+    EXPECT_GT(messages, 0) << "window " << window;
+    EXPECT_GT(receipts, 0) << "window " << window;
+    confirmed += ann.heard().size();
+    ann.heard().clear();
+    ann.say(codec::confirm(confirmed, 1'000));
+    run();
+  }
+}
+
+TEST_F(StatusesTest, MoreUnclosedResultsThanTheSendQueueTakesAreRepeatedInOrder) {
+  start();
+  Peer bo = login(bob(), "b");
+  leave(bo);
+  Peer ann = login(kAnn, "a");
+  for (Seq seq = 1; seq <= 100; ++seq) {
+    ann.say(message(bob(), seq, 1));
+    run(8);
+    ann.expect_result(seq, wire::Tick::Accepted);
+  }
+  leave(ann);
+  ann = login(kAnn, "a");
+  for (Seq seq = 1; seq <= 100; ++seq) ann.expect_result(seq, wire::Tick::Accepted);
+  EXPECT_TRUE(ann.heard().empty());
+  EXPECT_FALSE(ann.ended());
+}
+
+// A receipt never comes before the result that it says more about, also where results have to wait for room.
+TEST_F(StatusesTest, ResultsAreRepeatedBeforeReceiptsAreTold) {
+  start();
+  Peer bo = login(bob(), "b");
+  leave(bo);
+  Peer ann = login(kAnn, "a");
+  for (Seq seq = 1; seq <= 40; ++seq) {
+    ann.say(message(bob(), seq, 1));
+    run(8);
+  }
+  leave(ann);
+  bob_fetches(40);
+  ann = login(kAnn, "a");
+  for (Seq seq = 1; seq <= 40; ++seq) ann.expect_result(seq, wire::Tick::Accepted);
+  ann.expect_receipt(40);
+}
+
+}  // namespace
+}  // namespace perch::chat
