@@ -63,6 +63,9 @@ constexpr ConfigKey kKeys[] = {
     {kDelivery, "flights_max", &Limits::flights_max,
      "messages without a result, of one reactor; at it: HOLD(BUSY)", 1, 1 << 24},
     {kDelivery, "flight_bytes_max", &Limits::flight_bytes_max, "… and their bytes", 2048, kTiB},
+    {kDelivery, "unclosed_windows_max", &Limits::unclosed_windows_max,
+     "times `window`: messages of a device with a result that it could have closed; at it: HOLD(BUSY)", 2,
+     1'000},
     {kDelivery, "devices_max", &Limits::devices_max,
      "devices of a user; a further one replaces one unseen for device_removable_ms, else: "
      "ERROR(DEVICE_LIMIT)",

@@ -138,6 +138,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void hold(Session& session, const wire::Route& route, wire::HoldReason reason, uint32_t wait_ms);
   void add_flight(Device& device, Flight& flight);
   void closed_up_to(Device& device, Seq closed);
+  bool closes_too_little(const Device& device) const;
   void on_admitted(const DevicesHop& hop);
   void on_rejected(const AnswerHop& hop);
   void on_needs_store(const DevicesHop& hop);
@@ -210,6 +211,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   codec::ResultTemplate results_;
   TimerWheel timers_;
   FlightTable flights_;
+  size_t num_flights_open_ = 0;  // of them: not over
   std::unordered_map<UserId, std::unique_ptr<User>> users_;
   std::vector<Bound> bound_;                                            // by connection index
   std::unordered_map<uint32_t, std::unique_ptr<LoginRequest>> moving_;  // by connection index, until on_moved

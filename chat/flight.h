@@ -29,7 +29,7 @@ struct Flight {
   UserId to = 0;
   Number number = 0;
   uint64_t time_ms = 0;
-  FrameRef frame;
+  FrameRef frame;  // until the result
   std::array<Party, 2> parties{};
   uint8_t num_parties = 0;
   Outcome outcome = Outcome::kNone;
@@ -40,6 +40,7 @@ struct Flight {
   bool delivered = false;      // a device of the recipient is known to have it
   bool released = false;       // the result is given to whatever session there is
   bool closed = false;         // the sender has committed the result
+  bool over = false;           // it has its result, and no core will say more of it
   uint64_t told_on = 0;        // the session that was told the result
   store::Place place;
 

@@ -1,6 +1,7 @@
 // The sender's home core: taking messages, and the one result each of them gets (delivery.md, Taking and
 // Result).
 #include <algorithm>
+#include <utility>
 
 #include "chat/core.h"
 
@@ -66,8 +67,8 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   // 3. Not now.
   if (draining_) return hold(session, route, wire::HoldReason::Draining, 2000);
   if (store_full_ || !refused_.empty()) return hold(session, route, wire::HoldReason::StoreFull, 1000);
-  if (flights_.size() >= limits_.flights_max || frames_.bytes_held() >= limits_.flight_bytes_max ||
-      counter_ + 1 >= ceiling_)
+  if (num_flights_open_ >= limits_.flights_max || frames_.bytes_held() >= limits_.flight_bytes_max ||
+      counter_ + 1 >= ceiling_ || closes_too_little(device))
     return hold(session, route, wire::HoldReason::Busy, 100);
   const uint64_t now = now_.mono_ms();
   session.rate_tokens =
@@ -124,6 +125,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
 void Core::add_flight(Device& device, Flight& flight) {
   device.flights.push_back({flight.id.origin, flight.id.seq, &flight});
   ++device.num_without_result;
+  ++num_flights_open_;
 }
 
 void Core::closed_up_to(Device& device, Seq closed) {
@@ -137,12 +139,25 @@ void Core::closed_up_to(Device& device, Seq closed) {
     it = it->first.second < closed ? device.marks.erase(it) : std::next(it);
 }
 
+// Its results are kept until it closes them, so a device that never does is held, alone. Rows above one without
+// a result cannot be closed yet.
+bool Core::closes_too_little(const Device& device) const {
+  const size_t max = size_t{limits_.unclosed_windows_max} * limits_.window;
+  if (device.flights.size() - device.num_without_result < max) return false;
+  Seq open = UINT64_MAX;
+  for (const Outgoing& out : device.flights)
+    if (!out.flight->released) open = std::min(open, out.seq);
+  const auto closable = [open](const Outgoing& out) { return out.flight->released && out.seq < open; };
+  return static_cast<size_t>(std::ranges::count_if(device.flights, closable)) >= max;
+}
+
 void Core::forget_if_over(Flight& flight) {
-  if (!flight.closed) return;
+  if (!flight.released) return;
   if (flight.handed && !flight.stored) return;  // the store thread still has its bytes
   for (uint8_t i = 0; i < flight.num_parties; ++i)
     if (!flight.parties[i].settled && flight.outcome != Flight::Outcome::kRejected) return;
-  flights_.drop(flight);
+  if (!std::exchange(flight.over, true)) --num_flights_open_;
+  if (flight.closed) flights_.drop(flight);
 }
 
 Device* Core::sender_of(const Flight& flight) {
@@ -306,11 +321,13 @@ void Core::release_results(Device& device) {
       blocked = device.flights[j].flight->to == flight.to && !device.flights[j].flight->resolved();
     if (blocked) continue;
     flight.released = true;
+    flight.frame.reset();  // every device has it, or its record
     --device.num_without_result;
     if (flight.outcome != Flight::Outcome::kRejected && flight.delivered)
       flight.outcome = Flight::Outcome::kDelivered;
     if (draining_) keep_result(flight);
     give_result(device, flight);
+    forget_if_over(flight);
   }
 }
 

@@ -37,10 +37,12 @@ struct Limits {
   uint32_t unconfirmed_bytes_max = 256 * 1024;  // [perch_deliveries_paused_total{reason="unconfirmed_bytes"}]
   uint32_t confirm_ms_max = 2'000;              // oldest item in memory; then: stored, device is slow
                                                 // [perch_devices_slow_total]
-  uint32_t flights_max = 65536;                 // per core; at it: HOLD(BUSY)
+  uint32_t flights_max = 65536;                 // per core, without a result; at it: HOLD(BUSY)
                                                 // [perch_held_total{reason="busy"}, perch_flights]
   uint64_t flight_bytes_max = 256u << 20;       // per core; at it: HOLD(BUSY)
                                                 // [perch_held_total{reason="busy"}, perch_flight_bytes]
+  uint32_t unclosed_windows_max = 4;            // times W: rows of a device with a result that it could have
+                                                // closed; at it: HOLD(BUSY) [perch_held_total{reason="busy"}]
   uint32_t devices_max = 8;                     // per user; a further one: ERROR(DEVICE_LIMIT)
                                                 // [perch_errors_sent_total{code="device_limit"}]
   uint64_t device_removable_ms = 30ull * 86'400'000;  // … unless one is unseen for so long: it is removed

@@ -56,6 +56,63 @@ TEST_F(ChatLimitsTest, FlightsMaxHoldsAndNothingIsLost) {
   for (Seq seq = 1; seq <= 4; ++seq) bo_->expect_message(seq);
 }
 
+// Whoever never says what it has closed is held alone, and costs the others nothing.
+TEST_F(ChatLimitsTest, UnclosedWindowsMaxHoldsThatDeviceAlone) {
+  limits_.unclosed_windows_max = 2;
+  limits_.window = 2;
+  limits_.flights_max = 3;
+  both_log_in();
+  leave(*bo_);
+  for (Seq seq = 1; seq <= 4; ++seq) {
+    say(seq);
+    ann_->expect_result(seq, wire::Tick::Accepted);
+  }
+  say(5);
+  ann_->expect_hold(wire::HoldReason::Busy);
+  Peer other = login(bob() + 1, "c");
+  other.say(message(bob(), 1));
+  run();
+  other.expect_result(1, wire::Tick::Accepted);
+  ann_->say(message(bob(), 5, 5));
+  run();
+  ann_->expect_result(5, wire::Tick::Accepted);
+}
+
+TEST_F(ChatLimitsTest, WhatCannotBeClosedYetIsNotHeldAgainstASender) {
+  limits_.unclosed_windows_max = 1;
+  limits_.window = 2;
+  both_log_in();
+  const UserId carol = bob() + 1;
+  Peer away = login(carol, "c");
+  leave(away);
+  say(1);  // Bob does not confirm it
+  for (Seq seq = 2; seq <= 6; ++seq) {
+    ann_->say(message(carol, seq));
+    run();
+    ann_->expect_result(seq, wire::Tick::Accepted);
+  }
+  bo_->say(codec::confirm(1, 1));
+  run();
+  ann_->expect_result(1, wire::Tick::Delivered);
+  ann_->say(message(carol, 7));
+  run();
+  ann_->expect_hold(wire::HoldReason::Busy);
+}
+
+TEST_F(ChatLimitsTest, AFlightWithAResultKeepsNoFrame) {
+  both_log_in();
+  say(1, std::string(10'000, 'x'));
+  bo_->say(codec::confirm(1, 1));
+  run();
+  ann_->expect_result(1, wire::Tick::Delivered);
+  leave(*bo_);
+  say(2, std::string(10'000, 'x'));
+  ann_->expect_result(2, wire::Tick::Accepted);
+  uint64_t bytes = 0;
+  for (CoreId core = 0; core < num_cores_; ++core) bytes += node_->pages[core]->value(Metric::kFlightBytes);
+  EXPECT_EQ(bytes, 0u);
+}
+
 TEST_F(ChatLimitsTest, FlightBytesMaxHolds) {
   limits_.flight_bytes_max = 10'000;
   both_log_in();
