@@ -1,7 +1,5 @@
 // Login: HELLO on the core that accepted, then the connection moves to the user's home core, is bound to a
 // device there and gets WELCOME. The device's first login is flushed before (delivery.md H29).
-#include <charconv>
-
 #include "chat/core.h"
 
 namespace perch::chat {
@@ -30,20 +28,18 @@ void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
   login->attempt = hello.attempt();
   login->expires_ms = claims->exp_ms;
 
-  const std::string& sub = claims->sub;
-  UserId user = 0;
-  const auto parsed = std::from_chars(sub.data(), sub.data() + sub.size(), user);
-  if (parsed.ec == std::errc{} && parsed.ptr == sub.data() + sub.size() && user > 0 &&
-      user < (uint64_t{1} << 63)) {
-    login->user = user;
-    if (reader_->user(user)) return send_home(std::move(login));
-  } else {
-    login->handle = sub;
-    const Result<UserId> known = reader_->handle(sub);
-    if (known) {
-      login->user = *known;
+  // The store thread is asked only for what is not there yet: the account, or the handle the token gives it.
+  if (claims->user != 0) {
+    login->user = claims->user;
+    const Result<store::UserRow> row = reader_->user(claims->user);
+    const bool free = row && row->handle.empty() && !login->handle.empty() && !reader_->handle(login->handle);
+    if (row && !free) {
+      login->handle = row->handle;
       return send_home(std::move(login));
     }
+  } else if (const Result<UserId> known = reader_->handle(login->handle); known) {
+    login->user = *known;
+    return send_home(std::move(login));
   }
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kAccount;
@@ -78,6 +74,7 @@ void Core::on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) {
 void Core::login_here(std::unique_ptr<LoginRequest> login) {
   User* user = find_user(login->user);
   if (user == nullptr) return fail(login->conn, wire::ErrorCode::NoAccount, "there is no such account");
+  if (user->handle.empty()) user->handle = login->handle;  // this token has just given it one
   for (auto& device : user->devices) {
     if (device && device->row.name == login->device) {
       login->number = device->row.number;

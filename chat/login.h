@@ -11,7 +11,7 @@ namespace perch::chat {
 struct LoginRequest {
   net::ConnId conn;
   UserId user = 0;
-  std::string handle;  // to create the account with, or empty
+  std::string handle;  // what the token says, or empty; from send_home() on, what the registry says
   std::string device;
   Origin origin = 0;
   Origin previous_origin = 0;

@@ -91,8 +91,9 @@ void Core::on_refresh(Bound& at, std::string_view token) {
   const Result<Claims> claims = keys_.check(token, now_.wall_ms());
   if (!claims && claims.error().code == Errc::kExpired)
     return fail(session.conn, wire::ErrorCode::TokenExpired, "the token has expired");
-  if (!claims || claims->dev != at.device->row.name ||
-      (claims->sub != std::to_string(at.user->id) && claims->sub != at.user->handle))
+  const bool same_user =
+      claims && (claims->user != 0 ? claims->user == at.user->id : claims->handle == at.user->handle);
+  if (!same_user || claims->dev != at.device->row.name)
     return fail(session.conn, wire::ErrorCode::TokenInvalid, "the token is not valid for this session");
   session.expires_ms = claims->exp_ms;
   arm_session_timer(session);

@@ -82,6 +82,7 @@ void Core::on_store_done(StoreOp* raw) {
         return fail(login->conn, wire::ErrorCode::NoAccount, "there is no such account");
       if (op->status != Status::kDone) return fail(login->conn, wire::ErrorCode::Busy, "come again later");
       login->user = op->user_row.id;
+      login->handle = op->user_row.handle;
       return send_home(std::move(login));
     }
     case OpKind::kUser: {

@@ -78,7 +78,8 @@ class Writer {
   Result<void> write_accept(StoreOp& op, Staged& staged);
   Result<void> write_record(const Record& record, Staged& staged);
   Result<void> write_account(StoreOp& op, Outcome& outcome);
-  Result<void> write_user(const UserRow& row);
+  Result<void> write_user(UserRow& row);
+  Result<UserRow> read_user(UserId id);
   bool in_journal(const StoreOp& op);
   bool in_tables(const StoreOp& op);
   Result<void> write_rows(std::span<StoreOp* const> row_ops);

@@ -8,14 +8,27 @@ Bytes bytes_of(std::string_view text) { return {reinterpret_cast<const uint8_t*>
 
 }  // namespace
 
-Result<void> Writer::write_user(const UserRow& row) {
+// A core may still have the user from before it got its handle, so a row without one keeps what it has.
+Result<void> Writer::write_user(UserRow& row) {
   const auto key = pack_key(row.id);
   Value value;
+  if (row.handle.empty()) {
+    auto before = read_user(row.id);
+    if (!before && before.error().code != Errc::kNotFound) return before.error();
+    if (before) row.handle = before->handle;
+  }
   pack_user(key, row, value);
   if (auto r = journal_.put(kUsersTable, key, value.bytes()); !r) return r;
   if (row.handle.empty()) return {};
   pack_number(bytes_of(row.handle), row.id, value);
   return journal_.put(kHandlesTable, bytes_of(row.handle), value.bytes());
+}
+
+Result<UserRow> Writer::read_user(UserId id) {
+  const auto key = pack_key(id);
+  auto value = journal_.get(kUsersTable, key);
+  if (!value) return value.error();
+  return unpack_user(key, *value);
 }
 
 Result<void> Writer::write_account(StoreOp& op, Outcome& outcome) {
@@ -38,14 +51,15 @@ Result<void> Writer::write_account(StoreOp& op, Outcome& outcome) {
     return {};
   }
   if (id != 0) {
-    auto value = journal_.get(kUsersTable, pack_key(id));
-    if (!value && value.error().code != Errc::kNotFound) return value.error();
-    if (value) {
-      auto row = unpack_user(pack_key(id), *value);
-      if (!row) return row.error();
+    auto row = read_user(id);
+    if (!row && row.error().code != Errc::kNotFound) return row.error();
+    if (row) {
+      const bool gets_handle = row->handle.empty() && !op.handle.empty();
       op.user_row = std::move(*row);
       outcome = Outcome::kDone;
-      return {};
+      if (!gets_handle) return {};
+      op.user_row.handle = op.handle;
+      return write_user(op.user_row);
     }
   }
   if (!op.create) return {};

@@ -23,6 +23,7 @@ constexpr size_t kHmacBytes = 32;
 constexpr size_t kEd25519SignatureBytes = 64;
 constexpr int kJsonDepthMax = 8;
 constexpr uint64_t kSecondsMax = 253'402'300'799;  // the last of the year 9999
+constexpr uint64_t kUserMax = (uint64_t{1} << 63) - 1;
 constexpr std::string_view kPemBegin = "-----BEGIN PUBLIC KEY-----";
 constexpr std::string_view kPemEnd = "-----END PUBLIC KEY-----";
 
@@ -121,36 +122,48 @@ bool is_plain(std::string_view text) {  // no control characters: names end up i
                      [](char c) { return static_cast<uint8_t>(c) >= 0x20 && c != 0x7f; });
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// Whoever writes to "42" means the user of that id, so no handle is all digits.
 bool is_handle(std::string_view text) {
   return !text.empty() && text.size() <= TokenKeys::kHandleBytesMax &&
+         !std::all_of(text.begin(), text.end(), is_digit) &&
          std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+           return (c >= 'a' && c <= 'z') || is_digit(c) || c == '_' || c == '.' || c == '-';
          });
-}
-
-std::optional<std::string> sub_of(const Json& payload) {
-  const auto at = payload.find("sub");
-  if (at == payload.end()) return std::nullopt;
-  if (at->is_number_unsigned()) return std::to_string(at->get<uint64_t>());
-  const auto* text = at->get_ptr<const Json::string_t*>();
-  if (!text || text->empty() || text->size() > TokenKeys::kSubBytesMax || !is_plain(*text))
-    return std::nullopt;
-  return *text;
 }
 
 Error malformed() { return {Errc::kInvalid}; }
 
+// Fills `user` or `handle`.
+Result<void> read_sub(const Json& payload, Claims* claims) {
+  const auto at = payload.find("sub");
+  if (at == payload.end()) return malformed();
+  if (at->is_number_unsigned()) {
+    claims->user = at->get<uint64_t>();
+  } else if (const auto* text = at->get_ptr<const Json::string_t*>(); text && is_handle(*text)) {
+    claims->handle = *text;
+    return {};
+  } else if (text && !text->starts_with('0')) {
+    const auto parsed = std::from_chars(text->data(), text->data() + text->size(), claims->user);
+    if (parsed.ec != std::errc{} || parsed.ptr != text->data() + text->size()) return malformed();
+  }
+  if (claims->user == 0 || claims->user > kUserMax) return malformed();
+  return {};
+}
+
 // The claims, and `nbf` apart because it is no property of the session. REQUIRES: a good signature.
 Result<Claims> claims_of(const Json& payload, uint64_t* nbf_ms) {
   Claims claims;
-  const auto sub = sub_of(payload);
+  if (auto sub = read_sub(payload, &claims); !sub) return sub.error();
   const auto* dev = string_at(payload, "dev");
   const auto exp_ms = ms_at(payload, "exp");
-  if (!sub || !exp_ms) return malformed();
+  if (!exp_ms) return malformed();
   if (!dev || dev->empty() || dev->size() > TokenKeys::kDevBytesMax || !is_plain(*dev)) return malformed();
   if (payload.contains("handle")) {
     const auto* handle = string_at(payload, "handle");
     if (!handle || !is_handle(*handle)) return malformed();
+    if (claims.user == 0 && *handle != claims.handle) return malformed();  // which of the two?
     claims.handle = *handle;
   }
   *nbf_ms = 0;
@@ -159,7 +172,6 @@ Result<Claims> claims_of(const Json& payload, uint64_t* nbf_ms) {
     if (!nbf) return malformed();
     *nbf_ms = *nbf;
   }
-  claims.sub = *sub;
   claims.dev = *dev;
   claims.exp_ms = *exp_ms;
   return claims;

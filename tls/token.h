@@ -18,11 +18,12 @@
 
 namespace perch {
 
-// What a good token says. Views of nothing: it outlives the token.
+// What a good token says. Views of nothing: it outlives the token. Its `sub` is a user id or a handle, and
+// each user has one spelling: digits are an id without leading zeros, anything else must be a handle.
 struct Claims {
-  std::string sub;      // 1 … 64 bytes: a user id in decimal digits, or a handle; the caller says which
+  uint64_t user = 0;    // 1 … 2^63 - 1: the id in `sub`; 0: `handle` is the `sub`
   std::string dev;      // 1 … 64 bytes, the device's name within its user
-  std::string handle;   // empty, or 1 … 32 of [a-z0-9_.-]
+  std::string handle;   // empty (only beside an id), or 1 … 32 of [a-z0-9_.-], not all of them digits
   uint64_t exp_ms = 0;  // the session ends then; milliseconds since 1970
 };
 
@@ -30,7 +31,6 @@ class TokenKeys {
  public:
   static constexpr size_t kTokenBytesMax = 3 * 1024;
   static constexpr size_t kSecretBytesMin = 32;  // RFC 7518 3.2: no shorter than the hash
-  static constexpr size_t kSubBytesMax = 64;
   static constexpr size_t kDevBytesMax = 64;
   static constexpr size_t kHandleBytesMax = 32;
   static constexpr size_t kKidBytesMax = 64;

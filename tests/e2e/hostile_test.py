@@ -318,6 +318,27 @@ class Attacks(Hostile):
             self.assertEqual(device.until("Resolved", request=3).user, 8002)
             device.ping()
 
+    def test_handles(self):
+        """A user gets the first free handle that a token names, whenever that is, and keeps it."""
+        def login(user: int, handle: str = "", **fields) -> "wire.Device":
+            return self.server.login(user, token=token(user, handle=handle), **fields)
+
+        with login(8100) as first:
+            self.assertEqual(first.welcome.handle, None)
+        for handle in ("late", "later"):
+            with login(8100, handle) as device:
+                self.assertEqual(device.welcome.handle, "late")
+        with login(8101, "late") as other, login(8100) as device:
+            self.assertEqual((other.welcome.handle, device.welcome.handle), (None, "late"))
+            for handle, user in (("late", 8100), ("Late", None), ("later", None)):
+                with self.subTest(handle):
+                    other.send(frame("Resolve", request=1, handle=handle))
+                    self.assertEqual(getattr(other.receive(), "user", None), user)
+        with self.server.login(0, token=token("late")) as device:
+            self.assertEqual(device.welcome.user, 8100)
+            device.send(frame("Refresh", token=token("late")))
+            device.until("Refreshed")
+
     def test_rejected(self):
         with self.server.login(EVE) as device:
             seq = 0
@@ -602,7 +623,7 @@ class Draining(unittest.TestCase):
             ada.ping()
             server.process.send_signal(signal.SIGTERM)
             ada.until("Goaway")
-            ada.send_or_gone(message(BOB, 21, b"late", origin=ada.origin))
+            ada.send_or_gone(message(BOB, 21, "late", origin=ada.origin))
             late.send_or_gone(hello(EVE))
             results, kinds = 0, []
             for connection in (ada, late):

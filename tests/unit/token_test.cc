@@ -111,7 +111,7 @@ class TokenTest : public ::testing::Test {
 TEST_F(TokenTest, MintedTokenIsGood) {
   auto claims = keys_.check(mint_hs256(kSecret, "dev", "7", "phone", kExpS, "alice"), kNowMs);
   ASSERT_TRUE(claims.ok());
-  EXPECT_EQ(claims->sub, "7");
+  EXPECT_EQ(claims->user, 7u);
   EXPECT_EQ(claims->dev, "phone");
   EXPECT_EQ(claims->handle, "alice");
   EXPECT_EQ(claims->exp_ms, kExpS * 1000);
@@ -121,10 +121,30 @@ TEST_F(TokenTest, MintedTokenIsGood) {
 TEST_F(TokenTest, SubMayBeANumber) {
   auto claims = keys_.check(signed_token(kHeader, payload_with("", "9223372036854775807")), kNowMs);
   ASSERT_TRUE(claims.ok());
-  EXPECT_EQ(claims->sub, "9223372036854775807");
-  for (const char* sub : {"-1", "1.5", "null", "[]", "\"\"", "true", "1e30", "\"a\\u0007\""}) {
+  EXPECT_EQ(claims->user, 9223372036854775807u);
+  for (const char* sub : {"-1", "0", "9223372036854775808", "1.5", "null", "[]", "true", "1e30"}) {
     EXPECT_EQ(error_of(signed_token(kHeader, payload_with("", sub))), Errc::kInvalid) << sub;
   }
+}
+
+// Two spellings of one user, or one that nobody can write to, are worse than a refusal.
+TEST_F(TokenTest, SubIsAnIdOrAHandle) {
+  auto by_handle = keys_.check(signed_token(kHeader, payload_with("", R"("a.b-c_7")")), kNowMs);
+  ASSERT_TRUE(by_handle.ok());
+  EXPECT_EQ(by_handle->user, 0u);
+  EXPECT_EQ(by_handle->handle, "a.b-c_7");
+  for (const char* sub : {"", "0", "00", "007", "+7", " 7", "7 ", "9223372036854775808",
+                          "18446744073709551616", "@x", "ADA", "a b", "ä", "a\\u0007", "a\u0007"}) {
+    EXPECT_EQ(error_of(signed_token(kHeader, payload_with("", '"' + std::string(sub) + '"'))), Errc::kInvalid)
+        << sub;
+  }
+  // Beside a handle, `handle` can only say the same; and 42 is the user of that id.
+  const auto with_handle = [](std::string_view sub, std::string_view handle) {
+    return signed_token(kHeader, payload_with(R"(,"handle":")" + std::string(handle) + '"', sub));
+  };
+  EXPECT_TRUE(keys_.check(with_handle(R"("ann")", "ann"), kNowMs).ok());
+  EXPECT_EQ(error_of(with_handle(R"("ann")", "bob")), Errc::kInvalid);
+  EXPECT_EQ(error_of(with_handle("7", "42")), Errc::kInvalid);
 }
 
 // RFC 7515 A.1 gives key, signing input and signature of an HS256 token that has no claims of ours: its
@@ -184,7 +204,7 @@ TEST(TokenEdDsaTest, GoodClaims) {
   ASSERT_TRUE(keys.add_hs256("dev", kSecret).ok());
   auto claims = keys.check(token, kNowMs);
   ASSERT_TRUE(claims.ok());
-  EXPECT_EQ(claims->sub, "7");
+  EXPECT_EQ(claims->user, 7u);
   EXPECT_EQ(claims->dev, "phone");
   EXPECT_EQ(keys.check(token, kExpS * 1000).error().code, Errc::kExpired);
 }
