@@ -25,7 +25,9 @@ void Core::on_confirm(Bound& at, uint64_t count, Seq closed) {
   }
   if (session.sent.empty()) device.slow = false;
   closed_up_to(device, closed);
+  on_heard(at);
   pump(user, slot);
+  send_back_if_left_out(user, device);
 }
 
 void Core::clear_bit(User& user, Item& item, int slot) {

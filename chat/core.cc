@@ -135,9 +135,11 @@ User& Core::put_user(const store::UserRow& row) {
   size_t slot = 0;
   for (const store::DeviceRow& device : row.devices) {
     if (slot == kSlots) break;
-    user->devices[slot] = std::make_unique<Device>();
-    user->devices[slot]->registered = true;
-    user->devices[slot++]->row = device;
+    auto& place = user->devices[slot++];
+    place = std::make_unique<Device>();
+    place->registered = true;
+    place->row = device;
+    if (device.overflowed) place->gap_write = 0;
   }
   return *user;
 }

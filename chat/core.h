@@ -112,10 +112,13 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void post_refused_again();
 
   // ---- devices.cc
-  void write_user(const User& user, std::unique_ptr<LoginRequest> login = nullptr);
+  void write_user(User& user, std::unique_ptr<LoginRequest> login = nullptr);
+  void on_user_written(const store::StoreOp& op);
   void note_seen(User& user, Device& device);
   bool unseen_for(const Device& device, uint64_t ms);
   SlotMask addressed(User& user, size_t bytes, const Device* sender);
+  void begin_gaps(User& user, SlotMask missed);
+  void send_back_if_left_out(const User& user, const Device& device);
   int slot_for_new_device(const User& user);
   bool at_rest(const User& user, int slot) const;
   std::vector<std::unique_ptr<store::StoreOp>> remove_device(User& user, int slot);
@@ -128,6 +131,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
 
   // ---- session.cc
   void welcome(std::unique_ptr<LoginRequest> login);
+  void on_heard(Bound& at);
   void end_session(User& user, Device& device);
   void on_refresh(Bound& at, std::string_view token);
   void arm_session_timer(Session& session);

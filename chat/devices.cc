@@ -1,17 +1,38 @@
 // Which devices a user has, which of them a message is for, and when one is forgotten (delivery.md H12, H29).
+#include <algorithm>
+
 #include "chat/core.h"
+#include "chat/user_write.h"
 
 namespace perch::chat {
 
 using store::OpKind;
+using store::Status;
 using store::StoreOp;
 
-void Core::write_user(const User& user, std::unique_ptr<LoginRequest> login) {
+void Core::write_user(User& user, std::unique_ptr<LoginRequest> login) {
+  auto write = std::make_unique<UserWrite>();
+  write->number = ++user.num_writes;
+  write->login = std::move(login);
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kUser;
   op->user_row = row_of(user);
-  op->context = login.release();
+  op->context = write.release();
   submit(std::move(op));
+}
+
+void Core::on_user_written(const StoreOp& op) {
+  const std::unique_ptr<UserWrite> write(static_cast<UserWrite*>(op.context));
+  if (op.status != Status::kDone) {
+    if (write->login) fail(write->login->conn, wire::ErrorCode::Busy, "come again later");
+    return;
+  }
+  User* user = find_user(op.user_row.id);
+  PERCH_CHECK(user != nullptr);
+  user->num_written = std::max(user->num_written, write->number);
+  for (const auto& device : user->devices)
+    if (device) send_back_if_left_out(*user, *device);
+  if (write->login) welcome(std::move(write->login));
 }
 
 // Written lazily: seen matters by the day, and a storm of logins must not become a storm of writes.
@@ -26,14 +47,15 @@ bool Core::unseen_for(const Device& device, uint64_t ms) {
 }
 
 // The user's devices that a message of so many bytes is for; not the one that sends it. Where somebody takes
-// it, a device that cannot shows a gap from here and is told at its next login.
+// it, a device that cannot has a gap from here on, as soon as that is on the disk; until then it is one of
+// them.
 SlotMask Core::addressed(User& user, size_t bytes, const Device* sender) {
   SlotMask mask = 0, missed = 0;
   for (size_t slot = 0; slot < kSlots; ++slot) {
     const Device* device = user.devices[slot].get();
     // A record that names a device whose row was lost with the server would wait for ever, or for the next
     // device that gets its number.
-    if (device == nullptr || device == sender || !device->registered || device->row.overflowed) continue;
+    if (device == nullptr || device == sender || !device->registered || user.left_out(*device)) continue;
     const auto bit = static_cast<SlotMask>(1u << slot);
     const bool unseen = unseen_for(*device, limits_.device_unseen_ms);
     if (unseen) metrics_.add(Metric::kUnseen);
@@ -42,15 +64,37 @@ SlotMask Core::addressed(User& user, size_t bytes, const Device* sender) {
     (unseen || full ? missed : mask) |= bit;
   }
   if (missed == 0 || (mask == 0 && sender == nullptr)) return mask;
+  begin_gaps(user, missed);
+  for (size_t slot = 0; slot < kSlots; ++slot)
+    if (((missed >> slot) & 1) != 0 && !user.left_out(*user.devices[slot]))
+      mask |= static_cast<SlotMask>(1u << slot);
+  return mask;
+}
+
+void Core::begin_gaps(User& user, SlotMask missed) {
+  SlotMask begun = 0;
+  bool to_write = false;
   for (size_t slot = 0; slot < kSlots; ++slot) {
-    if (((missed >> slot) & 1) == 0) continue;
-    user.devices[slot]->row.overflowed = true;
+    if (((missed >> slot) & 1) == 0 || user.devices[slot]->gap_write) continue;
+    Device& device = *user.devices[slot];
+    begun |= static_cast<SlotMask>(1u << slot);
+    to_write |= !std::exchange(device.row.overflowed, true);
+    if (device.session) device.session->told_overflowed = false;  // that was another one
     metrics_.add(Metric::kOverflowed);
     log_.write(LogLevel::kWarn, "device overflowed: it has a gap from here on",
-               {{"user", user.id}, {"device", user.devices[slot]->row.number}});
+               {{"user", user.id}, {"device", device.row.number}});
   }
-  write_user(user);
-  return mask;
+  if (to_write) write_user(user);
+  for (size_t slot = 0; slot < kSlots; ++slot)
+    if ((begun >> slot) & 1) user.devices[slot]->gap_write = user.num_writes;
+}
+
+// It has taken all that waited for it, and nothing more is kept for it: it logs in again, is told, and is
+// addressed from then on.
+void Core::send_back_if_left_out(const User& user, const Device& device) {
+  if (!device.session || device.num_waiting > 0 || !user.left_out(device)) return;
+  fail(device.session->conn, wire::ErrorCode::SlowReader,
+       "messages for this device were dropped; log in again");
 }
 
 // Where a further device goes: a free slot, or that of the device unseen longest, if that is long enough.

@@ -69,6 +69,7 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
       closed_up_to(*at->device, frame.payload_as_Ping()->closed());
       if (now_.wall_ms() >= session.expires_ms)
         return fail(id, wire::ErrorCode::SessionExpired, "the token has expired");
+      on_heard(*at);
       if (send(session, codec::pong(frame.payload_as_Ping()->nonce())))
         pump(*at->user, at->user->slot_of(at->device->row.number));
       return;

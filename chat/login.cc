@@ -71,6 +71,20 @@ void Core::on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) {
   post(target, kHopLogin, LoginHop{login.release(), slot});
 }
 
+namespace {
+
+// Whether the device's history may have a gap. If so its row keeps the origin by which that was seen, until
+// the device has heard of it.
+void meet(store::DeviceRow& row, LoginRequest& login) {
+  // A client that was welcomed before and is not known was removed since, or this is another server.
+  login.continuity_broken = row.origin == 0
+                                ? login.previous_origin != 0
+                                : row.origin != login.previous_origin && row.origin != login.origin;
+  if (!login.continuity_broken) row.origin = login.origin;
+}
+
+}  // namespace
+
 void Core::login_here(std::unique_ptr<LoginRequest> login) {
   User* user = find_user(login->user);
   if (user == nullptr) return fail(login->conn, wire::ErrorCode::NoAccount, "there is no such account");
@@ -78,13 +92,9 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
   for (auto& device : user->devices) {
     if (device && device->row.name == login->device) {
       login->number = device->row.number;
-      login->continuity_broken = device->row.origin != 0 && device->row.origin != login->previous_origin &&
-                                 device->row.origin != login->origin;
-      device->row.origin = login->origin;
-      login->overflowed = device->row.overflowed;
-      if (!device->registered || login->overflowed) {  // welcome only once that is on the disk
+      meet(device->row, *login);
+      if (!device->registered) {  // welcome only once it is
         device->row.seen_ms = now_.wall_ms();
-        device->row.overflowed = false;
         return write_user(*user, std::move(login));
       }
       note_seen(*user, *device);
@@ -105,10 +115,8 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
   device->row.number = user->next_device++;
   device->row.name = login->device;
   device->row.seen_ms = now_.wall_ms();
-  device->row.origin = login->origin;
   login->number = device->row.number;
-  // A client that was welcomed before was removed since, or this is another server: what was for it is gone.
-  login->continuity_broken = login->previous_origin != 0;
+  meet(device->row, *login);
   place = std::move(device);
   write_user(*user, std::move(login));
   for (auto& op : after) submit(std::move(op));

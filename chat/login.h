@@ -17,9 +17,8 @@ struct LoginRequest {
   Origin previous_origin = 0;
   uint64_t attempt = 0;
   uint64_t expires_ms = 0;
-  DeviceNo number = 0;  // once known
-  bool continuity_broken = false;
-  bool overflowed = false;  // to be told
+  DeviceNo number = 0;             // once known
+  bool continuity_broken = false;  // to be told
 };
 
 }  // namespace perch::chat

@@ -1,5 +1,6 @@
 // A session: one login of one device, from WELCOME to its end.
 #include <algorithm>
+#include <utility>
 
 #include "chat/core.h"
 
@@ -34,6 +35,9 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   session.origin = login->origin;
   session.attempt = login->attempt;
   session.expires_ms = login->expires_ms;
+  session.told_overflowed = device.row.overflowed;
+  session.told_broken = login->continuity_broken;
+  device.gap_write.reset();
   arm_session_timer(session);
   session.rate_tokens = limits_.rate_burst;
   session.rate_ms = now_.mono_ms();
@@ -57,7 +61,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   fields.time_ms = now_.wall_ms();
   fields.session_expires_ms = login->expires_ms;
   fields.continuity_broken = login->continuity_broken;
-  fields.overflowed = login->overflowed;
+  fields.overflowed = device.row.overflowed;
   fields.handle = user->handle;
   if (!send(session, codec::welcome(fields))) {  // it has gone while its login was on the way
     bound_[session.conn.index] = Bound{};
@@ -67,6 +71,17 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   for (const auto& [id, to] : device.expired) session.expired_to_tell.push_back(id);
   for (auto& [key, pending] : device.receipts) queue_receipt(session, key, pending);
   pump(*user, slot);
+}
+
+// A Ping or a Confirm says that WELCOME was taken in: what it told is told. Before, a connection that ends
+// would take it along.
+void Core::on_heard(Bound& at) {
+  Session& session = *at.device->session;
+  if (!session.told_overflowed && !session.told_broken) return;
+  store::DeviceRow& row = at.device->row;
+  if (std::exchange(session.told_overflowed, false)) row.overflowed = false;
+  if (std::exchange(session.told_broken, false)) row.origin = session.origin;
+  write_user(*at.user);
 }
 
 // The device's session is over: what it had not confirmed is made safe at once (delivery.md, Forwarding).

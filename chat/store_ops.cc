@@ -85,12 +85,8 @@ void Core::on_store_done(StoreOp* raw) {
       login->handle = op->user_row.handle;
       return send_home(std::move(login));
     }
-    case OpKind::kUser: {
-      if (op->context == nullptr) return;
-      std::unique_ptr<LoginRequest> login(static_cast<LoginRequest*>(op->context));
-      if (op->status != Status::kDone) return fail(login->conn, wire::ErrorCode::Busy, "come again later");
-      return welcome(std::move(login));
-    }
+    case OpKind::kUser:
+      return on_user_written(*op);
     case OpKind::kExpire:
       // Written with the drop, so the sender is told in any case: now, or at its next login after a restart.
       if (op->status == Status::kDone && op->expired_for.num > 0)

@@ -78,6 +78,9 @@ struct Session {
   Timer timer;  // its token expires, or it is time to look at that again
   double rate_tokens = 0;
   uint64_t rate_ms = 0;
+  // WELCOME said so, and the device's row does until the device has heard it (Core::on_heard).
+  bool told_overflowed = false;
+  bool told_broken = false;
 };
 
 struct Flight;
@@ -113,6 +116,9 @@ struct Device {
   store::DeviceRow row;
   bool registered = false;  // row is on the disk: no WELCOME before
   bool slow = false;
+  // It overflowed. Nothing is addressed to it from when this write of the row, which says so, is on the disk,
+  // until it logs in: a message never falls into a gap that a stop could hide.
+  std::optional<uint64_t> gap_write;
   uint32_t num_waiting = 0;  // items with this device's bit, and their bytes
   uint64_t bytes_waiting = 0;
   std::unique_ptr<Session> session;
@@ -133,6 +139,8 @@ struct User {
   UserId id = 0;
   std::string handle;
   DeviceNo next_device = 1;
+  uint64_t num_writes = 0;   // of its row: asked for …
+  uint64_t num_written = 0;  // … and flushed, with all before
   std::array<std::unique_ptr<Device>, kSlots> devices;
   std::map<uint64_t, Item> items;
   uint64_t next_position = 1;
@@ -145,6 +153,7 @@ struct User {
       if (device && device->row.number == number) return device.get();
     return nullptr;
   }
+  bool left_out(const Device& device) const { return device.gap_write && num_written >= *device.gap_write; }
   int slot_of(DeviceNo number) const {
     for (size_t slot = 0; slot < kSlots; ++slot)
       if (devices[slot] && devices[slot]->row.number == number) return static_cast<int>(slot);

@@ -590,6 +590,27 @@ class FullMailbox(Hostile, unittest.TestCase):
             self.assertEqual((got.kind, wire.REJECTS.get(getattr(got, "reason", 0))), ("Rejected", "MailboxFull"))
 
 
+class SlowDevice(Hostile, unittest.TestCase):
+    flags = ("--accounts-auto", "--set", "limits.delivery.mailbox_items_max=4")
+
+    def test_slow_reader(self):
+        """It confirms nothing until its mailbox is full; the user's other device takes everything."""
+        with self.server.login(EVE) as sender, self.server.login(9003, "quick") as quick:
+            with self.server.login(9003, "slow") as slow:
+                for _ in range(8):
+                    seq = sender.message(9003)
+                    quick.take()
+                    sender.until("Result", seq=seq)
+                while slow.until("Message").route.seq < 5:  # the fifth found it full, the sixth was not for it
+                    pass
+                slow.send(frame("Confirm", count=slow.count))
+                self.assertEqual(slow.error().name, "SlowReader")
+            with self.server.login(9003, "slow") as slow:
+                self.assertTrue(slow.welcome.overflowed)
+                sender.message(9003)
+                self.assertEqual(slow.take().route.seq, 9)
+
+
 class FullStore(Hostile, unittest.TestCase):
     flags = ("--accounts-auto", "--journal-bytes", str(1 << 20))
 
@@ -643,8 +664,7 @@ class Draining(unittest.TestCase):
 
 # What a server of version 1 never says, and why.
 NEVER_SAID = {
-    "ErrorCode": {"None_": "no error", "TooLarge": "Malformed is said of every length",
-                  "SlowReader": "nothing can follow a send that is stuck"},
+    "ErrorCode": {"None_": "no error", "TooLarge": "Malformed is said of every length"},
     "Payload": {"NONE": "no payload"} | dict.fromkeys(("Hello", "Refresh", "Resolve", "Confirm", "Ping"), "a client's")
     | dict.fromkeys(("Presence", "Typing", "CallSignal", "KeyBundle", "GroupChange"), "reserved"),
     "RejectReason": {}, "HoldReason": {}, "Tick": {},
