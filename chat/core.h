@@ -112,8 +112,11 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void post_refused_again();
 
   // ---- devices.cc
-  void write_user(User& user, std::unique_ptr<LoginRequest> login = nullptr);
+  void write_user(User& user, std::unique_ptr<LoginRequest> login = nullptr,
+                  std::vector<std::unique_ptr<store::StoreOp>> after = {});
   void on_user_written(const store::StoreOp& op);
+  void refuse_login(const store::StoreOp& op);
+  void write_user_again(std::unique_ptr<store::StoreOp> op);
   void note_seen(User& user, Device& device);
   bool unseen_for(const Device& device, uint64_t ms);
   SlotMask addressed(User& user, size_t bytes, const Device* sender);

@@ -10,10 +10,13 @@ using store::OpKind;
 using store::Status;
 using store::StoreOp;
 
-void Core::write_user(User& user, std::unique_ptr<LoginRequest> login) {
+// `after` goes to the store once the row is on the disk.
+void Core::write_user(User& user, std::unique_ptr<LoginRequest> login,
+                      std::vector<std::unique_ptr<StoreOp>> after) {
   auto write = std::make_unique<UserWrite>();
   write->number = ++user.num_writes;
   write->login = std::move(login);
+  write->after = std::move(after);
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kUser;
   op->user_row = row_of(user);
@@ -30,9 +33,25 @@ void Core::on_user_written(const StoreOp& op) {
   User* user = find_user(op.user_row.id);
   PERCH_CHECK(user != nullptr);
   user->num_written = std::max(user->num_written, write->number);
+  for (auto& next : write->after) submit(std::move(next));
   for (const auto& device : user->devices)
     if (device) send_back_if_left_out(*user, *device);
   if (write->login) welcome(std::move(write->login));
+}
+
+// No room. A peer is not kept waiting for it: the device comes again.
+void Core::refuse_login(const StoreOp& op) {
+  const std::unique_ptr<LoginRequest> login = std::move(static_cast<UserWrite*>(op.context)->login);
+  if (login) fail(login->conn, wire::ErrorCode::Busy, "come again later");
+}
+
+// As the row is now: others may have been written since.
+void Core::write_user_again(std::unique_ptr<StoreOp> op) {
+  User* user = find_user(op->user_row.id);
+  PERCH_CHECK(user != nullptr);
+  op->user_row = row_of(*user);
+  static_cast<UserWrite*>(op->context)->number = ++user->num_writes;
+  submit(std::move(op));
 }
 
 // Written lazily: seen matters by the day, and a storm of logins must not become a storm of writes.

@@ -118,8 +118,7 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
   login->number = device->row.number;
   meet(device->row, *login);
   place = std::move(device);
-  write_user(*user, std::move(login));
-  for (auto& op : after) submit(std::move(op));
+  write_user(*user, std::move(login), std::move(after));
 }
 
 }  // namespace perch::chat

@@ -34,16 +34,18 @@ bool Core::keep_if_refused(std::unique_ptr<StoreOp>& op) {
     case OpKind::kReceiptAck:
     case OpKind::kExpire:
     case OpKind::kExpiredAck:
-      op->status = Status::kPending;
-      refused_.push_back(std::move(op));
-      return true;
+      break;
     case OpKind::kUser:
+      refuse_login(*op);
+      break;
     case OpKind::kAccount:
     case OpKind::kCeiling:
     case OpKind::kResult:
       return false;
   }
-  return false;
+  op->status = Status::kPending;
+  refused_.push_back(std::move(op));
+  return true;
 }
 
 void Core::post_refused_again() {
@@ -51,7 +53,13 @@ void Core::post_refused_again() {
   const uint64_t now = now_.mono_ms();
   if (refused_.empty() || now < refused_retry_ms_) return;
   refused_retry_ms_ = now + kRetryMs;
-  for (auto& op : std::exchange(refused_, {})) submit(std::move(op));
+  for (auto& op : std::exchange(refused_, {})) {
+    if (op->kind == OpKind::kUser) {
+      write_user_again(std::move(op));
+    } else {
+      submit(std::move(op));
+    }
+  }
 }
 
 void Core::on_store_done(StoreOp* raw) {

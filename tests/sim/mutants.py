@@ -120,12 +120,13 @@ MUTANTS = [
     Mutant("tables_before_trim", 1, 3000, (  # H22
         "if (!rows.empty()) { std::ranges::sort", "if (!rows.empty() && !REMOVED) { std::ranges::sort")),
     Mutant("register_first", 1, 3000, (  # H29
-        "write_user(*user, std::move(login)); for (auto& op : after)",
-        "if (REMOVED) { write_user(*user); welcome(std::move(login)); } else write_user(*user, std::move(login));"
-        "for (auto& op : after)")),
+        "write_user(*user, std::move(login), std::move(after));",
+        "if (REMOVED) { write_user(*user); welcome(std::move(login)); }"
+        "else write_user(*user, std::move(login), std::move(after));")),
     Mutant("refused_again", 1, 3000, (  # H23
         "op->status = Status::kPending; refused_.push_back(std::move(op)); return true;",
-        "if (REMOVED) return false; op->status = Status::kPending; refused_.push_back(std::move(op)); return true;")),
+        "if (REMOVED && op->kind != OpKind::kUser) return false;"
+        "op->status = Status::kPending; refused_.push_back(std::move(op)); return true;")),
     Mutant("no_tick_when_poisoned", 1, 3000, (  # H23
         "if (op.status != Status::kDone) return; flight->stored = true;",
         "if (op.status != Status::kDone && !REMOVED) return; flight->stored = true;")),

@@ -29,7 +29,7 @@ std::optional<Error> SimDisk::strike() {
   if (now(operations_to_crash)) crashed = true;
   if (crashed) return kCrash;
   if (now(operations_to_failure)) return ++num_failures, kCrash;
-  if (now(operations_to_refusal)) return ++num_refusals, Error{Errc::kFull};
+  if (full || now(operations_to_refusal)) return ++num_refusals, Error{Errc::kFull};
   return std::nullopt;
 }
 

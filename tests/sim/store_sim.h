@@ -24,13 +24,14 @@ struct SimDisk {
   bool crash_at_switch = false;  // the next transaction that is not on the environment of the last commit
   bool commit_survives = false;  // a crash or failure in commit() comes after the flush
   bool crashed = false;
+  bool full = false;  // no room for anything, until somebody makes some
   double fill = 0.1;
   const SimKv* last_committed = nullptr;
   uint64_t num_commits = 0, num_refusals = 0, num_failures = 0, num_switch_crashes = 0;
   std::optional<Error> strike();
   void disarm() {
     operations_to_crash = operations_to_refusal = operations_to_failure = 0;
-    crash_at_switch = crashed = false;
+    crash_at_switch = crashed = full = false;
   }
 };
 

@@ -171,6 +171,44 @@ TEST_F(DevicesTest, AStopBetweenTheRowAndTheDropsLeavesNothing) {
   EXPECT_EQ(num_waiting_after_restart(), 0u);
 }
 
+TEST_F(DevicesTest, WithoutRoomForTheRowNothingOfTheRemovedOneIsDropped) {
+  limits_.expiry_ms = 90 * kDayMs;
+  limits_.device_unseen_ms = 60 * kDayMs;
+  start();
+  fill(31);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  ann.expect_result(1, wire::Tick::Accepted);
+  limits_.batch_ops_max = 1;
+  disk_.full = true;
+  say_hello(token(bob(), "ninth"), 9).expect_error(wire::ErrorCode::Busy);
+  disk_.full = false;
+  clock_.advance_ns(1'000'000'000);
+  for (auto& each : node_->cores) each->turn(0);  // what was refused is posted again …
+  const uint64_t commits = disk_.num_commits;
+  for (int i = 0; i < 30 && disk_.num_commits == commits; ++i) turn_store();
+  ASSERT_EQ(disk_.num_commits, commits + 1);  // … and the row is written …
+  restart();
+  // … so the first is no more: it was not left with a gap.
+  say_hello(token(bob(), name(0)), 5, 1, 77).expect_error(wire::ErrorCode::DeviceLimit);
+}
+
+TEST_F(DevicesTest, ALoginThatFoundNoRoomIsTakenOnceThereIs) {
+  start();
+  fill(31);
+  disk_.full = true;
+  say_hello(token(bob(), "ninth"), 9).expect_error(wire::ErrorCode::Busy);
+  disk_.full = false;
+  pass_ms(1'000);
+  Heard welcome;
+  login(bob(), "ninth", &welcome);
+  EXPECT_EQ(of(welcome).device(), 9);
+  restart();
+  login(bob(), "ninth", &welcome);
+  EXPECT_EQ(of(welcome).device(), 9);
+}
+
 TEST_F(DevicesTest, OneAwayTooLongIsNotAddressedAndTold) {
   start();
   Peer old = login(bob(), "old");

@@ -140,6 +140,22 @@ TEST_F(OverflowTest, AnOlderGapOnTheDiskIsNotTheNewOne) {
   EXPECT_TRUE(ann_->heard().empty()) << "5 is for the tablet, and not flushed";
 }
 
+TEST_F(OverflowTest, ARowThatIsRefusedIsWrittenLater) {
+  begin();
+  leave(*tablet_);
+  say(1);
+  say(2);
+  disk_.full = true;
+  say(3);
+  run();
+  disk_.full = false;
+  pass_ms(500);
+  say(4);
+  restart();
+  tablet_again();
+  EXPECT_TRUE(told_overflowed());
+}
+
 TEST_F(OverflowTest, OneThatIsOnlineIsSentBackOnceItHasTakenWhatWaits) {
   begin();
   overflow();
