@@ -40,6 +40,7 @@ struct Flags {
   bool print_config = false;
   bool metrics = false;
   bool health = false;
+  bool restored = false;
   bool accounts_auto = false;
   std::string secret_file, secret_kid = "dev";
   std::string public_key_file, public_key_kid = "ed";
@@ -63,6 +64,8 @@ void declare(CLI::App& app, Flags& flags) {
                "say whether configuration and key files are right, and exit");
   app.add_flag("--metrics", flags.metrics, "print the counters of the server that runs on --data, and exit");
   app.add_flag("--health", flags.health, "print ok, full, draining or poisoned of that server, and exit");
+  app.add_flag("--restored", flags.restored,
+               "the store was put back from a backup: clients send again what it lacks; once, after that");
   for (KeyFlag& key : flags.keys)
     app.add_option(key.flag, key.values, key.help)->allow_extra_args(false)->expected(1)->take_all();
   app.add_option("--set", flags.set, "KEY=VALUE, several times: any key, as limits.delivery.window=32")
@@ -163,7 +166,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr,
                  "perchd: warning: runs as root; name an ordinary user with --user or user in the file\n");
   perch::chat::Node node(config, keys);
-  const std::string problem = node.start();
+  const std::string problem = node.start(flags.restored);
   if (!problem.empty()) {
     std::fprintf(stderr, "perchd: %s\n", problem.c_str());
     return kExitUsage;

@@ -126,7 +126,7 @@ struct Node::Starting {
   std::shared_future<bool> go = go_promise.get_future().share();
 };
 
-std::string Node::start() {
+std::string Node::start(bool restored) {
   State& s = *state_;
   if (std::string problem = raise_descriptor_limit(s.config); !problem.empty()) return problem;
   if (const Result<void> probe = probe_on_a_thread(); !probe) return explain_ring_error(probe.error());
@@ -165,7 +165,7 @@ std::string Node::start() {
     if (!result) problem = explain_ring_error(result.error());
   }
   if (problem.empty()) problem = s.privileges.drop();
-  if (problem.empty()) problem = open_store();
+  if (problem.empty()) problem = open_store(restored);
   std::vector<int> ring_ids;
   if (problem.empty())
     for (const auto& ring : s.rings) ring_ids.push_back(ring->id());
@@ -200,13 +200,13 @@ std::string Node::bill() const {
   return bill_text(memory_bill(state_->config, reactor_ring(state_->config), store_ring()));
 }
 
-std::string Node::open_store() {
+std::string Node::open_store(bool restored) {
   State& s = *state_;
   if (std::string problem = s.store.lock(s.config.data_dir); !problem.empty()) return problem;
   s.control = std::make_unique<Control>(system_clock(), s.main_page(),
                                         [&s](std::string_view request) { return s.answer(request); });
   if (std::string problem = s.control->open(s.config.data_dir); !problem.empty()) return problem;
-  return s.store.open(s.config.limits, *s.random);
+  return s.store.open(s.config.limits, *s.random, restored);
 }
 
 void Node::run_core(uint16_t id, std::shared_ptr<Starting> shared) {

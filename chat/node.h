@@ -18,7 +18,8 @@ class Node {
   Node(Config config, const TokenKeys& keys);
   ~Node();
   // Empty: running. Else one line for the operator: what is wrong and what to do.
-  std::string start();
+  // `restored`: the store was put back from a copy (delivery.md H28).
+  std::string start(bool restored = false);
   // "127.0.0.1:7110" for each listener, with the real port.
   const std::vector<std::string>& addresses() const;
   std::string bill() const;  // its memory, as a table: chat/memory_bill.h
@@ -29,7 +30,7 @@ class Node {
  private:
   struct State;
   struct Starting;
-  std::string open_store();
+  std::string open_store(bool restored);
   void run_core(uint16_t id, std::shared_ptr<Starting> shared);  // the whole life of a reactor thread
   void run_store(std::shared_ptr<Starting> shared);              // … and of the store thread
   std::unique_ptr<State> state_;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "chat/ceiling_file.h"
 #include "store/store_lmdb.h"
 
 namespace perch::chat {
@@ -32,17 +33,48 @@ std::string StoreFolder::lock(const std::string& path) {
   return {};
 }
 
-std::string StoreFolder::open(const Limits& limits, Random& random) {
+// Without room the old value stays, which is only less strict: a full server must be able to start and to
+// empty itself.
+std::string StoreFolder::save_ceiling(uint64_t ceiling) {
+  const Result<void> wrote = write_ceiling_file(path_, ceiling);
+  if (wrote || wrote.error().detail == ENOSPC || wrote.error().detail == EDQUOT) return {};
+  return explain("file ceiling", wrote.error());
+}
+
+// Each start raises the ceiling, in the journal first, and a new store has the file before the journal: so
+// the journal's is never below the file's, whenever a start was killed.
+std::string StoreFolder::check_age(bool restored, Random& random) {
+  const Result<uint64_t> ceiling = store::Writer::stored_ceiling(*journal_);
+  if (!ceiling && ceiling.error().code != Errc::kNotFound) return explain("journal", ceiling.error());
+  const Result<uint64_t> at_last_start = read_ceiling_file(path_);
+  if (!at_last_start && at_last_start.error().code == Errc::kSystem)
+    return explain("file ceiling", at_last_start.error());
+  if (restored) {
+    if (!ceiling) return fmt::format("--restored: {}: there is no store; put the backup back first", path_);
+    const Result<void> marked = store::Writer::mark_restored(*journal_, random);
+    return marked ? std::string() : explain("journal", marked.error());
+  }
+  if (!ceiling && (!at_last_start || *at_last_start == 0)) return save_ceiling(0);  // a new store
+  if (ceiling && at_last_start && *at_last_start <= *ceiling) return {};
+  return fmt::format(
+      "data: {}: the store is not the one that ran here last: it was put back from a copy. Start perchd once "
+      "with "
+      "--restored: clients then send again what the copy lacks",
+      path_);
+}
+
+std::string StoreFolder::open(const Limits& limits, Random& random, bool restored) {
   auto journal = store::open_lmdb(path_ + "/journal", store::kJournalTableNames, limits.map_bytes);
   if (!journal) return explain("journal", journal.error());
   journal_ = std::move(*journal);
   auto tables = store::open_lmdb(path_ + "/tables", store::kMailboxTableNames, limits.table_map_bytes);
   if (!tables) return explain("mailbox tables", tables.error());
   tables_ = std::move(*tables);
+  if (std::string problem = check_age(restored, random); !problem.empty()) return problem;
   auto writer = store::Writer::open(*journal_, *tables_, limits, random);
   if (!writer) return explain("store", writer.error());
   writer_ = std::move(*writer);
-  return {};
+  return save_ceiling(writer_->ceiling());
 }
 
 std::string StoreFolder::recover(store::RecoveryVisitor& visitor) {

@@ -21,13 +21,17 @@ class StoreFolder {
 
   // REQUIRES: the folder is there. One process holds it.
   [[nodiscard]] std::string lock(const std::string& path);
-  [[nodiscard]] std::string open(const Limits& limits, Random& random);
+  // `restored`: the store was put back from a copy, and the operator says so. A store that was, and of which
+  // nobody says so, is refused.
+  [[nodiscard]] std::string open(const Limits& limits, Random& random, bool restored);
   // Hands what waits to the visitor. REQUIRES: open(), once.
   [[nodiscard]] std::string recover(store::RecoveryVisitor& visitor);
   store::Writer& writer() { return *writer_; }
 
  private:
   std::string explain(const char* what, const Error& error) const;
+  std::string check_age(bool restored, Random& random);
+  std::string save_ceiling(uint64_t ceiling);
   std::string path_;
   int lock_ = -1;
   std::unique_ptr<store::Kv> journal_;

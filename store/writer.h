@@ -54,7 +54,10 @@ class Writer {
   // Any thread may call it; the reader then belongs to one.
   std::unique_ptr<Reader> make_reader();
 
+  // What ceiling() was when the store was used last. ERRORS: kNotFound: a new store; kCorrupt; those of Kv.
+  static Result<uint64_t> stored_ceiling(Kv& journal);
   // A backup was put back: new incarnation, ceiling raised by 2^45 (delivery.md H28). On a store not in use.
+  // ERRORS: as above.
   static Result<void> mark_restored(Kv& journal, Random& random);
 
  private:

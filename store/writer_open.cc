@@ -83,6 +83,13 @@ Result<void> Writer::open_metas() {
   });
 }
 
+Result<uint64_t> Writer::stored_ceiling(Kv& journal) {
+  if (auto begun = journal.begin(); !begun) return begun.error();
+  auto ceiling = get_meta(journal, kJournalMetaTable, MetaKey::kCeiling);
+  journal.abort();
+  return ceiling;
+}
+
 Result<void> Writer::mark_restored(Kv& journal, Random& random) {
   return transact(journal, [&]() -> Result<void> {
     auto ceiling = get_meta(journal, kJournalMetaTable, MetaKey::kCeiling);

@@ -24,13 +24,16 @@ class StoreFolderTest : public testing::Test {
   }
   ~StoreFolderTest() override { std::filesystem::remove_all(path_); }
   // Opens the store and closes it again.
-  std::string open() {
+  std::string open(bool restored = false) {
     StoreFolder folder;
-    const std::string problem = folder.lock(path_);
-    return problem.empty() ? folder.open(limits_, *random_) : problem;
+    std::string problem = folder.lock(path_);
+    if (problem.empty()) problem = folder.open(limits_, *random_, restored);
+    if (problem.empty()) incarnation_ = folder.writer().incarnation();
+    return problem;
   }
   const std::string path_;
   Limits limits_;
+  uint64_t incarnation_ = 0;
   std::unique_ptr<Random> random_ = system_random();
 };
 
@@ -55,6 +58,46 @@ TEST_F(StoreFolderTest, NamesAStoreOfANewerPerch) {
     ASSERT_TRUE((*journal)->commit().ok());
   }
   EXPECT_EQ(open(), "data: " + path_ + ": this store has format 7, written by a newer Perch; upgrade perchd");
+}
+
+// A copy put back may lack what was accepted since, so somebody must say so (delivery.md H28).
+TEST_F(StoreFolderTest, AnOlderStoreIsTakenOnlyAsARestoredOne) {
+  namespace fs = std::filesystem;
+  ASSERT_EQ(open(), "");
+  const std::string backup = path_ + "/backup";
+  fs::create_directory(backup);
+  for (const char* part : {"/journal", "/tables"})
+    fs::copy(path_ + part, backup + part, fs::copy_options::recursive);
+  ASSERT_EQ(open(), "");
+  const uint64_t before = incarnation_;
+  for (const char* part : {"/journal", "/tables"}) {
+    fs::remove_all(path_ + part);
+    fs::copy(backup + part, path_ + part, fs::copy_options::recursive);
+  }
+  EXPECT_THAT(open(), HasSubstr("put back from a copy. Start perchd once with --restored"));
+  EXPECT_EQ(open(/*restored=*/true), "");
+  EXPECT_NE(incarnation_, before);
+  const uint64_t after = incarnation_;
+  EXPECT_EQ(open(), "");
+  EXPECT_EQ(incarnation_, after);
+  // The same copy in a new place, and a file that says nothing.
+  fs::remove(path_ + "/ceiling");
+  EXPECT_THAT(open(), HasSubstr("--restored"));
+  std::ofstream(path_ + "/ceiling") << "many\n";
+  EXPECT_THAT(open(), HasSubstr("--restored"));
+  EXPECT_EQ(open(/*restored=*/true), "");
+}
+
+// Killed in its first start before the journal was made, or in a later one before the file was written.
+TEST_F(StoreFolderTest, AStartThatWasKilledIsNoRestoredStore) {
+  std::ofstream(path_ + "/ceiling") << "0\n";
+  EXPECT_EQ(open(), "");
+  std::ofstream(path_ + "/ceiling") << "0\n";
+  EXPECT_EQ(open(), "");
+}
+
+TEST_F(StoreFolderTest, RestoresNoEmptyFolder) {
+  EXPECT_THAT(open(/*restored=*/true), HasSubstr("there is no store"));
 }
 
 TEST_F(StoreFolderTest, NamesAFolderThatIsNotThereAndAFileThatIsNoStore) {
