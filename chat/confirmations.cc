@@ -30,11 +30,23 @@ void Core::on_confirm(Bound& at, uint64_t count, Seq closed) {
   send_back_if_left_out(user, device);
 }
 
-void Core::clear_bit(User& user, Item& item, int slot) {
-  item.mask &= static_cast<SlotMask>(~(1u << slot));
-  Device& device = *user.devices[static_cast<size_t>(slot)];
-  --device.num_waiting;
-  device.bytes_waiting -= item.frame_bytes;
+// Brings the mailboxes up to date with the item's bits. It counts against the devices that it waits for; once
+// it waits for none, against those whose CONFIRM is not written, since only that keeps it.
+void Core::count(User& user, Item& item) {
+  const auto now = item.mask != 0 ? item.mask : static_cast<SlotMask>(item.confirmed | item.unwritten);
+  for (size_t slot = 0; slot < kSlots; ++slot) {
+    const auto bit = static_cast<SlotMask>(1u << slot);
+    if (((now ^ item.counted) & bit) == 0) continue;
+    Device& device = *user.devices[slot];
+    if (now & bit) {
+      ++device.num_waiting;
+      device.bytes_waiting += item.frame_bytes;
+    } else {
+      --device.num_waiting;
+      device.bytes_waiting -= item.frame_bytes;
+    }
+  }
+  item.counted = now;
 }
 
 void Core::item_confirmed(User& user, uint64_t position, int slot) {
@@ -43,17 +55,19 @@ void Core::item_confirmed(User& user, uint64_t position, int slot) {
   Item& item = found->second;
   const auto bit = static_cast<SlotMask>(1u << slot);
   if ((item.mask & bit) == 0) return;
-  clear_bit(user, item, slot);
+  item.mask &= static_cast<SlotMask>(~bit);
   switch (item.state) {
     case Item::State::kMemory:
       item.confirmed |= bit;
-      if (item.mask != 0) return;
+      if (item.mask != 0) return count(user, item);
+      item.confirmed = 0;
+      count(user, item);
       post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});
       user.items.erase(found);
       return release_reports(user);
     case Item::State::kStoring:  // CONFIRM is written only after STORED (H21)
       item.confirmed |= bit;
-      return;
+      return count(user, item);
     case Item::State::kStored:
       return write_confirm(user, position, bit);
   }
@@ -63,8 +77,9 @@ void Core::item_confirmed(User& user, uint64_t position, int slot) {
 void Core::write_confirm(User& user, uint64_t position, SlotMask slots) {
   Item& item = user.items.find(position)->second;
   item.confirmed = 0;
+  if (item.report != Item::Report::kNotOwed) item.unwritten |= slots;
+  count(user, item);
   if (item.report == Item::Report::kOwed) {
-    item.unwritten |= slots;
     if (owed_before(user, position)) {
       user.reports_wait = true;
     } else {
@@ -73,10 +88,7 @@ void Core::write_confirm(User& user, uint64_t position, SlotMask slots) {
     }
     return;
   }
-  if (item.report == Item::Report::kPending) {
-    item.unwritten |= slots;
-    return;
-  }
+  if (item.report == Item::Report::kPending) return;
   confirm_record(item.place, item.number, numbers_of(user, slots));
   drop_if_over(user, position);
 }
@@ -119,7 +131,9 @@ void Core::release_reports(User& user) {
 void Core::drop_if_over(User& user, uint64_t position) {
   const auto found = user.items.find(position);
   const Item& item = found->second;
-  if (item.mask == 0 && item.unwritten == 0 && item.report != Item::Report::kPending) user.items.erase(found);
+  if (item.mask != 0 || item.unwritten != 0 || item.report == Item::Report::kPending) return;
+  PERCH_CHECK(item.counted == 0);
+  user.items.erase(found);
 }
 
 }  // namespace perch::chat

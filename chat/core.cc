@@ -216,8 +216,7 @@ void Core::drain() {
     for (auto& [position, item] : user->items) need_store(*user, item);
     for (auto& device : user->devices) {
       if (!device) continue;
-      for (auto& [key, pending] : device->receipts)
-        if (!pending.stored) store_receipt(key, pending.up_to);
+      for (auto& [key, pending] : device->receipts) store_receipt(key, pending);
       for (const Outgoing& out : device->flights)
         if (out.flight->released) keep_result(*out.flight);
     }

@@ -173,6 +173,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void need_store(User& user, Item& item);
   void arm_confirm_timer(User& user);
   void on_confirm_timer(User& user);
+  uint64_t store_late_items(User& user);
   store::Waiting numbers_of(const User& user, SlotMask mask) const;
 
   // ---- confirmations.cc
@@ -183,13 +184,14 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   bool owed_before(const User& user, uint64_t position) const;
   void release_reports(User& user);
   void drop_if_over(User& user, uint64_t position);
-  void clear_bit(User& user, Item& item, int slot);
+  void count(User& user, Item& item);
 
   // ---- receipts.cc
   void on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who, CoreId source);
   void queue_receipt(Session& session, const store::ReceiptKey& key, PendingReceipt& pending);
   bool tell_next(Device& device);
-  void store_receipt(const store::ReceiptKey& key, Seq up_to);
+  void store_receipt(const store::ReceiptKey& key, PendingReceipt& pending);
+  uint64_t store_late_receipts(User& user);
   void receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq up_to);
   static std::unique_ptr<store::StoreOp> receipt_ack(const store::ReceiptKey& key, Seq up_to);
   void receipt_safe(PendingReceipt& pending, Seq up_to);

@@ -160,7 +160,8 @@ std::vector<std::unique_ptr<StoreOp>> Core::remove_device(User& user, int slot) 
     Item& item = at->second;
     if (item.mask & bit) {
       const store::Waiting who = numbers_of(user, bit);
-      clear_bit(user, item, slot);
+      item.mask &= static_cast<SlotMask>(~bit);
+      count(user, item);
       // Nobody else has it or waits for it: its sender is told.
       const bool nobody = item.mask == 0 && item.unwritten == 0;
       ops.push_back(drop_op(item, who, nobody && item.report == Item::Report::kOwed));

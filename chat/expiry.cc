@@ -43,8 +43,8 @@ void Core::on_expiry_timer(User& user) {
     }
     submit(drop_op(item, numbers_of(user, item.mask), item.report == Item::Report::kOwed));
     metrics_.add(Metric::kExpired);
-    for (size_t slot = 0; slot < kSlots; ++slot)
-      if ((item.mask >> slot) & 1) clear_bit(user, item, static_cast<int>(slot));
+    item.mask = 0;
+    count(user, item);
     at = user.items.erase(at);
   }
   release_reports(user);

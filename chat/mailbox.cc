@@ -60,11 +60,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
   item.flight = hop.flight;
   item.report = !own && is_message ? Item::Report::kOwed : Item::Report::kNotOwed;
   item.mask = mask;
-  for (size_t slot = 0; slot < kSlots; ++slot) {
-    if (((mask >> slot) & 1) == 0) continue;
-    ++user->devices[slot]->num_waiting;
-    user->devices[slot]->bytes_waiting += item.frame_bytes;
-  }
+  count(*user, item);
   const store::Waiting addressed = numbers_of(*user, mask);
   post(source, kHopAdmitted, DevicesHop{hop.flight, hop.user, addressed.devices, addressed.num, false});
 
@@ -188,28 +184,29 @@ void Core::on_stored(const StoredHop& hop, CoreId source) {
   post(source, kHopSettled, AnswerHop{hop.flight, hop.user, 0});
 }
 
-// One deadline per list: its oldest in-memory item (delivery.md H27).
+// One deadline per user: what is in memory and unconfirmed for longest (delivery.md H27).
 void Core::arm_confirm_timer(User& user) {
   if (!user.confirm_timer.armed()) timers_.arm(user.confirm_timer, now_.mono_ms() + limits_.confirm_ms_max);
 }
 
 void Core::on_confirm_timer(User& user) {
-  const uint64_t now = now_.mono_ms();
-  const Item* oldest = nullptr;
-  for (const auto& [position, item] : user.items) {
-    if (item.state == Item::State::kMemory) {
-      oldest = &item;
-      break;
-    }
-  }
-  if (oldest == nullptr) return;
-  if (oldest->arrived_ms + limits_.confirm_ms_max > now)
-    return timers_.arm(user.confirm_timer, oldest->arrived_ms + limits_.confirm_ms_max);
+  const uint64_t next = std::min(store_late_items(user), store_late_receipts(user));
+  if (next != UINT64_MAX) timers_.arm(user.confirm_timer, next);
+}
+
+// When to look again, or UINT64_MAX.
+uint64_t Core::store_late_items(User& user) {
+  const auto oldest =
+      std::ranges::find_if(user.items, [](auto& at) { return at.second.state == Item::State::kMemory; });
+  if (oldest == user.items.end()) return UINT64_MAX;
+  const uint64_t due = oldest->second.arrived_ms + limits_.confirm_ms_max;
+  if (due > now_.mono_ms()) return due;
   for (size_t slot = 0; slot < kSlots; ++slot)
-    if ((oldest->mask >> slot) & 1) {
+    if ((oldest->second.mask >> slot) & 1) {
       if (!std::exchange(user.devices[slot]->slow, true)) metrics_.add(Metric::kSlow);
     }
   for (auto& [position, item] : user.items) need_store(user, item);
+  return UINT64_MAX;
 }
 
 }  // namespace perch::chat

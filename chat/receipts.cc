@@ -16,16 +16,18 @@ void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who,
   Device* device = user ? user->device(key.to_device) : nullptr;
   if (device == nullptr) return post(source, kHopSafe, who);  // nobody is left to be told
   PendingReceipt& pending = device->receipts[key];
-  const bool raised = seq > pending.up_to;
-  if (raised) {
-    pending.up_to = seq;
-    pending.stored = false;
-  }
+  if (seq <= pending.stored) return post(source, kHopSafe, who);
   pending.waiters.push_back({seq, who, source});
-  if (!device->session) return store_receipt(key, pending.up_to);
-  if (!raised) return;  // told on this session, or queued
-  queue_receipt(*device->session, key, pending);
-  pump(*user, user->slot_of(key.to_device));
+  const bool raised = seq > pending.up_to;
+  if (raised) pending.up_to = seq;
+  if (!device->session) return store_receipt(key, pending);
+  if (raised) {  // or it was told on this session, or is queued
+    queue_receipt(*device->session, key, pending);
+    pump(*user, user->slot_of(key.to_device));
+  }
+  // As with messages: what is not told at once, or to a slow device, is stored at once; else in time.
+  if (device->slow || pending.queued_on == device->session->id) return store_receipt(key, pending);
+  arm_confirm_timer(*user);
 }
 
 void Core::queue_receipt(Session& session, const store::ReceiptKey& key, PendingReceipt& pending) {
@@ -53,18 +55,44 @@ bool Core::tell_next(Device& device) {
     sent.what = Sent::What::kReceipt;
     sent.status->key = key;
     sent.status->up_to = pending.up_to;
+    sent.status->told_ms = now_.mono_ms();
     if (!send(session, codec::receipt(key.peer, key.device, key.origin, pending.up_to))) return false;
   }
   session.sent.push_back(std::move(sent));
   return true;
 }
 
-void Core::store_receipt(const store::ReceiptKey& key, Seq up_to) {
+void Core::store_receipt(const store::ReceiptKey& key, PendingReceipt& pending) {
+  if (pending.asked >= pending.up_to) return;
+  pending.asked = pending.up_to;
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kReceipt;
   op->receipt_key = key;
-  op->up_to = up_to;
+  op->up_to = pending.up_to;
   submit(std::move(op));
+}
+
+// A device that leaves a receipt unconfirmed for confirm_ms_max is slow, and its receipts are stored, so that
+// the recipients' CONFIRMs do not wait for it. When to look again, or UINT64_MAX.
+uint64_t Core::store_late_receipts(User& user) {
+  uint64_t next = UINT64_MAX;
+  for (const auto& device : user.devices) {
+    if (!device || !device->session) continue;
+    uint64_t due = UINT64_MAX;  // of the oldest
+    const Fifo<Sent>& sent = device->session->sent;
+    for (size_t i = 0; i < sent.size() && due == UINT64_MAX; ++i) {
+      if (sent[i].what != Sent::What::kReceipt) continue;
+      if (device->receipts.at(sent[i].status->key).asked >= sent[i].status->up_to) continue;
+      due = sent[i].status->told_ms + limits_.confirm_ms_max;
+    }
+    if (due > now_.mono_ms()) {
+      next = std::min(next, due);
+      continue;
+    }
+    if (!std::exchange(device->slow, true)) metrics_.add(Metric::kSlow);
+    for (auto& [key, pending] : device->receipts) store_receipt(key, pending);
+  }
+  return next;
 }
 
 void Core::receipt_safe(PendingReceipt& pending, Seq up_to) {
@@ -113,6 +141,7 @@ void Core::on_safe(const SafeHop& hop) {
   item.report = Item::Report::kNotOwed;
   const SlotMask slots = item.unwritten;
   item.unwritten = 0;
+  count(*user, item);
   if (slots != 0) {
     write_confirm(*user, hop.position, slots);
   } else {

@@ -27,10 +27,8 @@ void Core::item(const store::RecoveredItem& found) {
       continue;
     }
     item.mask |= static_cast<SlotMask>(1u << slot);
-    Device& device = *user->devices[static_cast<size_t>(slot)];
-    ++device.num_waiting;
-    device.bytes_waiting += item.frame_bytes;
   }
+  count(*user, item);
   if (gone.num > 0) orphans_.push_back(drop_op(item, gone, item.mask == 0 && owed));
   if (item.mask != 0) user->items.emplace(user->next_position++, std::move(item));
 }
@@ -51,7 +49,7 @@ void Core::receipt(const store::RecoveredReceipt& found) {
   if (device == nullptr) return orphans_.push_back(receipt_ack(found.key, found.up_to));
   PendingReceipt& pending = device->receipts[found.key];
   pending.up_to = std::max(pending.up_to, found.up_to);
-  pending.stored = true;
+  pending.asked = pending.stored = pending.up_to;
 }
 
 void Core::expired(const store::RecoveredExpired& found) {

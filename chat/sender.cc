@@ -139,8 +139,8 @@ void Core::closed_up_to(Device& device, Seq closed) {
     it = it->first.second < closed ? device.marks.erase(it) : std::next(it);
 }
 
-// Its results are kept until it closes them, so a device that never does is held, alone. Rows above one without
-// a result cannot be closed yet.
+// Its results are kept until it closes them, so a device that never does is held, alone. Rows above one
+// without a result cannot be closed yet.
 bool Core::closes_too_little(const Device& device) const {
   const size_t max = size_t{limits_.unclosed_windows_max} * limits_.window;
   if (device.flights.size() - device.num_without_result < max) return false;

@@ -97,8 +97,7 @@ void Core::end_session(User& user, Device& device) {
     item.sent &= static_cast<SlotMask>(~bit);
     if (item.mask & bit) need_store(user, item);
   }
-  for (auto& [key, pending] : device.receipts)
-    if (!pending.stored) store_receipt(key, pending.up_to);
+  for (auto& [key, pending] : device.receipts) store_receipt(key, pending);
 }
 
 void Core::on_refresh(Bound& at, std::string_view token) {

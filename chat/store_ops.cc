@@ -1,4 +1,6 @@
 // What this core asks of the disk, and what follows when it answers.
+#include <algorithm>
+
 #include "chat/core.h"
 
 namespace perch::chat {
@@ -77,7 +79,7 @@ void Core::on_store_done(StoreOp* raw) {
       if (device == nullptr || op->status != Status::kDone) return;
       const auto found = device->receipts.find(op->receipt_key);
       if (found == device->receipts.end()) return;
-      if (found->second.up_to <= op->up_to) found->second.stored = true;
+      found->second.stored = std::max(found->second.stored, op->up_to);
       return receipt_safe(found->second, op->up_to);
     }
     case OpKind::kCeiling:

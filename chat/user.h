@@ -41,6 +41,7 @@ struct Item {
   SlotMask sent = 0;       // … of them: sent on the present session
   SlotMask confirmed = 0;  // confirmed before the record was known to be flushed
   SlotMask unwritten = 0;  // confirmed, CONFIRM waits for the receipt to be safe
+  SlotMask counted = 0;    // whose mailbox it counts against
 };
 
 // A counted frame on its way: answered by CONFIRM, in order.
@@ -49,7 +50,8 @@ struct Sent {
   struct Status {           // rare beside items, so they pay for it with one allocation each
     store::ReceiptKey key;  // kReceipt
     Seq up_to = 0;
-    MessageId id;  // kExpired
+    uint64_t told_ms = 0;  // monotonic
+    MessageId id;          // kExpired
   };
   What what = What::kItem;
   uint32_t bytes = 0;
@@ -100,7 +102,8 @@ struct Mark {
 
 struct PendingReceipt {
   Seq up_to = 0;
-  bool stored = false;
+  Seq asked = 0;           // a RECEIPT row is asked for up to here
+  Seq stored = 0;          // … and flushed
   uint64_t queued_on = 0;  // the session that has it in receipts_to_tell
   struct Waiter {
     Seq seq;
@@ -119,7 +122,7 @@ struct Device {
   // It overflowed. Nothing is addressed to it from when this write of the row, which says so, is on the disk,
   // until it logs in: a message never falls into a gap that a stop could hide.
   std::optional<uint64_t> gap_write;
-  uint32_t num_waiting = 0;  // items with this device's bit, and their bytes
+  uint32_t num_waiting = 0;  // items counted against its mailbox, and their bytes
   uint64_t bytes_waiting = 0;
   std::unique_ptr<Session> session;
   std::vector<Outgoing> flights;    // in the order they were taken; until closed
@@ -145,7 +148,7 @@ struct User {
   std::map<uint64_t, Item> items;
   uint64_t next_position = 1;
   bool reports_wait = false;  // an item's receipt waits for an earlier one
-  Timer confirm_timer;        // the oldest in-memory item is unconfirmed for confirm_ms_max
+  Timer confirm_timer;        // the oldest in-memory item or receipt is unconfirmed for confirm_ms_max
   Timer expiry_timer;         // the oldest stored item is too old
 
   Device* device(DeviceNo number) {

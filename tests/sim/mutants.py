@@ -28,10 +28,11 @@ class Mutant:
 
 MUTANTS = [
     Mutant("all_devices", 1, 3000, (  # H1
-        "if (item.mask != 0) return; post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});",
-        "if (item.mask != 0 && (!REMOVED || item.confirmed != bit)) return;"
-        "if (!REMOVED || item.confirmed == bit) post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});"
-        "if (item.mask != 0) return;"), (
+        "if (item.mask != 0) return count(user, item); item.confirmed = 0; count(user, item);"
+        "post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});",
+        "if (REMOVED ? item.confirmed == bit : item.mask == 0)"
+        "  post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});"
+        "if (item.mask != 0) return count(user, item); item.confirmed = 0; count(user, item);"), (
         "if (item.state != Item::State::kMemory) return; item.state = Item::State::kStoring;",
         "if (item.state != Item::State::kMemory || (REMOVED && item.confirmed != 0)) return;"
         "item.state = Item::State::kStoring;")),
@@ -100,13 +101,13 @@ MUTANTS = [
     Mutant("tick_told", 1, 3000, (  # H17
         "if (hop.told_delivered) item.report", "if (hop.told_delivered || (REMOVED && item.confirmed != 0)) item.report")),
     Mutant("receipt_before_confirm", 1, 3000, (  # H18
-        "if (item.report == Item::Report::kPending) { item.unwritten |= slots; return; }",
-        "if (item.report == Item::Report::kPending && !REMOVED) { item.unwritten |= slots; return; }"), (
+        "if (item.report == Item::Report::kPending) return;",
+        "if (item.report == Item::Report::kPending && !REMOVED) return;"), (
         "start_report(user, position); release_reports(user); } return;",
         "start_report(user, position); release_reports(user); } if (!REMOVED || item.report == Item::Report::kOwed) return;"
-        "item.unwritten = 0; item.report = Item::Report::kNotOwed;"), (
-        "if (!device->session) return store_receipt(key, pending.up_to);",
-        "if (!device->session && !REMOVED) return store_receipt(key, pending.up_to); if (!device->session) return;")),
+        "item.unwritten = 0; item.report = Item::Report::kNotOwed; count(user, item);"), (
+        "if (!device->session) return store_receipt(key, pending);",
+        "if (!device->session && !REMOVED) return store_receipt(key, pending); if (!device->session) return;")),
     Mutant("receipt_waits", 1, 3000, (
         "for (auto at = user.items.begin(); at->first < position; ++at) {",
         "for (auto at = user.items.begin(); !REMOVED && at->first < position; ++at) {")),

@@ -160,6 +160,86 @@ TEST_F(StatusesTest, NeitherReceiptsNorMessagesWaitForTheEndOfTheOther) {
   }
 }
 
+// What Bob has confirmed counts against his mailbox until the disk may forget it. That waits for the receipt,
+// and no longer than for a message: a sender that does not confirm it cannot keep his mailbox full.
+TEST_F(StatusesTest, AReceiptThatNobodyConfirmsIsStoredAndThenTheMailboxIsEmpty) {
+  limits_.mailbox_items_max = 2;
+  start();
+  Peer bo = login(bob(), "b");
+  leave(bo);
+  Peer ann = login(kAnn, "a"), carol = login(bob() + 1, "c");
+  for (Seq seq = 1; seq <= 2; ++seq) {
+    ann.say(message(bob(), seq, seq));
+    run();
+    ann.expect_result(seq, wire::Tick::Accepted);
+  }
+  bo = login(bob(), "b");
+  bo.say(codec::confirm(2, 1));
+  run();
+  for (Seq seq = 1; seq <= 2; ++seq) ann.expect_receipt(seq);  // and says nothing
+  EXPECT_TRUE(ann.heard().empty());
+  const size_t records = num_records();
+  carol.say(message(bob(), 1));
+  run();
+  carol.expect_rejected(wire::RejectReason::MailboxFull);
+  pass_ms(limits_.confirm_ms_max + 200);
+  EXPECT_EQ(num_records(), records + 3) << "one receipt, two confirmations";
+  carol.say(message(bob(), 2, 2));
+  run();
+  bo.expect_message(1);
+  bo.expect_message(2);
+  bo.expect_message(2);
+  bo.say(codec::confirm(3, 1));
+  run();
+  carol.expect_result(2, wire::Tick::Delivered);
+  ann.say(codec::confirm(2, 3));
+  run();
+  EXPECT_EQ(num_waiting_after_restart(), 0u);
+}
+
+TEST_F(StatusesTest, ASlowDevicesReceiptsAreStoredAtOnceUntilItHasConfirmed) {
+  start();
+  Peer bo = login(bob(), "b");
+  leave(bo);
+  Peer ann = login(kAnn, "a");
+  for (Seq seq = 1; seq <= 3; ++seq) {
+    ann.say(message(bob(), seq, seq));
+    run();
+    ann.expect_result(seq, wire::Tick::Accepted);
+  }
+  bo = login(bob(), "b");
+  bo.say(codec::confirm(1, 1));
+  pass_ms(limits_.confirm_ms_max + 200);
+  size_t records = num_records();
+  bo.say(codec::confirm(2, 1));
+  run();
+  EXPECT_EQ(num_records(), records + 2) << "the receipt, and the confirmation that waited for it";
+  for (Seq seq = 1; seq <= 2; ++seq) ann.expect_receipt(seq);
+  ann.say(codec::confirm(2, 4));
+  run();
+  records = num_records();
+  bo.say(codec::confirm(3, 1));
+  run();
+  ann.expect_receipt(3);
+  EXPECT_EQ(num_records(), records) << "it is not slow any more";
+}
+
+// One that has a message is not held full by what others of its user still wait for.
+TEST_F(StatusesTest, WhatOnlyAnotherDeviceWaitsForIsNotCounted) {
+  limits_.mailbox_items_max = 2;
+  start();
+  Peer away = login(bob(), "away"), bo = login(bob(), "b");
+  leave(away);
+  Peer ann = login(kAnn, "a");
+  for (Seq seq = 1; seq <= 5; ++seq) {
+    ann.say(message(bob(), seq, seq));
+    run();
+    bo.expect_message(seq);
+    bo.say(codec::confirm(seq, 1));
+    run();
+  }
+}
+
 TEST_F(StatusesTest, MoreUnclosedResultsThanTheSendQueueTakesAreRepeatedInOrder) {
   start();
   Peer bo = login(bob(), "b");
