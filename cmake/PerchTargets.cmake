@@ -7,8 +7,12 @@ endif()
 set(PERCH_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize takes them")
 
 add_library(perch_options INTERFACE)
-target_include_directories(perch_options INTERFACE ${CMAKE_SOURCE_DIR})
-target_compile_options(perch_options INTERFACE -Wall -Wextra -Wshadow -Werror -fno-omit-frame-pointer)
+target_include_directories(perch_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_features(perch_options INTERFACE cxx_std_20)
+if(PROJECT_IS_TOP_LEVEL)
+  # Not for who embeds Perch: their compiler may warn of more, and their sources are theirs.
+  target_compile_options(perch_options INTERFACE -Wall -Wextra -Wshadow -Werror -fno-omit-frame-pointer)
+endif()
 if(PERCH_SANITIZE)
   # vptr checks need RTTI, which the data path is built without. gcc 12's -Wmaybe-uninitialized is wrong about
   # instrumented code (std::regex, std::function; its manual says so of sanitizers).
@@ -29,6 +33,6 @@ function(perch_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE perch_options ${ARG_LIBRARIES} GTest::gmock GTest::gtest GTest::gtest_main)
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   gtest_discover_tests(${name} PROPERTIES TIMEOUT 300)
 endfunction()
