@@ -1,66 +1,89 @@
 #!/usr/bin/python3
-"""The README's bot, built in a project of its own as the README says, answers two people through a real server."""
-import pathlib
-import re
-import signal
+"""README.md, "Embedding the client": its program, in a project of its own that takes Perch in as the README says, is
+built, and answers on two devices of one user without answering itself."""
+import json
+import os
 import subprocess
 import sys
 
-from harness import BIN, ROOT, Device, Server, require, run, wait_until
+from harness import BIN, ROOT, Device, Server, check, require, run, wait_until
 
-PROJECT = """cmake_minimum_required(VERSION 3.25)
-project(bot LANGUAGES C CXX)
-add_subdirectory({source} perch)
-add_executable(bot main.cc)
+# Kept between runs: only what has changed is built again.
+PROJECT = BIN.parent / "embedding"
+CMAKELISTS = f"""cmake_minimum_required(VERSION 3.25)
+project(bot CXX)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+add_subdirectory({ROOT} perch)
+add_executable(bot bot.cc)
 target_link_libraries(bot client)
 """
+# What the README has in their place is an example.
+LITERALS = {'"127.0.0.1:7110"': 'std::getenv("BOT_SERVER")', '"the JWT your backend minted"': 'std::getenv("BOT_TOKEN")'}
 
 
-def source_of_bot(server, token):
-    chapter = (ROOT / "README.md").read_text().split("## Embedding the client")[1]
-    code = re.search(r"```cpp\n(.*?)```", chapter, re.S)[1]
-    for written, meant in (("127.0.0.1:7110", server.address), ("the JWT your backend minted", token)):
-        require(code.count(written) == 1, f"README.md's bot has no {written}")
-        code = code.replace(written, meant)
-    return code
+def readme_program():
+    section = (ROOT / "README.md").read_text().split("\n## Embedding the client\n")[1].split("\n## ")[0]
+    program = section.split("```cpp\n")[1].split("```")[0]
+    for literal, value in LITERALS.items():
+        require(program.count(literal) == 1, f"README.md: the program has {literal} {program.count(literal)} times")
+        program = program.replace(literal, value)
+    return "#include <cstdlib>\n" + program
 
 
-def build_bot(code):
-    """In the build folder, where the next run finds what this one has built."""
-    folder = pathlib.Path(BIN).parent / "embedding"
-    folder.mkdir(exist_ok=True)
-    for name, text in (("CMakeLists.txt", PROJECT.format(source=ROOT)), ("main.cc", code)):
-        (folder / name).write_text(text)
-    for command in (["cmake", "-G", "Ninja", "-S", folder, "-B", folder / "build", "-DCMAKE_BUILD_TYPE=Release"],
-                    ["cmake", "--build", folder / "build", "--target", "bot"]):
-        done = subprocess.run(command, capture_output=True, text=True)
-        require(done.returncode == 0, f"{' '.join(map(str, command))}: {done.stdout[-3000:]}{done.stderr[-2000:]}")
-    return folder / "build/bot"
+def write_if_changed(path, text):
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
 
 
-def bot_answers(folder):
+def build():
+    PROJECT.mkdir(exist_ok=True)
+    write_if_changed(PROJECT / "CMakeLists.txt", CMAKELISTS)
+    write_if_changed(PROJECT / "bot.cc", readme_program())
+    for command in (["cmake", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-S", PROJECT, "-B", PROJECT / "build"],
+                    ["cmake", "--build", PROJECT / "build", "--target", "bot"]):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        require(done.returncode == 0, done.stdout)
+    commands = json.loads((PROJECT / "build/compile_commands.json").read_text())
+    bot = next(entry["command"] for entry in commands if entry["file"].endswith("/bot.cc"))
+    require(" -W" not in bot and " -fno" not in bot, f"Perch's own flags reach who embeds it: {bot}")
+    return PROJECT / "build/bot"
+
+
+class Bot(Device):
+    """A device whose profile the README's program keeps."""
+
+    def start(self, program):
+        with open(self.profile / "bot.log", "ab") as log:
+            environment = dict(os.environ, BOT_SERVER=self.server.address, BOT_TOKEN=self.token_file.read_text())
+            self.process = subprocess.Popen([program], cwd=self.profile, env=environment, stdout=log, stderr=log)
+        self.profile = self.profile / "bot"
+
+
+def answers(folder):
+    program = build()
     server = Server(folder + "/server")
     server.start()
-    bot = build_bot(source_of_bot(server, server.token("bot", "first")))
-    process = subprocess.Popen([bot], cwd=folder)
-    people = [Device(server, name, "phone", folder) for name in ("alice", "bob")]
+    alice, bots = Device(server, "alice", "phone", folder), [Bot(server, "bot", name, folder) for name in ("one", "two")]
     try:
-        wait_until(lambda: server.metric("perch_sessions") == 1, 10, "the bot does not log in")
-        for person in people:
-            person.talk("bot")
-            person.say("hello")
-        wait_until(lambda: all(len(person.inbox()) == 1 for person in people), 20, "the bot does not answer")
-        for person in people:
-            body = person.inbox()[0][-1]
-            require(bytes(body) == b"I am a bot.", f"the bot answers {body!r}")
+        for bot in bots:
+            bot.start(program)
+        wait_until(lambda: all(bot.identity()[1] for bot in bots), 10, "the bots did not log in")
+        alice.listen()
+        for asked in (1, 2):
+            alice.leave()
+            alice.send("bot", f"question {asked}")
+            alice.listen()
+            # Both devices answer, and each has seen the other's answers, which it must not answer.
+            wait_until(lambda: len(alice.inbox()) >= 2 * asked, 10, f"answers to question {asked}: {len(alice.inbox())}")
+            wait_until(lambda: all(len(bot.inbox()) >= 2 * asked for bot in bots), 10, "a device lacks the other's answer")
+        wait_until(lambda: not check([alice, *bots])[1], 10, "not settled")
+        require([len(bot.outbox()) for bot in bots] == [2, 2], f"{[len(bot.outbox()) for bot in bots]} answers, not 2 and 2")
     finally:
-        for person in people:
-            person.leave()
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
-    require(server.drain() == 0, "perchd did not end cleanly")
-    return "the README's bot builds in a project of its own and answers"
+        for device in (alice, *bots):
+            device.leave()
+    require({row[7] for row in alice.inbox()} == {b"I am a bot."}, f"answers: {alice.inbox()}")
+    return "the README's program answers 2 questions on each of 2 devices"
 
 
 if __name__ == "__main__":
-    sys.exit(run(bot_answers))
+    sys.exit(run(answers))
