@@ -111,7 +111,9 @@ void Core::begin_gaps(User& user, SlotMask missed) {
 // It has taken all that waited for it, and nothing more is kept for it: it logs in again, is told, and is
 // addressed from then on.
 void Core::send_back_if_left_out(const User& user, const Device& device) {
-  if (!device.session || device.num_waiting > 0 || !user.left_out(device)) return;
+  if (!device.session || !device.session->sent.empty() || !user.left_out(device)) return;
+  const auto bit = static_cast<SlotMask>(1u << user.slot_of(device.row.number));
+  if (std::ranges::any_of(user.items, [bit](const auto& at) { return (at.second.mask & bit) != 0; })) return;
   fail(device.session->conn, wire::ErrorCode::SlowReader,
        "messages for this device were dropped; log in again");
 }
