@@ -71,14 +71,12 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
       counter_ + 1 >= ceiling_ || closes_too_little(device))
     return hold(session, route, wire::HoldReason::Busy, 100);
   const uint64_t now = now_.mono_ms();
-  session.rate_tokens =
-      std::min<double>(limits_.rate_burst, session.rate_tokens + static_cast<double>(now - session.rate_ms) *
-                                                                     limits_.rate_per_second / 1000.0);
-  session.rate_ms = now;
-  if (session.rate_tokens < 1) {
+  const double refilled = static_cast<double>(now - device.rate_ms) * limits_.rate_per_second / 1000.0;
+  device.rate_used = std::max(0.0, device.rate_used - refilled);
+  device.rate_ms = now;
+  if (device.rate_used + 1 > limits_.rate_burst)
     return hold(session, route, wire::HoldReason::Rate, 1000 / std::max(1u, limits_.rate_per_second) + 1);
-  }
-  session.rate_tokens -= 1;
+  device.rate_used += 1;
   if (device.num_without_result >= limits_.window)
     return fail(conn, wire::ErrorCode::Window, "more messages without result than allowed");
 

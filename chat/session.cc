@@ -39,8 +39,6 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   session.told_broken = login->continuity_broken;
   device.gap_write.reset();
   arm_session_timer(session);
-  session.rate_tokens = limits_.rate_burst;
-  session.rate_ms = now_.mono_ms();
   if (bound_.size() <= session.conn.index) bound_.resize(session.conn.index + 1);
   bound_[session.conn.index] = {user, &device, session.conn.generation};
   net_.logged_in(session.conn);

@@ -78,8 +78,6 @@ struct Session {
   Fifo<MessageId> expired_to_tell;
   Fifo<store::ReceiptKey> receipts_to_tell;
   Timer timer;  // its token expires, or it is time to look at that again
-  double rate_tokens = 0;
-  uint64_t rate_ms = 0;
   // WELCOME said so, and the device's row does until the device has heard it (Core::on_heard).
   bool told_overflowed = false;
   bool told_broken = false;
@@ -128,6 +126,8 @@ struct Device {
   std::vector<Outgoing> flights;    // in the order they were taken; until closed
   uint32_t num_without_result = 0;  // of them; at most W
   std::map<std::pair<Origin, Seq>, Mark> marks;
+  double rate_used = 0;             // of rate_burst, at rate_ms (monotonic)
+  uint64_t rate_ms = 0;
   std::map<store::ReceiptKey, PendingReceipt> receipts;
   std::map<MessageId, UserId> expired;  // to be told: message, and to whom it was
 };

@@ -132,6 +132,18 @@ TEST_F(ChatLimitsTest, TheRateHoldsAndComesBackWithTime) {
   for (Seq seq = 1; seq <= 3; ++seq) bo_->expect_message(seq);
 }
 
+TEST_F(ChatLimitsTest, AnotherLoginDoesNotRenewTheRate) {
+  limits_.rate_burst = 2;
+  limits_.rate_per_second = 1;
+  both_log_in();
+  for (Seq seq = 1; seq <= 2; ++seq) say(seq);
+  leave(*ann_);
+  ann_ = std::make_unique<Peer>(login(kAnn, "a"));
+  ann_->heard().clear();
+  say(3);
+  ann_->expect_hold(wire::HoldReason::Rate);
+}
+
 TEST_F(ChatLimitsTest, AFullMailboxRejects) {
   limits_.mailbox_items_max = 2;
   both_log_in();
