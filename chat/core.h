@@ -199,6 +199,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
 
   // ---- expiry.cc
   void arm_expiry_timer(User& user);
+  uint64_t next_expiry_ms(const User& user);
   void on_expiry_timer(User& user);
   bool wall_clock_jumped();
   std::unique_ptr<store::StoreOp> drop_op(const Item& item, const store::Waiting& who, bool tell) const;

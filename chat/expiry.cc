@@ -10,6 +10,8 @@ using store::StoreOp;
 namespace {
 constexpr int64_t kWallJumpMs = 3'600'000;    // more than an hour off the monotonic clock: somebody moved it
 constexpr uint64_t kExpiryPauseMs = 600'000;  // … then nothing expires until it has held for ten minutes
+constexpr uint64_t kFutureLookMs =
+    86'400'000;  // all are stamped with times to come: looked at again so often
 }  // namespace
 
 bool Core::wall_clock_jumped() {
@@ -22,9 +24,18 @@ bool Core::wall_clock_jumped() {
 
 void Core::arm_expiry_timer(User& user) {
   if (user.items.empty() || user.expiry_timer.armed()) return;
-  const uint64_t due = user.items.begin()->second.time_ms + limits_.expiry_ms;
+  const uint64_t due = next_expiry_ms(user);
   const uint64_t wall = now_.wall_ms();
   timers_.arm(user.expiry_timer, now_.mono_ms() + (due > wall ? due - wall : 1));
+}
+
+// Of the oldest item, on the wall clock. One that was stamped while the clock was ahead is passed over, since
+// it may be due in years, long after those behind it.
+uint64_t Core::next_expiry_ms(const User& user) {
+  const uint64_t wall = now_.wall_ms();
+  for (const auto& [position, item] : user.items)
+    if (item.time_ms <= wall) return item.time_ms + limits_.expiry_ms;
+  return wall + kFutureLookMs;
 }
 
 void Core::on_expiry_timer(User& user) {
@@ -32,10 +43,11 @@ void Core::on_expiry_timer(User& user) {
   const uint64_t wall = now_.wall_ms();
   for (auto at = user.items.begin(); at != user.items.end();) {
     Item& item = at->second;
-    if (item.time_ms + limits_.expiry_ms > wall) break;
+    const bool from_the_future = item.time_ms > wall;
+    if (!from_the_future && item.time_ms + limits_.expiry_ms > wall) break;
     // What is sent on a present session does not expire, nor what was confirmed and is only being written.
-    const bool at_rest = item.state == Item::State::kStored && (item.sent & item.mask) == 0 &&
-                         item.confirmed == 0 && item.unwritten == 0 &&
+    const bool at_rest = !from_the_future && item.state == Item::State::kStored &&
+                         (item.sent & item.mask) == 0 && item.confirmed == 0 && item.unwritten == 0 &&
                          item.report != Item::Report::kPending && item.mask != 0;
     if (!at_rest) {
       ++at;
@@ -49,7 +61,7 @@ void Core::on_expiry_timer(User& user) {
   }
   release_reports(user);
   if (user.items.empty()) return;
-  const uint64_t due = user.items.begin()->second.time_ms + limits_.expiry_ms;
+  const uint64_t due = next_expiry_ms(user);
   timers_.arm(user.expiry_timer, now_.mono_ms() + (due > wall ? due - wall : 60'000));
 }
 
