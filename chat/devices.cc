@@ -15,6 +15,7 @@ void Core::write_user(User& user, std::unique_ptr<LoginRequest> login,
                       std::vector<std::unique_ptr<StoreOp>> after) {
   auto write = std::make_unique<UserWrite>();
   write->number = ++user.num_writes;
+  if (login) ++user.device(login->number)->num_logins;
   write->login = std::move(login);
   write->after = std::move(after);
   auto op = std::make_unique<StoreOp>();
@@ -26,12 +27,13 @@ void Core::write_user(User& user, std::unique_ptr<LoginRequest> login,
 
 void Core::on_user_written(const StoreOp& op) {
   const std::unique_ptr<UserWrite> write(static_cast<UserWrite*>(op.context));
+  User* user = find_user(op.user_row.id);
+  PERCH_CHECK(user != nullptr);
+  if (write->login) --user->device(write->login->number)->num_logins;
   if (op.status != Status::kDone) {
     if (write->login) fail(write->login->conn, wire::ErrorCode::Busy, "come again later");
     return;
   }
-  User* user = find_user(op.user_row.id);
-  PERCH_CHECK(user != nullptr);
   user->num_written = std::max(user->num_written, write->number);
   for (auto& next : write->after) submit(std::move(next));
   for (const auto& device : user->devices)
@@ -42,7 +44,9 @@ void Core::on_user_written(const StoreOp& op) {
 // No room. A peer is not kept waiting for it: the device comes again.
 void Core::refuse_login(const StoreOp& op) {
   const std::unique_ptr<LoginRequest> login = std::move(static_cast<UserWrite*>(op.context)->login);
-  if (login) fail(login->conn, wire::ErrorCode::Busy, "come again later");
+  if (!login) return;
+  --find_user(op.user_row.id)->device(login->number)->num_logins;
+  fail(login->conn, wire::ErrorCode::Busy, "come again later");
 }
 
 // As the row is now: others may have been written since.
@@ -125,7 +129,8 @@ int Core::slot_for_new_device(const User& user) {
   size_t num = 0;
   for (int slot = 0; slot < static_cast<int>(kSlots); ++slot) {
     const Device* device = user.devices[static_cast<size_t>(slot)].get();
-    if (device == nullptr) {
+    // One that was refused, and never welcomed, is nobody's: nothing was ever kept for it.
+    if (device == nullptr || (!device->registered && device->num_logins == 0)) {
       if (free < 0) free = slot;
       continue;
     }
@@ -137,14 +142,24 @@ int Core::slot_for_new_device(const User& user) {
   return num < limits_.devices_max && free >= 0 ? free : oldest;
 }
 
-// Nothing of it is on its way: no message of its own without a result, no record of one for it being written,
-// no confirmation that waits for a receipt.
+// Nothing of it is on its way: no message of its own without a result, no record of one for it being written
+// or taken and still to come into the list, no confirmation that waits for a receipt.
 bool Core::at_rest(const User& user, int slot) const {
   if (user.devices[static_cast<size_t>(slot)]->num_without_result > 0) return false;
   const auto bit = static_cast<SlotMask>(1u << slot);
   for (const auto& [position, item] : user.items) {
     if ((item.confirmed | item.unwritten) & bit) return false;
     if ((item.mask & bit) && item.state != Item::State::kStored) return false;
+  }
+  const DeviceNo number = user.devices[static_cast<size_t>(slot)]->row.number;
+  for (const auto& other : user.devices) {
+    if (!other) continue;
+    for (const Outgoing& out : other->flights) {
+      const Party* own = out.flight->party(user.id);
+      if (own != nullptr && own->state == Party::State::kNoAnswer && !out.flight->resolved() &&
+          own->waiting.has(number))
+        return false;
+    }
   }
   return true;
 }

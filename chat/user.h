@@ -116,6 +116,7 @@ inline constexpr uint64_t kSeenWriteMs = 86'400'000;  // DeviceRow::seen_ms is s
 struct Device {
   store::DeviceRow row;
   bool registered = false;  // row is on the disk: no WELCOME before
+  uint32_t num_logins = 0;  // that wait for the row to be written
   bool slow = false;
   // It overflowed. Nothing is addressed to it from when this write of the row, which says so, is on the disk,
   // until it logs in: a message never falls into a gap that a stop could hide.
@@ -125,9 +126,9 @@ struct Device {
   std::unique_ptr<Session> session;
   std::vector<Outgoing> flights;    // in the order they were taken; until closed
   uint32_t num_without_result = 0;  // of them; at most W
-  std::map<std::pair<Origin, Seq>, Mark> marks;
   double rate_used = 0;             // of rate_burst, at rate_ms (monotonic)
   uint64_t rate_ms = 0;
+  std::map<std::pair<Origin, Seq>, Mark> marks;
   std::map<store::ReceiptKey, PendingReceipt> receipts;
   std::map<MessageId, UserId> expired;  // to be told: message, and to whom it was
 };

@@ -259,6 +259,58 @@ TEST_F(DevicesTest, OnesOwnDeviceAwayTooLongIsNotAddressedEither) {
   EXPECT_TRUE(of(welcome).overflowed());
 }
 
+// Taken and not in the list of the sender's other devices yet: their record may name the old one.
+TEST_F(DevicesTest, OneThatAMessageOfItsUserIsJustTakenForIsNotRemoved) {
+  num_cores_ = 1;
+  limits_.devices_max = 3;
+  limits_.silence_ms_max = UINT32_MAX;
+  start();
+  Peer old = login(kAnn, "old");
+  leave(old);
+  days_pass(31);
+  Peer ann = login(kAnn, "a"), second = login(kAnn, "second"), bo = login(bob(), "b");
+  leave(bo);
+  Peer ninth = connect();
+  run();
+  const std::string text = token(kAnn, "new");
+  codec::HelloFields hello;
+  hello.token = text;
+  hello.origin = 9;
+  hello.attempt = 1;
+  ann.say(message(bob(), 1));
+  ninth.say(codec::hello(hello));  // both are read in one turn
+  run();
+  ninth.expect_error(wire::ErrorCode::Busy);
+  ann.expect_result(1, wire::Tick::Accepted);
+  Heard welcome;
+  login(kAnn, "new", &welcome);
+  for (Peer* peer : {&second, &(bo = login(bob(), "b"))}) {
+    peer->expect_message(1);
+    peer->say(codec::confirm(1, 1));
+    run();
+  }
+  ann.expect_receipt(1);
+  ann.say(codec::confirm(1, 2));
+  run();
+  EXPECT_EQ(num_waiting_after_restart(), 0u);
+}
+
+// It was told Busy and never came back: nothing was ever kept for it.
+TEST_F(DevicesTest, OneThatWasNeverWelcomedKeepsNoPlace) {
+  limits_.devices_max = 2;
+  start();
+  Peer known = login(bob(), "known");
+  disk_.full = true;
+  say_hello(token(bob(), "first"), 9).expect_error(wire::ErrorCode::Busy);
+  disk_.full = false;
+  Heard welcome;
+  login(bob(), "second", &welcome);
+  EXPECT_FALSE(of(welcome).continuity_broken());
+  restart();
+  say_hello(token(bob(), "third"), 9).expect_error(wire::ErrorCode::DeviceLimit);
+  login(bob(), "second", &welcome);
+}
+
 TEST_F(DevicesTest, AJumpOfTheWallClockRemovesNobody) {
   start();
   fill(0);
