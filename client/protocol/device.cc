@@ -9,7 +9,6 @@ namespace perch::client {
 namespace {
 
 constexpr size_t kBindRows = 256;  // waiting rows given ids in one transaction
-constexpr uint64_t kSilenceExtraMs = 15'000;
 
 }  // namespace
 
@@ -133,7 +132,8 @@ void Device::on_connected() {
   hold_until_ms_ = goaway_at_ms_ = retry_at_ms_ = 0;
   wants_close_ = told_online_ = false;
   why_ = "the connection ended";
-  connected_at_ms_ = heard_at_ms_ = pinged_at_ms_ = clock_.mono_ms();
+  connected_at_ms_ = pinged_at_ms_ = clock_.mono_ms();
+  answer_by_ms_ = 0;
   state_ = State::kHello;
   codec::HelloFields hello;
   hello.token = options_.token;
@@ -170,7 +170,7 @@ void Device::on_disconnected() {
 
 void Device::on_bytes(MutableBytes bytes) {
   if (wants_close_ || (state_ != State::kHello && state_ != State::kOnline)) return;
-  heard_at_ms_ = clock_.mono_ms();
+  answer_by_ms_ = 0;
   const bool was_online = state_ == State::kOnline;
   const auto fed =
       framer_.feed(bytes, options_.frame_bytes_max, [this](MutableBytes frame) { return on_frame(frame); });
@@ -203,9 +203,10 @@ void Device::on_timer() {
   if (goaway_at_ms_ != 0 && now >= goaway_at_ms_) return drop("the server asked to reconnect");
   if (!in_flight_.empty() && now >= in_flight_.front().sent_ms + kResultMsMax)
     return drop("no result in time");
-  if (now >= heard_at_ms_ + 2 * ping_ms_ + kSilenceExtraMs) return drop("the server is silent");
+  if (answer_by_ms_ != 0 && now >= answer_by_ms_) return drop("the server is silent");
   if (now >= pinged_at_ms_ + ping_ms_) {
     pinged_at_ms_ = now;
+    if (answer_by_ms_ == 0) answer_by_ms_ = now + kAnswerMsMax;
     emit(codec::ping(closed(), ++nonce_));
   }
   if (hold_until_ms_ != 0 && now >= hold_until_ms_) {
@@ -218,7 +219,8 @@ uint64_t Device::next_timer_ms() const {
   if (wants_close_) return UINT64_MAX;
   if (state_ == State::kHello) return connected_at_ms_ + kWelcomeMsMax;
   if (state_ != State::kOnline) return UINT64_MAX;
-  uint64_t next = std::min(pinged_at_ms_ + ping_ms_, heard_at_ms_ + 2 * ping_ms_ + kSilenceExtraMs);
+  uint64_t next = pinged_at_ms_ + ping_ms_;
+  if (answer_by_ms_ != 0) next = std::min(next, answer_by_ms_);
   if (!in_flight_.empty()) next = std::min(next, in_flight_.front().sent_ms + kResultMsMax);
   if (hold_until_ms_ != 0) next = std::min(next, hold_until_ms_);
   if (goaway_at_ms_ != 0) next = std::min(next, goaway_at_ms_);

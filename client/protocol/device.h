@@ -31,6 +31,7 @@
 namespace perch::client {
 
 inline constexpr uint64_t kResultMsMax = 30'000;   // a row without result for so long: reconnect
+inline constexpr uint64_t kAnswerMsMax = 10'000;   // a Ping and nothing heard for so long: reconnect
 inline constexpr uint64_t kWelcomeMsMax = 15'000;  // HELLO without WELCOME for so long: reconnect
 inline constexpr uint64_t kSteadyMs = 10'000;      // a session that lived so long clears the failures
 
@@ -188,7 +189,8 @@ class Device {
   uint64_t hold_until_ms_ = 0;
   uint64_t goaway_at_ms_ = 0;
   uint64_t ping_ms_ = 30'000;
-  uint64_t connected_at_ms_ = 0, heard_at_ms_ = 0, pinged_at_ms_ = 0;
+  uint64_t connected_at_ms_ = 0, pinged_at_ms_ = 0;
+  uint64_t answer_by_ms_ = 0;  // a Ping went out and nothing was heard since; 0: none such
   uint64_t nonce_ = 0, request_ = 0;
   std::map<uint64_t, std::string> asked_;  // request to handle
   std::set<std::string, std::less<>> asked_handles_;

@@ -429,9 +429,11 @@ TEST_F(DeviceTest, TimersPingAndReconnect) {
   auto frames = take(d);
   ASSERT_EQ(frames.size(), 1u);
   EXPECT_EQ(root(frames[0]).payload_type(), wire::Payload::Ping);
-  clock_.now_ms += 45'000;
+  feed(d, {codec::pong(1)});
+  clock_.now_ms += 29'999;
   d.on_timer();
-  EXPECT_TRUE(d.wants_close()) << "silent for 75 s";
+  EXPECT_TRUE(take(d).empty());
+  EXPECT_FALSE(d.wants_close());
   reconnect(d);
   send(d, "x");
   clock_.now_ms += 29'999;
@@ -441,6 +443,41 @@ TEST_F(DeviceTest, TimersPingAndReconnect) {
   clock_.now_ms += 1;
   d.on_timer();
   EXPECT_TRUE(d.wants_close()) << "no result for 30 s";
+}
+
+// Whoever died, or whose network did, says nothing and closes nothing (a half-open connection).
+TEST_F(DeviceTest, APingIsAnsweredInTimeOrThePeerIsDead) {
+  Device d = device();
+  log_in(d);
+  const uint64_t last_heard = clock_.now_ms;
+  take(d);
+  while (!d.wants_close()) {
+    ASSERT_LT(d.next_timer_ms(), UINT64_MAX);
+    clock_.now_ms = d.next_timer_ms();
+    d.on_timer();
+  }
+  EXPECT_EQ(clock_.now_ms, last_heard + 30'000 + kAnswerMsMax);
+  EXPECT_LE(clock_.now_ms, last_heard + 45'000);
+
+  // Anything heard is an answer, also in the millisecond of the Ping; what was heard before it is none.
+  reconnect(d);
+  take(d);
+  clock_.now_ms += 30'000;
+  feed(d, {codec::pong(9)});
+  d.on_timer();
+  ASSERT_EQ(take(d).size(), 1u);
+  feed(d, {codec::hold(1, 1, wire::HoldReason::Busy, 1)});
+  clock_.now_ms += kAnswerMsMax;
+  d.on_timer();
+  EXPECT_FALSE(d.wants_close());
+  clock_.now_ms += 30'000 - kAnswerMsMax;
+  feed(d, {codec::pong(9)});
+  d.on_timer();
+  ASSERT_EQ(take(d).size(), 1u);
+  EXPECT_EQ(d.next_timer_ms(), clock_.now_ms + kAnswerMsMax);
+  clock_.now_ms += kAnswerMsMax;
+  d.on_timer();
+  EXPECT_TRUE(d.wants_close());
 }
 
 TEST_F(DeviceTest, FailuresSpreadReconnectsOverDoublingIntervals) {
