@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
 #include <string>
 
 #include "core/limits.h"
@@ -147,6 +149,29 @@ TEST(Encode, MessagesOfEveryLength) {
   EXPECT_LE(
       hello({.token = std::string(kTokenBytesMax, 't'), .agent = std::string(kAgentBytesMax, 'a')}).size(),
       limits.hello_bytes_max);
+}
+
+// PROTOCOL.md shows a frame byte by byte, for who writes a client in another language to compare theirs with.
+TEST(Encode, TheProtocolsWorkedExampleIsThisPing) {
+  std::ifstream in(PERCH_SOURCE_DIR "/PROTOCOL.md");
+  std::ostringstream text;
+  text << in.rdbuf();
+  const std::string document = text.str();
+  const std::string fence = "```\n";
+  size_t begin = document.find("`Ping{closed: 0, nonce: 1}` looks like this:");
+  ASSERT_NE(begin, std::string::npos);
+  begin = document.find(fence, begin);
+  ASSERT_NE(begin, std::string::npos);
+  begin += fence.size();
+  std::istringstream hex(document.substr(begin, document.find(fence, begin) - begin));
+  FrameBytes example;
+  for (unsigned byte = 0; hex >> std::hex >> byte;) example.push_back(static_cast<uint8_t>(byte));
+  EXPECT_TRUE(hex.eof()) << "not hexadecimal";
+  const wire::Frame* root = checked(example, Payload::Ping);
+  ASSERT_NE(root, nullptr);
+  EXPECT_EQ(root->payload_as_Ping()->closed(), 0u);
+  EXPECT_EQ(root->payload_as_Ping()->nonce(), 1u);
+  EXPECT_EQ(example, ping(0, 1));
 }
 
 }  // namespace
