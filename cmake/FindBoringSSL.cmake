@@ -4,6 +4,14 @@
 # Never in one process with OpenSSL (so not with libcurl or libpq): the symbols clash and it crashes.
 set(BORINGSSL_ROOT "" CACHE PATH "an upstream BoringSSL; empty: the distribution's")
 
+# What was found under another root, or none, is kept in the build folder and would be taken without a word.
+if(NOT "${BORINGSSL_ROOT}" STREQUAL "${BoringSSL_FOUND_UNDER}")
+  unset(BoringSSL_INCLUDE_DIR CACHE)
+  unset(BoringSSL_CRYPTO_LIBRARY CACHE)
+  unset(BoringSSL_SSL_LIBRARY CACHE)
+endif()
+set(BoringSSL_FOUND_UNDER "${BORINGSSL_ROOT}" CACHE INTERNAL "")
+
 if(BORINGSSL_ROOT)
   find_path(BoringSSL_INCLUDE_DIR openssl/is_boringssl.h
             PATHS ${BORINGSSL_ROOT} PATH_SUFFIXES include NO_DEFAULT_PATH)
