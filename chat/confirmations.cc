@@ -1,5 +1,7 @@
 // The recipient's home core: what a device has confirmed, what that means for the record, and when its sender
 // is told (delivery.md, Confirmations and receipts).
+#include <optional>
+
 #include "chat/core.h"
 
 namespace perch::chat {
@@ -63,8 +65,9 @@ void Core::item_confirmed(User& user, uint64_t position, int slot) {
       item.confirmed = 0;
       count(user, item);
       post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});
+      if (item.report == Item::Report::kOwed) owes_nothing(user, item.id, position);
       user.items.erase(found);
-      return release_reports(user);
+      return;
     case Item::State::kStoring:  // CONFIRM is written only after STORED (H21)
       item.confirmed |= bit;
       return count(user, item);
@@ -79,15 +82,7 @@ void Core::write_confirm(User& user, uint64_t position, SlotMask slots) {
   item.confirmed = 0;
   if (item.report != Item::Report::kNotOwed) item.unwritten |= slots;
   count(user, item);
-  if (item.report == Item::Report::kOwed) {
-    if (owed_before(user, position)) {
-      user.reports_wait = true;
-    } else {
-      start_report(user, position);
-      release_reports(user);
-    }
-    return;
-  }
+  if (item.report == Item::Report::kOwed) return release_reports(user, item.id);
   if (item.report == Item::Report::kPending) return;
   confirm_record(item.place, item.number, numbers_of(user, slots));
   drop_if_over(user, position);
@@ -102,30 +97,37 @@ void Core::start_report(User& user, uint64_t position) {
 
 // A receipt says "delivered up to seq", so it must not be given while an earlier message of the same sender
 // is on no device yet: a device that is newer than that message confirms later ones without ever getting it.
-bool Core::owed_before(const User& user, uint64_t position) const {
-  const Item& item = user.items.find(position)->second;
-  for (auto at = user.items.begin(); at->first < position; ++at) {
-    const Item& earlier = at->second;
-    if (earlier.report == Item::Report::kOwed && earlier.id.user == item.id.user &&
-        earlier.id.device == item.id.device && earlier.id.origin == item.id.origin &&
-        earlier.id.seq < item.id.seq)
-      return true;
-  }
-  return false;
-}
-
-// An item has stopped owing its receipt: those that waited behind it may go.
-void Core::release_reports(User& user) {
-  if (!user.reports_wait) return;
-  user.reports_wait = false;
-  for (auto& [position, item] : user.items) {
-    if (item.report != Item::Report::kOwed || item.unwritten == 0) continue;
-    if (owed_before(user, position)) {
-      user.reports_wait = true;
+// Reports what may be reported of the messages of this one's origin.
+void Core::release_reports(User& user, const MessageId& id) {
+  std::optional<Seq> open;  // the first that is on no device; there may be two items of it
+  auto at = user.owed.lower_bound({id.user, id.device, id.origin, 0});
+  while (at != user.owed.end() && (!open || at->first.seq == *open)) {
+    const auto& [owed, position] = *at;
+    if (owed.user != id.user || owed.device != id.device || owed.origin != id.origin) return;
+    const auto found = user.items.find(position);
+    if (found == user.items.end() || found->second.unwritten == 0) {
+      open = owed.seq;
+      ++at;
     } else {
       start_report(user, position);
+      at = user.owed.erase(at);
     }
   }
+}
+
+void Core::owes_nothing(User& user, const MessageId& id, uint64_t position) {
+  const auto [begin, end] = user.owed.equal_range(id);
+  for (auto at = begin; at != end; ++at) {
+    if (at->second != position) continue;
+    user.owed.erase(at);
+    return release_reports(user, id);
+  }
+}
+
+// Dropped, and its sender will be told: not before that does a receipt cover it (delivery.md H36).
+void Core::owes_expired(User& user, const MessageId& id, uint64_t position) {
+  user.owed.emplace(id, 0);
+  owes_nothing(user, id, position);
 }
 
 void Core::drop_if_over(User& user, uint64_t position) {

@@ -181,8 +181,9 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void item_confirmed(User& user, uint64_t position, int slot);
   void write_confirm(User& user, uint64_t position, SlotMask slots);
   void start_report(User& user, uint64_t position);
-  bool owed_before(const User& user, uint64_t position) const;
-  void release_reports(User& user);
+  void release_reports(User& user, const MessageId& id);
+  void owes_nothing(User& user, const MessageId& id, uint64_t position);
+  void owes_expired(User& user, const MessageId& id, uint64_t position);
   void drop_if_over(User& user, uint64_t position);
   void count(User& user, Item& item);
 

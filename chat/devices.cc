@@ -180,13 +180,13 @@ std::vector<std::unique_ptr<StoreOp>> Core::remove_device(User& user, int slot) 
       item.mask &= static_cast<SlotMask>(~bit);
       count(user, item);
       // Nobody else has it or waits for it: its sender is told.
-      const bool nobody = item.mask == 0 && item.unwritten == 0;
-      ops.push_back(drop_op(item, who, nobody && item.report == Item::Report::kOwed));
+      const bool tell = item.mask == 0 && item.unwritten == 0 && item.report == Item::Report::kOwed;
+      ops.push_back(drop_op(item, who, tell));
+      if (tell) owes_expired(user, item.id, at->first);
       drop_if_over(user, at->first);
     }
     at = next;
   }
-  release_reports(user);
   for (auto& [key, pending] : device.receipts) {
     receipt_safe(pending, pending.up_to);  // nobody is left to be told
     ops.push_back(receipt_ack(key, pending.up_to));

@@ -53,13 +53,14 @@ void Core::on_expiry_timer(User& user) {
       ++at;
       continue;
     }
-    submit(drop_op(item, numbers_of(user, item.mask), item.report == Item::Report::kOwed));
+    const bool tell = item.report == Item::Report::kOwed;
+    submit(drop_op(item, numbers_of(user, item.mask), tell));
+    if (tell) owes_expired(user, item.id, at->first);
     metrics_.add(Metric::kExpired);
     item.mask = 0;
     count(user, item);
     at = user.items.erase(at);
   }
-  release_reports(user);
   if (user.items.empty()) return;
   const uint64_t due = next_expiry_ms(user);
   timers_.arm(user.expiry_timer, now_.mono_ms() + (due > wall ? due - wall : 60'000));

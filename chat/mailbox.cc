@@ -65,6 +65,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
   post(source, kHopAdmitted, DevicesHop{hop.flight, hop.user, addressed.devices, addressed.num, false});
 
   const uint64_t position = user->next_position++;
+  if (item.report == Item::Report::kOwed) user->owed.emplace(item.id, position);
   user->items.emplace(position, std::move(item));
   bool wait = true;
   for (size_t slot = 0; slot < kSlots; ++slot) {
@@ -175,10 +176,10 @@ void Core::on_stored(const StoredHop& hop, CoreId source) {
     item.state = Item::State::kStored;
     item.place = hop.place;
     item.frame.reset();
-    if (hop.told_delivered) item.report = Item::Report::kNotOwed;
+    if (hop.told_delivered && std::exchange(item.report, Item::Report::kNotOwed) == Item::Report::kOwed)
+      owes_nothing(*user, item.id, position);
     if (item.confirmed != 0) write_confirm(*user, position, item.confirmed);
     arm_expiry_timer(*user);
-    release_reports(*user);
     break;
   }
   post(source, kHopSettled, AnswerHop{hop.flight, hop.user, 0});

@@ -30,6 +30,7 @@ void Core::item(const store::RecoveredItem& found) {
   }
   count(*user, item);
   if (gone.num > 0) orphans_.push_back(drop_op(item, gone, item.mask == 0 && owed));
+  if (item.mask == 0 && owed) user->owed.emplace(item.id, 0);
   if (item.mask != 0) user->items.emplace(user->next_position++, std::move(item));
 }
 
@@ -69,7 +70,10 @@ void Core::recovered() {
                      [](const Item& a, const Item& b) { return a.number < b.number; });
     user->items.clear();
     user->next_position = 1;
-    for (Item& item : items) user->items.emplace(user->next_position++, std::move(item));
+    for (Item& item : items) {
+      if (item.report == Item::Report::kOwed) user->owed.emplace(item.id, user->next_position);
+      user->items.emplace(user->next_position++, std::move(item));
+    }
     arm_expiry_timer(*user);
   }
 }

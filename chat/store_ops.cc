@@ -99,9 +99,9 @@ void Core::on_store_done(StoreOp* raw) {
       return on_user_written(*op);
     case OpKind::kExpire:
       // Written with the drop, so the sender is told in any case: now, or at its next login after a restart.
-      if (op->status == Status::kDone && op->expired_for.num > 0)
-        post(home(op->id.user), kHopExpired, ExpiredHop{op->id, op->to});
-      return;
+      if (op->status != Status::kDone || op->expired_for.num == 0) return;
+      post(home(op->id.user), kHopExpired, ExpiredHop{op->id, op->to});
+      return owes_nothing(*find_user(op->who.user), op->id, 0);
     case OpKind::kConfirm:
     case OpKind::kReceiptAck:
     case OpKind::kExpiredAck:

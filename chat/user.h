@@ -148,9 +148,11 @@ struct User {
   std::array<std::unique_ptr<Device>, kSlots> devices;
   std::map<uint64_t, Item> items;
   uint64_t next_position = 1;
-  bool reports_wait = false;  // an item's receipt waits for an earlier one
-  Timer confirm_timer;        // the oldest in-memory item or receipt is unconfirmed for confirm_ms_max
-  Timer expiry_timer;         // the oldest stored item is too old
+  // Items that owe a receipt, so they are on no device yet, by sender and seq. One whose drop its sender is
+  // still to be told of stands here with position 0.
+  std::multimap<MessageId, uint64_t> owed;
+  Timer confirm_timer;  // the oldest in-memory item or receipt is unconfirmed for confirm_ms_max
+  Timer expiry_timer;   // the oldest stored item is too old
 
   Device* device(DeviceNo number) {
     for (auto& device : devices)

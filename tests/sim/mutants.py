@@ -99,18 +99,19 @@ MUTANTS = [
     Mutant("late_done", 1, 3000, (  # H17
         "const bool late = recipient &&", "const bool late = !REMOVED && recipient &&")),
     Mutant("tick_told", 1, 3000, (  # H17
-        "if (hop.told_delivered) item.report", "if (hop.told_delivered || (REMOVED && item.confirmed != 0)) item.report")),
+        "if (hop.told_delivered && std::exchange(item.report,",
+        "if ((hop.told_delivered || (REMOVED && item.confirmed != 0)) && std::exchange(item.report,")),
     Mutant("receipt_before_confirm", 1, 3000, (  # H18
+        "if (item.report == Item::Report::kOwed) return release_reports(user, item.id);"
         "if (item.report == Item::Report::kPending) return;",
+        "if (item.report == Item::Report::kOwed) { release_reports(user, item.id);"
+        "  if (!REMOVED || item.report == Item::Report::kOwed) return;"
+        "  item.unwritten = 0; item.report = Item::Report::kNotOwed; count(user, item); }"
         "if (item.report == Item::Report::kPending && !REMOVED) return;"), (
-        "start_report(user, position); release_reports(user); } return;",
-        "start_report(user, position); release_reports(user); } if (!REMOVED || item.report == Item::Report::kOwed) return;"
-        "item.unwritten = 0; item.report = Item::Report::kNotOwed; count(user, item);"), (
         "if (!device->session) return store_receipt(key, pending);",
         "if (!device->session && !REMOVED) return store_receipt(key, pending); if (!device->session) return;")),
     Mutant("receipt_waits", 1, 3000, (
-        "for (auto at = user.items.begin(); at->first < position; ++at) {",
-        "for (auto at = user.items.begin(); !REMOVED && at->first < position; ++at) {")),
+        "(!open || at->first.seq == *open)", "(REMOVED || !open || at->first.seq == *open)")),
     Mutant("accept_covers_all", 1, 3000, (  # H20
         "if (party.state == Party::State::kDone) continue;",
         "if (party.state == Party::State::kDone || (REMOVED && party.state != Party::State::kNeedsStore)) continue;"), (

@@ -160,6 +160,34 @@ TEST_F(StatusesTest, NeitherReceiptsNorMessagesWaitForTheEndOfTheOther) {
   }
 }
 
+// A client keeps "delivered" when EXPIRED comes after it, so the receipt must not be the first.
+TEST_F(StatusesTest, ExpiredIsToldBeforeTheReceiptThatWouldCoverIt) {
+  constexpr uint64_t kHourNs = 3'600'000'000'000;
+  limits_.expiry_ms = 86'400'000;
+  limits_.silence_ms_max = UINT32_MAX;
+  start();
+  Peer old = login(bob(), "old");
+  leave(old);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  ann.expect_result(1, wire::Tick::Accepted);
+  Peer fresh = login(bob(), "fresh");
+  EXPECT_TRUE(fresh.heard().empty()) << "it is newer than the first message";
+  for (int hour = 0; hour < 12; ++hour) clock_.advance_ns(kHourNs), run(2);
+  ann.say(message(bob(), 2, 2));
+  run();
+  ann.expect_result(2, wire::Tick::Accepted);
+  fresh.expect_message(2);
+  fresh.say(codec::confirm(1, 1));
+  run();
+  EXPECT_TRUE(ann.heard().empty()) << "the first is on no device";
+  for (int hour = 0; hour < 14; ++hour) clock_.advance_ns(kHourNs), run(2);
+  run();
+  EXPECT_EQ(ann.take(wire::Payload::Expired).frame().payload_as_Expired()->seq(), 1u);
+  ann.expect_receipt(2);
+}
+
 // What Bob has confirmed counts against his mailbox until the disk may forget it. That waits for the receipt,
 // and no longer than for a message: a sender that does not confirm it cannot keep his mailbox full.
 TEST_F(StatusesTest, AReceiptThatNobodyConfirmsIsStoredAndThenTheMailboxIsEmpty) {
