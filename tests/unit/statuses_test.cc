@@ -160,6 +160,29 @@ TEST_F(StatusesTest, NeitherReceiptsNorMessagesWaitForTheEndOfTheOther) {
   }
 }
 
+// Whether it was stored by this run of the server or an earlier one.
+TEST_F(StatusesTest, AReadMarkIsNotReportedBack) {
+  start();
+  for (Seq seq = 1; seq <= 2; ++seq) {
+    Peer bo = login(bob(), "b");
+    leave(bo);
+    Peer ann = login(kAnn, "a");
+    ann.heard().clear();  // what she has not closed
+    ann.say(codec::read({bob(), 77, seq, seq, 0}, 1, 5, 9));
+    run();
+    ann.expect_result(seq, wire::Tick::Accepted);
+    if (seq == 2) restart();
+    ann = login(kAnn, "a");
+    ann.heard().clear();
+    bo = login(bob(), "b");
+    EXPECT_EQ(bo.take(wire::Payload::Read).frame().route()->seq(), seq);
+    bo.say(codec::confirm(1, 1));
+    run();
+    EXPECT_TRUE(ann.heard().empty()) << seq;
+    leave(bo);
+  }
+}
+
 // A client keeps "delivered" when EXPIRED comes after it, so the receipt must not be the first.
 TEST_F(StatusesTest, ExpiredIsToldBeforeTheReceiptThatWouldCoverIt) {
   constexpr uint64_t kHourNs = 3'600'000'000'000;
