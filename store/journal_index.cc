@@ -90,14 +90,18 @@ void JournalIndex::trim(JournalPos below) {
   num_records_ = 0;
 }
 
-JournalPos JournalIndex::old_end(uint64_t time_ms, JournalPos head) const {
+JournalPos JournalIndex::old_end(uint64_t now_ms, uint64_t age_ms, JournalPos head) {
+  const uint64_t time_ms = now_ms - age_ms;
+  for (Granule& granule : granules_) {
+    granule.first_ms = std::min(granule.first_ms, now_ms);
+    granule.last_ms = std::min(granule.last_ms, now_ms);
+  }
   if (granules_.empty()) {
     return num_records_ > kIdleRecordsMax + 2 * (receipts_.size() + expired_.size()) ? head : 0;
   }
   if (granules_.front().last_ms > time_ms) return 0;
-  for (const Granule& granule : granules_) {
+  for (const Granule& granule : granules_)
     if (granule.last_ms > time_ms) return granule.first;
-  }
   return head;
 }
 

@@ -17,8 +17,10 @@ Result<size_t> Mover::copy(uint64_t now_ms) {
   PERCH_CHECK(!pending_ && writer_.recovered_);
   if (writer_.poisoned_) return Error{Errc::kPoisoned};
   if (now_ms < writer_.limits_.move_after_ms) return size_t{0};
-  JournalPos cut = writer_.index_.old_end(now_ms - writer_.limits_.move_after_ms, writer_.next_pos_);
+  JournalPos cut = writer_.index_.old_end(now_ms, writer_.limits_.move_after_ms, writer_.next_pos_);
   if (cut <= writer_.moved_below_) return size_t{0};
+  const size_t rows_max = std::min(copy_max_, num_rows_with_room());
+  if (rows_max == 0) return size_t{0};
 
   std::vector<NewRow> rows;
   size_t num_moved = 0;
@@ -29,7 +31,7 @@ Result<size_t> Mover::copy(uint64_t now_ms) {
   for (; at != held.end() && at->pos < cut; ++at) {
     if (at->waiting.num == 0) continue;
     // A record's users go together: finish() cuts between records.
-    if (rows.size() >= copy_max_ && at->pos != last) {
+    if (rows.size() >= rows_max && at->pos != last) {
       cut = at->pos;
       break;
     }
@@ -55,6 +57,15 @@ Result<size_t> Mover::copy(uint64_t now_ms) {
   writer_.copied_below_ = std::max(writer_.copied_below_, cut);
   pending_ = true;
   return num_moved;
+}
+
+// As for messages in the journal: what is over kReservedFrom of the tables serves deletes (delivery.md H23). What
+// is held here fills the journal, so that messages are held before they are lost.
+size_t Mover::num_rows_with_room() {
+  constexpr double kPageBytes = 4096;  // a row dirties one of its own
+  const double room =
+      (kReservedFrom - writer_.tables_.fill()) * static_cast<double>(writer_.limits_.table_map_bytes);
+  return room < kPageBytes ? 0 : static_cast<size_t>(room / kPageBytes);
 }
 
 Result<void> Mover::read_rows(const Held& held, Snapshot& journal, std::vector<NewRow>& rows) {

@@ -25,7 +25,8 @@ class Mover {
 
   // Step 1: rows for what is older than limits.move_after_ms and still waits, as much as one step takes.
   // How many messages that is, each counted for every user it waits for; none, but pending(): only finish()
-  // is left. Not pending(): there is nothing old. REQUIRES: !pending(). ERRORS: kFull (try again later),
+  // is left. Not pending(): there is nothing old, or the tables have no room but what is kept for deletes.
+  // REQUIRES: !pending(). ERRORS: kFull (try again later),
   // kCorrupt (detail: position), kPoisoned; others of Kv poison.
   Result<size_t> copy(uint64_t now_ms);
   // Step 2: one transaction. True: done with this stretch, copy() may go on.
@@ -35,6 +36,7 @@ class Mover {
 
  private:
   struct NewRow;
+  size_t num_rows_with_room();
   Result<void> read_rows(const Held& held, Snapshot& journal, std::vector<NewRow>& rows);
   Result<void> raise_moved_below(Writer::Staged& staged);
   Result<size_t> erase_some();

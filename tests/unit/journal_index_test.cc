@@ -77,17 +77,29 @@ TEST(JournalIndexTest, TheLargestReceiptCountsUntilItIsTold) {
 
 TEST(JournalIndexTest, OldEndIsWhereTheFirstYoungStretchBegins) {
   JournalIndex index(kGranuleMs);
-  EXPECT_EQ(index.old_end(1'000, 9), 0u);
+  EXPECT_EQ(index.old_end(1'000, 0, 9), 0u);
   index.apply(1, accept(100));
   index.apply(2, accept(105));
   index.apply(3, accept(120));
-  EXPECT_EQ(index.old_end(104, 9), 0u) << "the first stretch has something younger";
-  EXPECT_EQ(index.old_end(105, 9), 3u);
-  EXPECT_EQ(index.old_end(120, 9), 9u);
+  EXPECT_EQ(index.old_end(1'000, 1'000 - 104, 9), 0u) << "the first stretch has something younger";
+  EXPECT_EQ(index.old_end(1'000, 1'000 - 105, 9), 3u);
+  EXPECT_EQ(index.old_end(1'000, 1'000 - 120, 9), 9u);
   index.trim(3);
   EXPECT_EQ(index.find(1, kBob), nullptr);
   EXPECT_NE(index.find(3, kBob), nullptr);
-  EXPECT_EQ(index.old_end(119, 9), 0u);
+  EXPECT_EQ(index.old_end(1'000, 1'000 - 119, 9), 0u);
+}
+
+TEST(JournalIndexTest, WhatIsFromLaterThanNowIsFromNow) {
+  JournalIndex index(kGranuleMs);
+  index.apply(1, accept(1'000'000));
+  index.apply(2, accept(95));
+  EXPECT_EQ(index.old_end(100, 50, 9), 0u);
+  index.apply(3, accept(105));
+  index.apply(4, accept(120));
+  EXPECT_EQ(index.old_end(149, 50, 9), 0u);
+  EXPECT_EQ(index.old_end(155, 50, 9), 4u);
+  EXPECT_EQ(index.old_end(170, 50, 9), 9u);
 }
 
 }  // namespace

@@ -19,6 +19,58 @@ TEST_F(MoverTest, MoverTakesOnlyWhatIsOld) {
   EXPECT_FALSE(mover.pending());
 }
 
+TEST_F(MoverTest, AClockThatWasAheadStopsNothing) {
+  open();
+  constexpr uint64_t kYearMs = 365ull * 86'400'000;
+  StoreOp ahead = accept_op(10, bytes_of("from the future"));
+  ahead.time_ms = kNow + kYearMs;
+  ASSERT_EQ(apply(ahead), Status::kDone);
+  uint64_t now = kNow;
+  Mover mover(*writer_);
+  size_t num_moved = 0;
+  // While messages keep coming.
+  for (Number number = 11; number < 60; ++number) {
+    StoreOp op = accept_op(number, bytes_of("of today"));
+    op.time_ms = now;
+    ASSERT_EQ(apply(op), Status::kDone);
+    now += limits_.move_after_ms / 8;
+    const auto moved = mover.copy(now);
+    ASSERT_TRUE(moved);
+    num_moved += *moved;
+    if (mover.pending()) finish(mover);
+  }
+  EXPECT_GT(num_moved, 2 * 35u);
+}
+
+// A delete needs room of its own: in full tables nobody could confirm.
+TEST_F(MoverTest, WhatDeletesNeedIsNotFilledByMoves) {
+  limits_.table_map_bytes = 1u << 20;
+  open();
+  const auto body = pattern(1'500, 3);
+  std::vector<std::pair<Number, Place>> messages;
+  Mover mover(*writer_, 20);
+  for (Number number = 10; number < 1'000; ++number) {
+    messages.emplace_back(number, accept(number, body));
+    const auto moved = mover.copy(kNow + limits_.move_after_ms);
+    ASSERT_TRUE(moved) << name_of(moved.error().code);
+    if (*moved == 0) break;
+    finish(mover);
+  }
+  EXPECT_LT(messages.size(), 500u) << "moving has stopped";
+  EXPECT_GT(writer_->tables_room().fill, 0.8);
+  EXPECT_LT(writer_->tables_room().fill, 0.95);
+  EXPECT_GT(num_journal_values(), 0u) << "what is not moved stays where it was";
+  for (const auto& [number, place] : messages) {
+    ASSERT_EQ(confirm(place, number, waiting_of(kBob, {1, 2})), Status::kDone);
+    ASSERT_EQ(confirm(place, number, waiting_of(kAnn, {2})), Status::kDone);
+  }
+  EXPECT_EQ(num_row_values(), 0u);
+  accept(1'000, body);
+  const auto moved = mover.copy(kNow + limits_.move_after_ms);
+  ASSERT_TRUE(moved);
+  EXPECT_GT(*moved, 0u) << "and goes on when there is room";
+}
+
 TEST_F(MoverTest, MovedMessagesAreReadConfirmedAndRecoveredFromTheTables) {
   open();
   const auto bytes = pattern(64 * 1024, 9);
