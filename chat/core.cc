@@ -116,12 +116,23 @@ void Core::return_leases() {
 
 // ---- users
 
-User* Core::find_user(UserId id) {
+Result<User*> Core::load_user(UserId id) {
   const auto found = users_.find(id);
   if (found != users_.end()) return found->second.get();
   const Result<store::UserRow> row = read_fresh([&] { return reader_->user(id); });
-  if (!row) return nullptr;
-  return &put_user(*row);
+  if (row) return &put_user(*row);
+  if (row.error().code != Errc::kNotFound) log_unreadable(id, "", row.error().code);
+  return row.error();
+}
+
+User* Core::find_user(UserId id) {
+  const Result<User*> user = load_user(id);
+  return user ? *user : nullptr;
+}
+
+void Core::log_unreadable(UserId user, std::string_view handle, Errc why) {
+  log_.refused(Metric::kErrorBusy, "an account cannot be read back",
+               {{"user", user}, {"handle", handle}, {"error", name_of(why)}});
 }
 
 User& Core::put_user(const store::UserRow& row) {

@@ -7,6 +7,7 @@
 //        · expiry.cc
 #pragma once
 #include <memory>
+#include <optional>
 #include <unordered_map>
 
 #include "chat/flight.h"
@@ -76,7 +77,9 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
     reader_->release();
     return read();
   }
-  User* find_user(UserId id);
+  Result<User*> load_user(UserId id);  // ERRORS: kNotFound; those of Reader, which it logs
+  User* find_user(UserId id);          // null: neither there nor readable
+  void log_unreadable(UserId user, std::string_view handle, Errc why);
   User& put_user(const store::UserRow& row);
   store::UserRow row_of(const User& user) const;
   bool deadlines_may_pass(size_t num_completions);
@@ -127,7 +130,9 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   std::vector<std::unique_ptr<store::StoreOp>> remove_device(User& user, int slot);
 
   // ---- login.cc
+  std::optional<Claims> check_token(net::ConnId id, std::string_view token);
   void on_hello(net::ConnId id, const wire::Frame& frame);
+  void refuse_unreadable(const LoginRequest& login, Errc why);
   void send_home(std::unique_ptr<LoginRequest> login);
   void on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) override;
   void login_here(std::unique_ptr<LoginRequest> login);

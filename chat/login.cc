@@ -7,18 +7,26 @@ namespace perch::chat {
 using store::OpKind;
 using store::StoreOp;
 
+// Nothing: it is not good, and the connection has been told.
+std::optional<Claims> Core::check_token(net::ConnId id, std::string_view token) {
+  Result<Claims> claims = keys_.check(token, now_.wall_ms());
+  if (claims) return *std::move(claims);
+  if (claims.error().code == Errc::kExpired) {
+    fail(id, wire::ErrorCode::TokenExpired, "the token has expired");
+  } else {
+    fail(id, wire::ErrorCode::TokenInvalid, "the token is not valid");
+  }
+  return std::nullopt;
+}
+
 void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
   const wire::Hello& hello = *frame.payload_as_Hello();
   if (hello.origin() == 0) return fail(id, wire::ErrorCode::Malformed, "an origin is not 0");
   if (draining_ || store_poisoned_) return fail(id, wire::ErrorCode::Busy, "the server is stopping");
   if (hello.version_min() > 1 || hello.version_max() < 1)
     return fail(id, wire::ErrorCode::Version, "this server speaks version 1");
-  const Result<Claims> claims = keys_.check(hello.token()->string_view(), now_.wall_ms());
-  if (!claims) {
-    return claims.error().code == Errc::kExpired
-               ? fail(id, wire::ErrorCode::TokenExpired, "the token has expired")
-               : fail(id, wire::ErrorCode::TokenInvalid, "the token is not valid");
-  }
+  const std::optional<Claims> claims = check_token(id, hello.token()->string_view());
+  if (!claims) return;
   auto login = std::make_unique<LoginRequest>();
   login->conn = id;
   login->handle = claims->handle;
@@ -32,14 +40,19 @@ void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
   if (claims->user != 0) {
     login->user = claims->user;
     const Result<store::UserRow> row = reader_->user(claims->user);
+    if (!row && row.error().code != Errc::kNotFound) return refuse_unreadable(*login, row.error().code);
     const bool free = row && row->handle.empty() && !login->handle.empty() && !reader_->handle(login->handle);
     if (row && !free) {
       login->handle = row->handle;
       return send_home(std::move(login));
     }
-  } else if (const Result<UserId> known = reader_->handle(login->handle); known) {
-    login->user = *known;
-    return send_home(std::move(login));
+  } else {
+    const Result<UserId> known = reader_->handle(login->handle);
+    if (!known && known.error().code != Errc::kNotFound) return refuse_unreadable(*login, known.error().code);
+    if (known) {
+      login->user = *known;
+      return send_home(std::move(login));
+    }
   }
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kAccount;
@@ -48,6 +61,12 @@ void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
   op->create = options_.accounts_auto;
   op->context = login.release();
   submit(std::move(op));
+}
+
+// Not "no such account": one made anew would take its place.
+void Core::refuse_unreadable(const LoginRequest& login, Errc why) {
+  log_unreadable(login.user, login.handle, why);
+  fail(login.conn, wire::ErrorCode::Busy, "this account cannot be read");
 }
 
 void Core::send_home(std::unique_ptr<LoginRequest> login) {
@@ -86,8 +105,13 @@ void meet(store::DeviceRow& row, LoginRequest& login) {
 }  // namespace
 
 void Core::login_here(std::unique_ptr<LoginRequest> login) {
-  User* user = find_user(login->user);
-  if (user == nullptr) return fail(login->conn, wire::ErrorCode::NoAccount, "there is no such account");
+  const Result<User*> loaded = load_user(login->user);
+  if (!loaded) {
+    return loaded.error().code == Errc::kNotFound
+               ? fail(login->conn, wire::ErrorCode::NoAccount, "there is no such account")
+               : fail(login->conn, wire::ErrorCode::Busy, "this account cannot be read");
+  }
+  User* const user = *loaded;
   if (user->handle.empty()) user->handle = login->handle;  // this token has just given it one
   for (auto& device : user->devices) {
     if (device && device->row.name == login->device) {

@@ -26,8 +26,11 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
   const auto reject = [&](wire::RejectReason reason) {
     post(source, kHopRejected, AnswerHop{hop.flight, hop.user, static_cast<uint8_t>(reason)});
   };
-  User* user = find_user(hop.user);
-  if (user == nullptr) return reject(wire::RejectReason::NotFound);
+  const Result<User*> loaded = load_user(hop.user);
+  if (!loaded)
+    return reject(loaded.error().code == Errc::kNotFound ? wire::RejectReason::NotFound
+                                                         : wire::RejectReason::MailboxFull);
+  User* const user = *loaded;
 
   SlotMask mask = 0;
   if (own) {  // as registered when the message was taken, on this very core

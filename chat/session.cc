@@ -100,11 +100,9 @@ void Core::end_session(User& user, Device& device) {
 
 void Core::on_refresh(Bound& at, std::string_view token) {
   Session& session = *at.device->session;
-  const Result<Claims> claims = keys_.check(token, now_.wall_ms());
-  if (!claims && claims.error().code == Errc::kExpired)
-    return fail(session.conn, wire::ErrorCode::TokenExpired, "the token has expired");
-  const bool same_user =
-      claims && (claims->user != 0 ? claims->user == at.user->id : claims->handle == at.user->handle);
+  const std::optional<Claims> claims = check_token(session.conn, token);
+  if (!claims) return;
+  const bool same_user = claims->user != 0 ? claims->user == at.user->id : claims->handle == at.user->handle;
   if (!same_user || claims->dev != at.device->row.name)
     return fail(session.conn, wire::ErrorCode::TokenInvalid, "the token is not valid for this session");
   session.expires_ms = claims->exp_ms;

@@ -90,6 +90,7 @@ void Core::on_store_done(StoreOp* raw) {
       std::unique_ptr<LoginRequest> login(static_cast<LoginRequest*>(op->context));
       if (op->status == Status::kNotFound)
         return fail(login->conn, wire::ErrorCode::NoAccount, "there is no such account");
+      if (op->status == Status::kCorrupt) return refuse_unreadable(*login, Errc::kCorrupt);
       if (op->status != Status::kDone) return fail(login->conn, wire::ErrorCode::Busy, "come again later");
       login->user = op->user_row.id;
       login->handle = op->user_row.handle;

@@ -86,7 +86,14 @@ enum class OpKind : uint8_t {
   kCeiling,  // raise the ceiling by `amount`; fills `ceiling` with the new one
 };
 
-enum class Status : uint8_t { kPending, kDone, kFull, kNotFound, kFailed };
+enum class Status : uint8_t {
+  kPending,
+  kDone,
+  kFull,
+  kNotFound,
+  kCorrupt,  // kAccount: the row is there and cannot be read; nothing was written for this op
+  kFailed,
+};
 
 struct StoreOp {
   OpKind kind{};
@@ -166,8 +173,8 @@ class Reader {
   virtual ~Reader() = default;
   // Appends the frame's bytes to `out`. ERRORS: kNotFound, kCorrupt (checksum), kSystem.
   virtual Result<void> frame(UserId user, Number number, const Place& place, std::vector<uint8_t>& out) = 0;
-  virtual Result<UserRow> user(UserId id) = 0;                 // ERRORS: kNotFound
-  virtual Result<UserId> handle(std::string_view handle) = 0;  // ERRORS: kNotFound
+  virtual Result<UserRow> user(UserId id) = 0;                 // ERRORS: kNotFound, kCorrupt, kSystem
+  virtual Result<UserId> handle(std::string_view handle) = 0;  // ERRORS: kNotFound, kCorrupt, kSystem
   virtual void release() = 0;                                  // once a loop turn
 };
 

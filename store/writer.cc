@@ -69,6 +69,9 @@ void Writer::apply(std::span<StoreOp* const> batch) {
       case Outcome::kNotFound:
         batch[i]->status = Status::kNotFound;
         break;
+      case Outcome::kCorrupt:
+        batch[i]->status = Status::kCorrupt;
+        break;
     }
   }
 }

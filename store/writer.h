@@ -62,7 +62,7 @@ class Writer {
 
  private:
   friend class Mover;
-  enum class Outcome : uint8_t { kDone, kFull, kNotFound };
+  enum class Outcome : uint8_t { kDone, kFull, kNotFound, kCorrupt };
   struct Staged {  // what a transaction would change in memory, once it is on the disk
     JournalPos next_pos = 0;
     uint64_t ceiling = 0;

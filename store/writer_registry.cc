@@ -31,6 +31,7 @@ Result<UserRow> Writer::read_user(UserId id) {
   return unpack_user(key, *value);
 }
 
+// What cannot be read is one user's trouble: nothing is written over it.
 Result<void> Writer::write_account(StoreOp& op, Outcome& outcome) {
   outcome = Outcome::kNotFound;
   UserId id = op.user_row.id;
@@ -39,12 +40,15 @@ Result<void> Writer::write_account(StoreOp& op, Outcome& outcome) {
     auto value = journal_.get(kHandlesTable, bytes_of(op.handle));
     if (!value && value.error().code != Errc::kNotFound) return value.error();
     if (value) {
-      auto found = unpack_number(bytes_of(op.handle), *value);
-      if (!found) return found.error();
-      // Who is named by id stays that user, without a handle that is somebody else's.
+      const auto found = unpack_number(bytes_of(op.handle), *value);
+      if (!found && id == 0) {
+        outcome = Outcome::kCorrupt;
+        return {};
+      }
+      // Who is named by id stays that user, without a handle that is, or may be, somebody else's.
       if (id == 0)
         id = *found;
-      else if (id != *found)
+      else if (!found || id != *found)
         op.handle.clear();
     }
   } else if (id == 0) {
@@ -52,6 +56,10 @@ Result<void> Writer::write_account(StoreOp& op, Outcome& outcome) {
   }
   if (id != 0) {
     auto row = read_user(id);
+    if (!row && row.error().code == Errc::kCorrupt) {
+      outcome = Outcome::kCorrupt;
+      return {};
+    }
     if (!row && row.error().code != Errc::kNotFound) return row.error();
     if (row) {
       const bool gets_handle = row->handle.empty() && !op.handle.empty();
@@ -65,7 +73,10 @@ Result<void> Writer::write_account(StoreOp& op, Outcome& outcome) {
   if (!op.create) return {};
   while (id == 0) {
     id = random_.next() >> 1;
-    if (id != 0 && journal_.get(kUsersTable, pack_key(id)).ok()) id = 0;
+    if (id == 0) continue;
+    const auto taken = journal_.get(kUsersTable, pack_key(id));
+    if (!taken && taken.error().code != Errc::kNotFound) return taken.error();
+    if (taken) id = 0;
   }
   // What the caller filled in besides stays: a user made by the first login already has its device.
   op.user_row.id = id;

@@ -144,6 +144,40 @@ TEST_F(SessionTest, OfTwoLoginsOfOneOpeningTheNewerAttemptLives) {
   EXPECT_EQ(heard.frame().payload_as_Error()->origin(), 78u);
 }
 
+// One whose row cannot be read is turned away, and nobody else has trouble.
+TEST_F(SessionTest, ARowThatCannotBeReadIsItsUsersTroubleAlone) {
+  accounts_auto_ = true;
+  start();
+  const auto spoil = [this](store::Table table, Bytes key) {
+    ASSERT_TRUE(journal_.begin());
+    std::vector<uint8_t> value;
+    {
+      const auto good = journal_.get(table, key);
+      ASSERT_TRUE(good);
+      value.assign(good->begin(), good->end());
+    }
+    value.back() ^= 1;
+    ASSERT_TRUE(journal_.put(table, key, value));
+    ASSERT_TRUE(journal_.commit());
+  };
+  Peer bo = login(bob(), "b");
+  Peer eve = say_hello(mint_hs256(kSecret, "sim", "eve", "e", 4'000'000'000), 77);
+  eve.take(wire::Payload::Welcome);
+  restart();
+  spoil(store::kUsersTable, store::pack_key(bob()));
+  const std::string_view handle = "eve";
+  spoil(store::kHandlesTable, {reinterpret_cast<const uint8_t*>(handle.data()), handle.size()});
+  const size_t num_users = journal_.committed(store::kUsersTable).size();
+  say_hello(token(bob(), "b"), 77).expect_error(wire::ErrorCode::Busy);
+  say_hello(mint_hs256(kSecret, "sim", "eve", "e", 4'000'000'000), 77).expect_error(wire::ErrorCode::Busy);
+  EXPECT_EQ(journal_.committed(store::kUsersTable).size(), num_users) << "no second account for one handle";
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  ann.expect_rejected(wire::RejectReason::MailboxFull);
+  login(10'000, "new here");
+}
+
 TEST_F(SessionTest, NoAccountIsMadeWhereThatIsNotAllowed) {
   accounts_auto_ = false;
   start();

@@ -242,5 +242,25 @@ TEST_F(WriterTest, PoisonRefusesWritesAndReadsGoOn) {
   EXPECT_EQ(mover.copy(kNow * 9).error().code, Errc::kPoisoned);
 }
 
+TEST_F(WriterTest, ARowThatCannotBeReadDoesNotPoison) {
+  open();
+  StoreOp make;
+  make.kind = OpKind::kAccount;
+  make.user_row.id = kBob;
+  make.create = true;
+  ASSERT_EQ(apply(make), Status::kDone);
+  const auto key = pack_key(kBob);
+  ASSERT_TRUE(journal_->begin());
+  ASSERT_TRUE(journal_->put(kUsersTable, key, bytes_of("no row of a user")));
+  ASSERT_TRUE(journal_->commit());
+  StoreOp find;
+  find.kind = OpKind::kAccount;
+  find.user_row.id = kBob;
+  find.create = true;
+  EXPECT_EQ(apply(find), Status::kCorrupt);
+  EXPECT_FALSE(writer_->poisoned());
+  EXPECT_EQ(reader_->user(kBob).error().code, Errc::kCorrupt) << "what is left of it is kept";
+}
+
 }  // namespace
 }  // namespace perch::store
