@@ -133,6 +133,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   std::optional<Claims> check_token(net::ConnId id, std::string_view token);
   void on_hello(net::ConnId id, const wire::Frame& frame);
   void refuse_unreadable(const LoginRequest& login, Errc why);
+  static constexpr uint64_t moving_key(net::ConnId id) { return uint64_t{id.generation} << 32 | id.index; }
   void send_home(std::unique_ptr<LoginRequest> login);
   void on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) override;
   void login_here(std::unique_ptr<LoginRequest> login);
@@ -230,7 +231,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   size_t num_flights_open_ = 0;  // of them: not over
   std::unordered_map<UserId, std::unique_ptr<User>> users_;
   std::vector<Bound> bound_;                                            // by connection index
-  std::unordered_map<uint32_t, std::unique_ptr<LoginRequest>> moving_;  // by connection index, until on_moved
+  std::unordered_map<uint64_t, std::unique_ptr<LoginRequest>> moving_;  // by moving_key(), until on_moved
   std::vector<Completion> completions_;
   size_t num_full_turns_ = 0;  // in a row: completions_ was not large enough
   uint64_t counter_;

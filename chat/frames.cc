@@ -131,7 +131,7 @@ void Core::on_writable(net::ConnId id) {
 }
 
 void Core::on_closed(net::ConnId id, net::CloseReason) {
-  moving_.erase(id.index);  // it ended before it could move
+  moving_.erase(moving_key(id));  // it ended before it could move
   Bound* at = bound(id);
   if (at == nullptr) return;
   const Bound was = *at;

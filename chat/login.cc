@@ -76,12 +76,13 @@ void Core::send_home(std::unique_ptr<LoginRequest> login) {
   const CoreId target = home(login->user);
   if (target == options_.id) return login_here(std::move(login));
   const net::ConnId conn = login->conn;
-  moving_[conn.index] = std::move(login);
-  net_.move(conn, options_.ring_ids[target], conn.index);
+  const uint64_t cookie = moving_key(conn);
+  moving_[cookie] = std::move(login);
+  net_.move(conn, options_.ring_ids[target], cookie);
 }
 
 void Core::on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) {
-  const auto found = moving_.find(static_cast<uint32_t>(cookie));
+  const auto found = moving_.find(cookie);
   PERCH_CHECK(found != moving_.end());
   std::unique_ptr<LoginRequest> login = std::move(found->second);
   moving_.erase(found);
