@@ -29,7 +29,7 @@ class Hostile:
 
     @classmethod
     def setUpClass(cls):
-        cls.server = wire.Server(*cls.flags)
+        cls.server = wire.Perchd(*cls.flags)
         cls.meet()
 
     @classmethod
@@ -519,11 +519,11 @@ class NoAccounts(Hostile, unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="perch-e2e-")
         data = pathlib.Path(cls.folder) / "data"
-        first = wire.Server("--accounts-auto", data=data)
+        first = wire.Perchd("--accounts-auto", data=data)
         for user in (ADA, BOB, 3):
             first.login(user, "honest").close()
         assert first.stop() == 0
-        cls.server = wire.Server(data=data)
+        cls.server = wire.Perchd(data=data)
         cls.meet()
 
     @classmethod
@@ -636,7 +636,7 @@ class FullStore(Hostile, unittest.TestCase):
 
 class Draining(unittest.TestCase):
     def test_drain(self):
-        server = wire.Server("--accounts-auto", "--reactors", "2")
+        server = wire.Perchd("--accounts-auto", "--reactors", "2")
         with server.login(ADA) as ada, server.login(BOB) as bob, server.connect() as late, server.connect() as half:
             half.send(hello(EVE)[:40])
             for _ in range(20):

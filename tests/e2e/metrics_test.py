@@ -47,7 +47,7 @@ class Watched:
     def __init__(self, test: unittest.TestCase, *flags: str, auto: bool = True, **limits):
         for name, value in limits.items():
             flags += ("--set", f"limits.{name.replace('__', '.')}={value}")
-        self.server = wire.Server(*flags, *(["--accounts-auto"] if auto else []))
+        self.server = wire.Perchd(*flags, *(["--accounts-auto"] if auto else []))
         self.data = self.server.folder / "data"
         self.devices: list[wire.Device] = []
         test.addCleanup(self.stop)
@@ -344,7 +344,7 @@ class Log(unittest.TestCase):
     def test_lines(self):
         """Every line has the form, says what it should and in order, and holds nothing that is secret."""
         with tempfile.TemporaryFile("w+") as log:
-            server = wire.Server("--accounts-auto", "--set", "limits.delivery.mailbox_items_max=1", "--set",
+            server = wire.Perchd("--accounts-auto", "--set", "limits.delivery.mailbox_items_max=1", "--set",
                                  "limits.delivery.rate_burst=4", "--set", "limits.delivery.rate_per_second=1", log=log)
             token = wire.token(ADA, seconds=-100)
             for _ in range(30):

@@ -266,7 +266,7 @@ def hello(sub: int | str = 1, dev: str = "d", *, origin: int = 7, attempt: int =
 # ---- server and device -------------------------------------------------------------------------------------
 
 
-class Server:
+class Perchd:
     """A perchd on a port of its own. The data folder is kept between starts if `data` names one."""
 
     def __init__(self, *flags: str, data: pathlib.Path | None = None, log=None):
@@ -276,7 +276,7 @@ class Server:
         perchd = pathlib.Path(os.environ.get("PERCH_BIN", ROOT / "build/release/bin")) / "perchd"
         self.process = subprocess.Popen(
             [perchd, "--data", data or self.folder / "data", "--secret-file", self.folder / "secret", "--listen",
-             "127.0.0.1:0", *flags], stdout=subprocess.PIPE, stderr=log, text=True)
+             "127.0.0.1:0", "--reactors", "1", *flags], stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("listening "), f"perchd did not start: {line!r}"
         host, port = line.split()[1].rsplit(":", 1)
@@ -315,7 +315,7 @@ class Server:
 class Device(Connection):
     """A logged-in connection. `origin` is of this opening, `seq` counts its rows, `count` what it was sent counted."""
 
-    def __init__(self, server: Server, sub: int | str, dev: str = "d", *, timeout: float = 10, **fields):
+    def __init__(self, server: Perchd, sub: int | str, dev: str = "d", *, timeout: float = 10, **fields):
         super().__init__(server.address, timeout)
         self.origin = fields.setdefault("origin", random.getrandbits(64) | 1)
         self.seq = 0
