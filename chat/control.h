@@ -1,7 +1,7 @@
 // Control: the Unix socket DATA/control. The operator's programs ask there, one request line a connection:
 //
 //     metrics    the counters of all threads in the Prometheus text format
-//     health     one word: ok, full, draining or poisoned
+//     health     one word: starting, ok, full, draining or poisoned
 //
 // Anything else is answered "error: …". It answers the server's own user and root, nobody else.
 //

@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <thread>
 
 #include "chat/config.h"
 #include "chat/key_files.h"
@@ -63,7 +62,8 @@ void declare(CLI::App& app, Flags& flags) {
   app.add_flag("--check-config", flags.check_config,
                "say whether configuration and key files are right, and exit");
   app.add_flag("--metrics", flags.metrics, "print the counters of the server that runs on --data, and exit");
-  app.add_flag("--health", flags.health, "print ok, full, draining or poisoned of that server, and exit");
+  app.add_flag("--health", flags.health,
+               "print starting, ok, full, draining or poisoned of that server, and exit");
   app.add_flag("--restored", flags.restored,
                "the store was put back from a backup: clients send again what it lacks; once, after that");
   for (KeyFlag& key : flags.keys)
@@ -123,6 +123,13 @@ int ask(const std::string& data_dir, std::string_view request) {
   return kExitAsk;
 }
 
+// A signal that asks to stop has come. It stays: nobody takes it.
+bool stop_pending() {
+  sigset_t pending;
+  return sigpending(&pending) == 0 &&
+         (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -159,25 +166,22 @@ int main(int argc, char** argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by every thread: only sigwait below sees them
+  pthread_sigmask(SIG_BLOCK, &signals,
+                  nullptr);  // inherited by every thread: they stay pending until looked at
   signal(SIGPIPE, SIG_IGN);
 
   if (geteuid() == 0 && config.user.empty())
     std::fprintf(stderr,
                  "perchd: warning: runs as root; name an ordinary user with --user or user in the file\n");
-  perch::chat::Node node(config, keys);
+  perch::chat::Node node(config, keys, stop_pending);
   const std::string problem = node.start(flags.restored);
   if (!problem.empty()) {
     std::fprintf(stderr, "perchd: %s\n", problem.c_str());
     return kExitUsage;
   }
+  if (node.stopped()) return 0;
   std::fputs(node.bill().c_str(), stderr);
   for (const std::string& address : node.addresses()) std::printf("listening %s\n", address.c_str());
   std::fflush(stdout);
-  std::thread([&node, signals] {
-    int which = 0;
-    sigwait(&signals, &which);
-    node.drain();
-  }).detach();
   return node.wait();
 }

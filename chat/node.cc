@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <future>
+#include <thread>
 
 #include "chat/control.h"
 #include "chat/descriptors.h"
@@ -60,9 +62,11 @@ Result<void> probe_on_a_thread() {
 }  // namespace
 
 struct Node::State {
-  State(Config c, const TokenKeys& k) : config(std::move(c)), keys(k) {}
+  State(Config c, const TokenKeys& k, std::function<bool()> stop)
+      : config(std::move(c)), keys(k), stop_wanted(std::move(stop)) {}
   const Config config;
   const TokenKeys& keys;
+  const std::function<bool()> stop_wanted;
   std::unique_ptr<Random> random = system_random();
   Privileges privileges;
   StoreFolder store;
@@ -74,6 +78,7 @@ struct Node::State {
   std::vector<std::unique_ptr<Core>> cores;
   std::vector<std::thread> threads;
   std::thread store_thread;
+  bool started = false;  // the main thread's
   std::atomic<bool> stop_asked{false};
   std::atomic<bool> exit_now{false};
   std::atomic<uint16_t> num_drained{0};
@@ -87,6 +92,7 @@ struct Node::State {
   MetricsPage& main_page() { return *pages.back(); }
   Log& main_log() { return *logs.back(); }
   void write_logs();
+  void serve();
   std::string answer(std::string_view request);
   std::string_view health();
 };
@@ -97,9 +103,18 @@ void Node::State::write_logs() {
   log_writer.drain(all);
 }
 
+// What the main thread does all the time.
+void Node::State::serve() {
+  constexpr int kNapMs = 5;  // so often the flags of other threads are looked at
+  control->serve(kNapMs);
+  if (stop_wanted()) stop_asked = true;
+  write_logs();
+}
+
 std::string_view Node::State::health() {
   if (failed || store_page().value(Metric::kStorePoisoned) != 0) return "poisoned";
   if (stop_asked) return "draining";
+  if (!started) return "starting";
   return store_page().value(Metric::kStoreFull) != 0 ? "full" : "ok";
 }
 
@@ -111,8 +126,10 @@ std::string Node::State::answer(std::string_view request) {
   return metrics_text(all);
 }
 
-Node::Node(Config config, const TokenKeys& keys) : state_(std::make_unique<State>(std::move(config), keys)) {}
+Node::Node(Config config, const TokenKeys& keys, std::function<bool()> stop_wanted)
+    : state_(std::make_unique<State>(std::move(config), keys, std::move(stop_wanted))) {}
 Node::~Node() = default;
+bool Node::stopped() const { return state_->stop_asked && !state_->started; }
 const std::vector<std::string>& Node::addresses() const { return state_->listeners.addresses(); }
 
 // What two threads tell each other while the node starts, in this order.
@@ -121,8 +138,12 @@ struct Node::Starting {
   std::vector<std::promise<Result<void>>> ring_made;  // of each core and the store thread
   std::promise<std::vector<int>> ids_promise;         // of all rings; empty: it ends here
   std::vector<std::promise<void>> core_made;
-  std::promise<bool> go_promise;  // false: it ends here
+  std::promise<bool> recover_promise;      // all cores are made
+  std::promise<std::string> recovered;     // empty, or the problem
+  std::atomic<uint64_t> num_recovered{0};  // messages that wait
+  std::promise<bool> go_promise;           // false: it ends here
   std::shared_future<std::vector<int>> ids = ids_promise.get_future().share();
+  std::future<bool> recover = recover_promise.get_future();
   std::shared_future<bool> go = go_promise.get_future().share();
 };
 
@@ -171,27 +192,38 @@ std::string Node::start(bool restored) {
     for (const auto& ring : s.rings) ring_ids.push_back(ring->id());
   starting.ids_promise.set_value(ring_ids);
   if (problem.empty()) {
-    for (auto& made : starting.core_made) made.get_future().get();
-    RecoveryFanOut fan_out(s.cores);
-    const uint64_t begun_ms = system_clock().mono_ms();
-    problem = s.store.recover(fan_out);
-    for (auto& core : s.cores) core->recovered();
-    if (problem.empty()) {
-      s.main_log().write(LogLevel::kInfo, "started",
-                         {{"version", PERCH_VERSION},
-                          {"listen", fmt::format("{}", fmt::join(s.listeners.addresses(), " "))},
-                          {"reactors", num},
-                          {"data", s.config.data_dir},
-                          {"waiting_messages", fan_out.num_items()},
-                          {"recovery_ms", system_clock().mono_ms() - begun_ms}});
-    }
-    starting.go_promise.set_value(problem.empty());
+    problem = recover(starting);
+    s.started = problem.empty() && !s.stop_asked;
+    starting.go_promise.set_value(s.started);
   }
-  if (!problem.empty()) {
-    s.store_stop = true;
+  if (!s.started) {
     for (auto& thread : s.threads) thread.join();
     s.store_thread.join();
     s.threads.clear();
+    s.write_logs();
+  }
+  return problem;
+}
+
+// What waited is read on the store thread, while this one goes on to look after the operator.
+std::string Node::recover(Starting& starting) {
+  State& s = *state_;
+  for (auto& made : starting.core_made) made.get_future().get();
+  const uint64_t begun_ms = system_clock().mono_ms();
+  std::future<std::string> recovered = starting.recovered.get_future();
+  starting.recover_promise.set_value(true);
+  while (recovered.wait_for(std::chrono::seconds(0)) != std::future_status::ready) s.serve();
+  std::string problem = recovered.get();
+  if (s.stop_asked) {
+    s.main_log().write(LogLevel::kInfo, "stopped", {{"reason", "before it had started"}});
+  } else if (problem.empty()) {
+    s.main_log().write(LogLevel::kInfo, "started",
+                       {{"version", PERCH_VERSION},
+                        {"listen", fmt::format("{}", fmt::join(s.listeners.addresses(), " "))},
+                        {"reactors", s.config.reactors},
+                        {"data", s.config.data_dir},
+                        {"waiting_messages", starting.num_recovered.load()},
+                        {"recovery_ms", system_clock().mono_ms() - begun_ms}});
   }
   return problem;
 }
@@ -267,29 +299,28 @@ void Node::run_store(std::shared_ptr<Starting> shared) {
   starting.ring_made[id].set_value({});
   if (starting.ids.get().empty()) return;
   Privileges::drop_capabilities();
-  // Until then the main thread recovers the store: the mover would look at an index that is being built.
+  starting.recover.wait();
+  RecoveryFanOut fan_out(s.cores, [&s] { return s.stop_asked.load(std::memory_order_relaxed); });
+  std::string problem = s.store.recover(fan_out);
+  if (!s.stop_asked)
+    for (auto& core : s.cores) core->recovered();
+  starting.num_recovered = fan_out.num_items();
+  starting.recovered.set_value(std::move(problem));
   if (!starting.go.get()) return;
   StoreThread thread(s.store.writer(), mesh, **ring, id, s.store_page(), *s.logs[id], s.config.limits,
                      system_clock());
   while (!s.store_stop.load(std::memory_order_relaxed)) thread.turn(kSleepNsMax);
 }
 
-void Node::drain() { state_->stop_asked = true; }
-
 int Node::wait() {
   State& s = *state_;
-  const auto serve = [&s] {
-    constexpr int kNapMs = 5;  // so often the flags of other threads are looked at
-    s.control->serve(kNapMs);
-    s.write_logs();
-  };
-  while (!s.stop_asked && !s.failed) serve();
+  while (!s.stop_asked && !s.failed) s.serve();
   if (s.stop_asked) s.main_log().write(LogLevel::kInfo, "draining");
   const uint64_t begun = system_clock().mono_ms();
   const uint64_t deadline = begun + (s.failed ? 0 : s.config.limits.drain_ms_max);
   while (!s.failed && s.num_drained < s.threads.size() && system_clock().mono_ms() < deadline) {
     s.main_page().set(Metric::kDraining, (system_clock().mono_ms() - begun) / 1000);
-    serve();
+    s.serve();
   }
   const bool drained = s.num_drained == s.threads.size();
   usleep(s.failed ? 0 : 50'000);  // the last results reach the sockets

@@ -2,10 +2,9 @@
 // the store thread, and stops them in the right order. Everything that can be refused is refused here,
 // before the first connection.
 #pragma once
-#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "chat/config.h"
@@ -15,15 +14,17 @@ namespace perch::chat {
 
 class Node {
  public:
-  Node(Config config, const TokenKeys& keys);
+  // `stop_wanted` is asked every few milliseconds, by start() and wait(): from when it says so the node drains.
+  Node(Config config, const TokenKeys& keys, std::function<bool()> stop_wanted);
   ~Node();
-  // Empty: running. Else one line for the operator: what is wrong and what to do.
+  // Empty: running, or stopped(). Else one line for the operator: what is wrong and what to do. While it reads
+  // what waited, which may take long, it answers the operator's socket.
   // `restored`: the store was put back from a copy (delivery.md H28).
   std::string start(bool restored = false);
+  bool stopped() const;  // a stop was wanted before anything had begun
   // "127.0.0.1:7110" for each listener, with the real port.
   const std::vector<std::string>& addresses() const;
   std::string bill() const;  // its memory, as a table: chat/memory_bill.h
-  void drain();              // from any thread; then wait()
   // Returns once the node has drained, or the store failed. The exit status.
   int wait();
 
@@ -31,6 +32,7 @@ class Node {
   struct State;
   struct Starting;
   std::string open_store(bool restored);
+  std::string recover(Starting& starting);
   void run_core(uint16_t id, std::shared_ptr<Starting> shared);  // the whole life of a reactor thread
   void run_store(std::shared_ptr<Starting> shared);              // … and of the store thread
   std::unique_ptr<State> state_;

@@ -79,7 +79,8 @@ std::string StoreFolder::open(const Limits& limits, Random& random, bool restore
 
 std::string StoreFolder::recover(store::RecoveryVisitor& visitor) {
   const Result<void> read = writer_->recover(visitor);
-  return read ? std::string() : explain("store", read.error());
+  if (read || read.error().code == Errc::kStopped) return {};
+  return explain("store", read.error());
 }
 
 std::string StoreFolder::explain(const char* what, const Error& error) const {

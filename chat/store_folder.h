@@ -1,6 +1,6 @@
 // StoreFolder: a node's folder on disk: its lock, the two LMDB environments in it, the writer over them.
 //
-// ON: the main thread; the writer goes to the store thread.
+// ON: the main thread; recover() and the writer are the store thread's.
 // ERRORS: one line each for the operator. Empty: none.
 #pragma once
 #include <memory>
@@ -24,7 +24,7 @@ class StoreFolder {
   // `restored`: the store was put back from a copy, and the operator says so. A store that was, and of which
   // nobody says so, is refused.
   [[nodiscard]] std::string open(const Limits& limits, Random& random, bool restored);
-  // Hands what waits to the visitor. REQUIRES: open(), once.
+  // Hands what waits to the visitor. Empty too if the visitor stopped it. REQUIRES: open(), once.
   [[nodiscard]] std::string recover(store::RecoveryVisitor& visitor);
   store::Writer& writer() { return *writer_; }
 

@@ -34,6 +34,8 @@ const char* name_of(Errc code) noexcept {
       return "busy";
     case Errc::kClosed:
       return "closed";
+    case Errc::kStopped:
+      return "stopped";
   }
   return "unknown";
 }

@@ -25,6 +25,7 @@ enum class Errc : uint16_t {
   kUnsupported,  // a version or a feature the other side has not
   kBusy,
   kClosed,
+  kStopped,  // broken off because the process is to end
 };
 
 struct Error {

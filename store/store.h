@@ -165,6 +165,8 @@ class RecoveryVisitor {
   virtual void mark(const RecoveredMark& mark) = 0;
   virtual void receipt(const RecoveredReceipt& receipt) = 0;
   virtual void expired(const RecoveredExpired& expired) = 0;
+  // Looked at before each record: a long journal must not keep a process that is to end.
+  virtual bool stopped() { return false; }
 };
 
 // Reads for one core. ON: that core.

@@ -31,7 +31,8 @@ class Writer {
   static Result<std::unique_ptr<Writer>> open(Kv& journal, Kv& tables, const Limits& limits, Random& random);
 
   // Reads all that waits; tables before journal. REQUIRES: once, before the first apply().
-  // ERRORS: kCorrupt, detail the journal's position or 0 for a row; those of Kv.
+  // ERRORS: kCorrupt, detail the journal's position or 0 for a row; kStopped: the visitor wanted no more, and
+  // nothing was changed; those of Kv.
   Result<void> recover(RecoveryVisitor& visitor);
 
   // One transaction for each environment that is touched. Sets status, and what the kind fills in, after the
@@ -73,7 +74,7 @@ class Writer {
 
   Writer(Kv& journal, Kv& tables, const Limits& limits, Random& random);
   Result<void> open_metas();
-  Result<void> recover_journal(Waits& waits, std::vector<RecoveredMark>& marks);
+  Result<void> recover_journal(Waits& waits, std::vector<RecoveredMark>& marks, RecoveryVisitor& visitor);
   Result<void> recover_tables(Waits& waits, RecoveryVisitor& visitor);
   void refuse_over_reserve(std::span<StoreOp* const> batch);
   Result<void> write_journal(std::span<StoreOp* const> batch, Staged& staged);

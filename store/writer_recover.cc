@@ -29,10 +29,11 @@ Result<void> Writer::recover(RecoveryVisitor& visitor) {
   PERCH_CHECK(!recovered_);
   Waits waits;
   std::vector<RecoveredMark> marks;
-  if (auto read = recover_journal(waits, marks); !read) return read;
+  if (auto read = recover_journal(waits, marks, visitor); !read) return read;
   if (auto read = recover_tables(waits, visitor); !read) return read;
   for (const Held& held : index_.held()) {
     if (held.waiting.num == 0) continue;
+    if (visitor.stopped()) return Error{Errc::kStopped};
     const Waits::Message& message = waits.messages.at(held.pos);
     visitor.item({message.id, message.to, message.number, message.time_ms, message.frame_bytes,
                   Place{held.pos, false}, held.waiting, held.reported});
@@ -44,7 +45,8 @@ Result<void> Writer::recover(RecoveryVisitor& visitor) {
   return {};
 }
 
-Result<void> Writer::recover_journal(Waits& waits, std::vector<RecoveredMark>& marks) {
+Result<void> Writer::recover_journal(Waits& waits, std::vector<RecoveredMark>& marks,
+                                     RecoveryVisitor& visitor) {
   auto snapshot = journal_.snapshot();
   std::vector<std::pair<JournalPos, size_t>> mark_of;  // by position; in order, since the scan is
   Error error{Errc::kSystem};
@@ -58,6 +60,7 @@ Result<void> Writer::recover_journal(Waits& waits, std::vector<RecoveredMark>& m
   };
   auto scanned =
       snapshot->scan(kJournalTable, pack_key(JournalKey{moved_below_, 0}), [&](Bytes key, Bytes value) {
+        if (visitor.stopped()) return fail(Errc::kStopped);
         auto journal_key = unpack_journal_key(key);
         if (!journal_key) return fail(Errc::kCorrupt);
         if (journal_key->chunk > 0) {
@@ -107,8 +110,8 @@ Result<void> Writer::recover_tables(Waits& waits, RecoveryVisitor& visitor) {
   Error error{Errc::kSystem};
   bool failed = false;
   std::vector<RowKey> stale;
-  auto fail = [&] {
-    error = {Errc::kCorrupt};
+  auto fail = [&](Errc code = Errc::kCorrupt) {
+    error = {code};
     failed = true;
     return false;
   };
@@ -116,6 +119,7 @@ Result<void> Writer::recover_tables(Waits& waits, RecoveryVisitor& visitor) {
     RowKey last;
     uint32_t chunks_left = 0;
     auto scanned = snapshot->scan(table, {}, [&](Bytes key, Bytes value) {
+      if (visitor.stopped()) return fail(Errc::kStopped);
       auto row_key = unpack_row_key(key);
       if (!row_key) return fail();
       if (row_key->chunk > 0) {

@@ -6,6 +6,7 @@ import errno
 import os
 import pathlib
 import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import unittest
 
-from harness import Device, Server, wait_until
+from harness import Device, Server, settled, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PERCH_BIN", ROOT / "build/release/bin"))
@@ -297,6 +298,43 @@ class Privileges(Case):
     def test_root_that_stays_is_warned_of(self):
         done = self.run_perchd(*self.good, "--listen", "192.0.2.1:1")
         self.assertIn("perchd: warning: runs as root; name an ordinary user with --user", done.stderr)
+
+
+class LongJournal(Case):
+    def test_what_it_answers_while_it_reads_what_waited(self):
+        server = Server(self.folder / "server")
+        server.start()
+        a, b = Device(server, 1, "phone", self.folder), Device(server, 2, "phone", self.folder)
+        b.listen()
+        wait_until(lambda: b.identity()[1], 10, "no login")
+        b.leave()
+        a.talk(2)
+        for line in range(100):
+            a.say(str(line))
+        wait_until(lambda: a.marks() == [1] * 100, 20, "not accepted")
+        a.leave()
+        self.assertEqual(server.drain(), 0)
+
+        def health():
+            asked = subprocess.run([BIN / "perchd", "--data", server.folder / "data", "--health"], capture_output=True,
+                                   text=True, timeout=30)
+            return asked.stdout
+
+        server.launch(env={**os.environ, "LD_PRELOAD": str(BIN.parent / "tests/slow_store.so")})
+        try:
+            wait_until(lambda: health() == "starting\n", 15, "the operator is not answered")
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(server.process.wait(timeout=15), 0)
+            self.assertEqual(server.process.stdout.read(), "", "it never listened")
+        finally:
+            server.process.kill()
+        server.start()
+        b.listen()
+        a.talk(2)
+        settled([a, b])
+        for device in (a, b):
+            device.leave()
+        self.assertEqual(server.drain(), 0)
 
 
 if __name__ == "__main__":

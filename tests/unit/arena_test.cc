@@ -67,14 +67,15 @@ TEST(ArenaTest, EveryThreadOfANodeHasItsOwn) {
   const TokenKeys keys;
   const unsigned before = num_arenas();
   {
-    chat::Node node(config, keys);
+    bool stop = false;
+    chat::Node node(config, keys, [&stop] { return stop; });
     ASSERT_EQ(node.start(), "");
     // Two reactors and the store thread.
     ASSERT_EQ(num_arenas(), before + 3);
     uint64_t epoch = 1;
     ASSERT_EQ(mallctl("epoch", nullptr, nullptr, &epoch, sizeof(epoch)), 0);  // refreshes the statistics
     for (unsigned arena = before; arena < before + 3; ++arena) EXPECT_EQ(num_threads_of(arena), 1u) << arena;
-    node.drain();
+    stop = true;
     EXPECT_EQ(node.wait(), 0);
   }
   std::filesystem::remove_all(folder);

@@ -48,7 +48,7 @@ TEST(ResultDeathTest, TheOtherHalfIsOurBug) {
 
 TEST(Result, EveryErrorHasAName) {
   std::set<std::string> names;
-  for (auto code = static_cast<uint16_t>(Errc::kSystem); code <= static_cast<uint16_t>(Errc::kClosed);
+  for (auto code = static_cast<uint16_t>(Errc::kSystem); code <= static_cast<uint16_t>(Errc::kStopped);
        ++code) {
     EXPECT_TRUE(names.insert(name_of(static_cast<Errc>(code))).second) << code;
   }

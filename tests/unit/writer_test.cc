@@ -242,6 +242,29 @@ TEST_F(WriterTest, PoisonRefusesWritesAndReadsGoOn) {
   EXPECT_EQ(mover.copy(kNow * 9).error().code, Errc::kPoisoned);
 }
 
+TEST_F(WriterTest, ReadingWhatWaitsCanBeBrokenOff) {
+  struct Some final : RecoveryVisitor {
+    int num_looks = 0;
+    void item(const RecoveredItem&) override { ADD_FAILURE() << "before all is known"; }
+    void mark(const RecoveredMark&) override {}
+    void receipt(const RecoveredReceipt&) override {}
+    void expired(const RecoveredExpired&) override {}
+    bool stopped() override { return ++num_looks == 3; }
+  } some;
+  open();
+  for (Number number = 10; number < 20; ++number) accept(number, bytes_of("waits"));
+  reader_.reset();
+  auto writer = Writer::open(*journal_, *tables_, limits_, *random_);
+  ASSERT_TRUE(writer);
+  const auto read = (*writer)->recover(some);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, Errc::kStopped);
+  EXPECT_EQ(some.num_looks, 3);
+  writer->reset();
+  open();
+  EXPECT_EQ(found_.items.size(), 20u);
+}
+
 TEST_F(WriterTest, ARowThatCannotBeReadDoesNotPoison) {
   open();
   StoreOp make;
