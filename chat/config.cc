@@ -12,6 +12,7 @@
 
 #include "chat/config_keys.h"
 #include "chat/text_file.h"
+#include "chat/usable_cpus.h"
 #include "core/check.h"
 #include "net/listen.h"
 #include "tls/token.h"
@@ -211,6 +212,11 @@ std::string ConfigLoader::set_token_key(std::string_view flag, TokenKeyFile key)
 std::string ConfigLoader::where(std::string_view key) const {
   const auto found = set_by_.find(key);
   return found == set_by_.end() ? "default" : found->second;
+}
+
+uint16_t num_reactors(const Config& config) {
+  if (config.reactors != 0) return config.reactors;
+  return static_cast<uint16_t>(std::min<size_t>(usable_cpus().size(), kReactorsMax));
 }
 
 std::string ConfigLoader::check() const {

@@ -27,12 +27,17 @@ struct TokenKeyFile {
 struct Config {
   std::string data_dir;
   std::vector<std::string> listen{"127.0.0.1:7110"};
-  uint16_t reactors = 1;
+  uint16_t reactors = 0;  // 0: num_reactors() says
   std::string user;
   bool accounts_auto = false;
   std::vector<TokenKeyFile> keys;
   Limits limits;
 };
+
+inline constexpr uint16_t kReactorsMax = 1023;  // a number has ten bits for its core
+
+// Of `config`, or one for each CPU that this process may run on.
+uint16_t num_reactors(const Config& config);
 
 class ConfigLoader {
  public:

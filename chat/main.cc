@@ -47,7 +47,7 @@ struct Flags {
   std::vector<KeyFlag> keys{
       {"--data", "data", "folder of the store", {}},
       {"--listen", "listen", "address:port, several times; port 0 lets the kernel choose", {}},
-      {"--reactors", "reactors", "reactor threads", {}},
+      {"--reactors", "reactors", "reactor threads; 0, the default: one for each core it may run on", {}},
       {"--user", "user", "user to become once all is open, if started as root", {}},
       {"--connections-per-reactor", "limits.connections.connections_max", "connections of one reactor", {}},
       {"--journal-bytes", "limits.store.map_bytes", "largest size of the journal", {}},

@@ -58,7 +58,7 @@ uint64_t waiting_message_bytes() {
 std::vector<BillLine> memory_bill(const Config& config, const RingOptions& reactor,
                                   const RingOptions& store) {
   const Limits& limits = config.limits;
-  const uint64_t num = config.reactors;
+  const uint64_t num = num_reactors(config);
   const uint64_t connections = num * limits.connections_max;
   const uint64_t pairs = (num + 1) * (num + 1);
   std::vector<BillLine> lines;
@@ -92,8 +92,11 @@ std::vector<BillLine> memory_bill(const Config& config, const RingOptions& react
   return lines;
 }
 
-std::string bill_text(const std::vector<BillLine>& lines) {
-  std::string out = fmt::format("{:<28}{:>12}{:>14}{:>18}\n", "memory", "now", "grows to", "per connection");
+std::string bill_text(const std::vector<BillLine>& lines, uint16_t num_reactors) {
+  std::string out =
+      fmt::format("{:<28}{:>12}{:>14}{:>18}\n",
+                  fmt::format("memory of {} reactor{}", num_reactors, num_reactors == 1 ? "" : "s"), "now",
+                  "grows to", "per connection");
   BillLine sum{.what = "user space in all"};
   const auto row = [&out](const BillLine& line) {
     const auto or_dash = [](uint64_t bytes) { return bytes == 0 ? std::string("-") : human(bytes); };

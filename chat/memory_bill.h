@@ -26,7 +26,7 @@ struct BillLine {
 std::vector<BillLine> memory_bill(const Config& config, const RingOptions& reactor, const RingOptions& store);
 uint64_t waiting_message_bytes();  // of one in a mailbox, its index in memory
 // A table of a line each and the sum of the user space.
-std::string bill_text(const std::vector<BillLine>& lines);
+std::string bill_text(const std::vector<BillLine>& lines, uint16_t num_reactors);
 
 // What the allocator takes for `size` bytes: jemalloc has four sizes from one power of two to the next.
 uint64_t heap_bytes(uint64_t size);

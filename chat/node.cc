@@ -17,6 +17,7 @@
 #include "chat/recovery_fan_out.h"
 #include "chat/store_folder.h"
 #include "chat/store_thread.h"
+#include "chat/usable_cpus.h"
 #include "core/arena.h"
 #include "core/log.h"
 #include "core/mesh.h"
@@ -27,13 +28,17 @@ namespace {
 
 constexpr uint64_t kSleepNsMax = 100'000'000;  // a stop is noticed this soon where no wake reaches a ring
 
-void pin(std::thread& thread, unsigned core) {
-  const unsigned num = std::thread::hardware_concurrency();
-  if (num == 0) return;
+void pin(std::thread& thread, unsigned cpu) {
   cpu_set_t set;
+  if (cpu >= CPU_SETSIZE) return;
   CPU_ZERO(&set);
-  CPU_SET(core % num, &set);
+  CPU_SET(cpu, &set);
   pthread_setaffinity_np(thread.native_handle(), sizeof(set), &set);  // advice: a container may forbid it
+}
+
+Config with_reactors(Config config) {
+  config.reactors = num_reactors(config);
+  return config;
 }
 
 RingOptions reactor_ring(const Config& config) {
@@ -63,7 +68,7 @@ Result<void> probe_on_a_thread() {
 
 struct Node::State {
   State(Config c, const TokenKeys& k, std::function<bool()> stop)
-      : config(std::move(c)), keys(k), stop_wanted(std::move(stop)) {}
+      : config(with_reactors(std::move(c))), keys(k), stop_wanted(std::move(stop)) {}
   const Config config;
   const TokenKeys& keys;
   const std::function<bool()> stop_wanted;
@@ -175,9 +180,10 @@ std::string Node::start(bool restored) {
   // all begin.
   const auto shared = std::make_shared<Starting>(num);  // until the last thread has begun
   Starting& starting = *shared;
+  const std::vector<unsigned> cpus = usable_cpus();
   for (uint16_t i = 0; i < num; ++i) {
     s.threads.emplace_back([this, i, shared] { run_core(i, shared); });
-    pin(s.threads.back(), i);
+    pin(s.threads.back(), cpus[i % cpus.size()]);
   }
   s.store_thread = std::thread([this, shared] { run_store(shared); });
   std::string problem;
@@ -229,7 +235,8 @@ std::string Node::recover(Starting& starting) {
 }
 
 std::string Node::bill() const {
-  return bill_text(memory_bill(state_->config, reactor_ring(state_->config), store_ring()));
+  const Config& config = state_->config;
+  return bill_text(memory_bill(config, reactor_ring(config), store_ring()), config.reactors);
 }
 
 std::string Node::open_store(bool restored) {

@@ -14,10 +14,10 @@ namespace perch::chat {
 
 class Node {
  public:
-  // `stop_wanted` is asked every few milliseconds, by start() and wait(): from when it says so the node drains.
+  // `stop_wanted` is asked every few milliseconds, by start() and wait(): once it says so, the node drains.
   Node(Config config, const TokenKeys& keys, std::function<bool()> stop_wanted);
   ~Node();
-  // Empty: running, or stopped(). Else one line for the operator: what is wrong and what to do. While it reads
+  // Empty: running, or stopped(). Else one line for the operator: what is wrong, what to do. While it reads
   // what waited, which may take long, it answers the operator's socket.
   // `restored`: the store was put back from a copy (delivery.md H28).
   std::string start(bool restored = false);

@@ -43,7 +43,7 @@ class JournalIndex {
   void remove(JournalPos pos, const Waiting& who, bool confirmed);
   // Everything below is gone from the journal, or rewritten at its head.
   void trim(JournalPos below);
-  // Where the part ends that holds nothing younger than `age_ms`: `head` if that is all, 0 if there is nothing
+  // Where the part ends that holds nothing younger than `age_ms`: `head` if that is all, 0: there is nothing
   // to take. What is from later than now was written while the clock was ahead: from now on it is from now.
   // REQUIRES: now_ms >= age_ms.
   JournalPos old_end(uint64_t now_ms, uint64_t age_ms, JournalPos head);

@@ -59,8 +59,8 @@ Result<size_t> Mover::copy(uint64_t now_ms) {
   return num_moved;
 }
 
-// As for messages in the journal: what is over kReservedFrom of the tables serves deletes (delivery.md H23). What
-// is held here fills the journal, so that messages are held before they are lost.
+// As for messages in the journal: over kReservedFrom the tables serve deletes (delivery.md H23). What is held
+// back here fills the journal, and then messages are held.
 size_t Mover::num_rows_with_room() {
   constexpr double kPageBytes = 4096;  // a row dirties one of its own
   const double room =

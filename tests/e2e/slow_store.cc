@@ -1,4 +1,4 @@
-// Preloaded into perchd by tests/e2e/startup_test.py: reading a store takes long, as a journal of gigabytes does.
+// Preloaded into perchd by startup_test.py: reading a store takes as long as a journal of gigabytes does.
 #include <dlfcn.h>
 #include <unistd.h>
 

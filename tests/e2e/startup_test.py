@@ -76,7 +76,7 @@ class Configuration(Case):
 
     def test_a_wrong_line_of_the_file(self):
         for line, says in (("reactor = 1", "no such key; did you mean reactors?"),
-                           ("reactors = true", "is a boolean; give an integer from 1 to 1023"),
+                           ("reactors = true", "is a boolean; give an integer from 0 to 1023"),
                            ("reactors = 1024", "1024 is out of range"),
                            ("reactors = ", "not TOML")):
             path = self.write("perchd.toml", f"# a comment\n{line}\n")

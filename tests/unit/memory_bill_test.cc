@@ -79,7 +79,9 @@ TEST(MemoryBillTest, EveryLimitIsPaidFor) {
 TEST(MemoryBillTest, TextHasALineForEachAndTheirSum) {
   const std::string text = bill_text({{.what = "a", .now = 1, .grows_to = 2048, .per_connection = 3},
                                       {.what = "b", .now = 2, .grows_to = 1 << 20},
-                                      {.what = "kernel: c", .kernel = true, .now = 100, .grows_to = 100}});
+                                      {.what = "kernel: c", .kernel = true, .now = 100, .grows_to = 100}},
+                                     2);
+  EXPECT_THAT(text, HasSubstr("memory of 2 reactors"));
   EXPECT_THAT(text, HasSubstr("a                                    1 B       2.0 KiB               3 B\n"));
   EXPECT_THAT(text, HasSubstr("b                                    2 B       1.0 MiB                 -\n"));
   EXPECT_THAT(text, HasSubstr("user space in all                    3 B       1.0 MiB               3 B\n"));
