@@ -110,7 +110,7 @@ MUTANTS = [
         "if (item.report == Item::Report::kPending && !REMOVED) return;"), (
         "if (!device->session) return store_receipt(key, pending);",
         "if (!device->session && !REMOVED) return store_receipt(key, pending); if (!device->session) return;")),
-    Mutant("receipt_waits", 1, 3000, (
+    Mutant("receipt_waits", 400, 3000, (
         "(!open || at->first.seq == *open)", "(REMOVED || !open || at->first.seq == *open)")),
     Mutant("accept_covers_all", 1, 3000, (  # H20
         "if (party.state == Party::State::kDone) continue;",
