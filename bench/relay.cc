@@ -3,7 +3,7 @@
 //
 // The first 8 bytes of a connection are two little-endian 32-bit numbers: its own name and the name of the
 // connection that gets everything that follows. Bytes for a name that is not there yet wait. Never use it on
-// a network: nothing is limited and nobody is asked who they are.
+// a network: nothing is limited and nobody is asked who they are. Exit status 1: it could accept no more.
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -27,7 +27,7 @@ enum class Op : uint8_t { kAccept, kPoll, kReceive, kSend, kClose };
 uint64_t user_data(Op op, uint32_t index) { return uint64_t{static_cast<uint8_t>(op)} << 32 | index; }
 
 struct Connection {
-  uint32_t peer = kNames;
+  uint32_t name = kNames, peer = kNames;
   std::vector<uint8_t> head;  // until it is 8 bytes long
 };
 struct Output {  // by name
@@ -43,14 +43,16 @@ class Relay {
   Relay(Ring& ring, int listener, uint32_t connections)
       : ring_(ring), listener_(listener), connections_(connections), outputs_(kNames + 1) {}
 
-  void run() {
+  // False: it could not go on.
+  bool run() {
     for (uint32_t i = 0; i < kAccepts; ++i) ring_.accept(listener_, nullptr, user_data(Op::kAccept, i));
     std::vector<Completion> done(4096);
-    while (g_stop == 0) {
+    while (g_stop == 0 && !failed_) {
       const size_t num = ring_.wait(done, 100'000'000);
       for (size_t i = 0; i < num; ++i) handle(done[i]);
       for (const uint32_t name : std::exchange(to_send_, {})) start_send(name);
     }
+    return !failed_;
   }
 
  private:
@@ -58,11 +60,7 @@ class Relay {
     const auto index = static_cast<uint32_t>(done.user_data);
     switch (static_cast<Op>(done.user_data >> 32)) {
       case Op::kAccept:
-        if (done.result >= 0) {
-          const auto socket = static_cast<Socket>(done.result);
-          connections_[socket] = Connection{};
-          ring_.poll_readable(socket, user_data(Op::kPoll, socket));
-        }
+        accepted(done.result);
         ring_.accept(listener_, nullptr, user_data(Op::kAccept, index));
         break;
       case Op::kPoll:
@@ -72,17 +70,32 @@ class Relay {
         received(index, done);
         break;
       case Op::kSend:
-        outputs_[index].sending = false;
-        list(index);
+        sent(index, done.result);
         break;
       case Op::kClose:
         break;
     }
   }
 
+  void accepted(int32_t result) {
+    if (result == -ECONNABORTED) return;  // gone before it was taken
+    if (failed_) return;  // said already
+    if (result < 0) {
+      std::fprintf(stderr, "perch-relay: cannot accept: %s%s\n", std::strerror(-result),
+                   result == -ENFILE ? "; give it more CONNECTIONS" : "");
+      failed_ = true;
+      return;
+    }
+    const auto socket = static_cast<Socket>(result);
+    connections_[socket] = Connection{};
+    ring_.poll_readable(socket, user_data(Op::kPoll, socket));
+  }
+
   void received(Socket socket, const Completion& done) {
     if (done.result == -ENOBUFS) return ring_.receive(socket, user_data(Op::kReceive, socket));
     if (done.result == 0 || (done.result < 0 && done.result != -EAGAIN)) {
+      const uint32_t name = connections_[socket].name;
+      if (name != kNames) outputs_[name].socket = kNoSocket;  // what comes for it now waits
       return ring_.close(socket, user_data(Op::kClose, socket));
     }
     if (done.has_buffer) {
@@ -103,9 +116,10 @@ class Relay {
       if (from.head.size() < 8) continue;
       uint32_t names[2];
       std::memcpy(names, from.head.data(), sizeof(names));
+      from.name = names[0] % kNames;
       from.peer = names[1] % kNames;
-      outputs_[names[0] % kNames].socket = socket;
-      list(names[0] % kNames);
+      outputs_[from.name].socket = socket;
+      list(from.name);
     }
     if (bytes.empty()) return;
     Output& to = outputs_[from.peer];
@@ -132,8 +146,18 @@ class Relay {
     ring_.send(out.socket, &out.message, user_data(Op::kSend, name));
   }
 
+  void sent(uint32_t name, int32_t result) {
+    Output& out = outputs_[name];
+    out.sending = false;
+    if (result < 0) return;  // its end of stream comes as well
+    const auto rest = out.in_flight.begin() + result;
+    out.waiting.insert(out.waiting.begin(), rest, out.in_flight.end());
+    list(name);
+  }
+
   Ring& ring_;
   int listener_;
+  bool failed_ = false;
   std::vector<Connection> connections_;
   std::vector<Output> outputs_;
   std::vector<uint32_t> to_send_;
@@ -164,6 +188,5 @@ int main(int argc, char** argv) {
   for (const int number : {SIGTERM, SIGINT}) std::signal(number, [](int) { perch::g_stop = 1; });
   std::printf("listening %s:%u\n", address.substr(0, address.rfind(':')).c_str(), *port);
   std::fflush(stdout);
-  perch::Relay(**ring, *listener, connections).run();
-  return 0;
+  return perch::Relay(**ring, *listener, connections).run() ? 0 : 1;
 }
