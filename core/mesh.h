@@ -4,8 +4,8 @@
 // ON: each thread owns one MeshEndpoint; post(), publish() and drain() are called on it alone.
 // ORDER: hops between one pair arrive in post order. Nothing is promised across pairs.
 // PRESSURE: post() always takes the hop. What the queue of limits.mesh_slots has no room for waits at the
-//     poster, in order, and is published when there is room. How much can wait is bounded by the flights that
-//     exist (limits.flights_max, each owing a fixed number of answers), so answers never block and two cores
+//     poster, in order, and is published when there is room. How much can wait is bounded by what hops are
+//     about: flights, connections, waiting messages (ARCHITECTURE.md). So answers never block and two cores
 //     never wait for each other (delivery.md H25).
 // WAKE: publish() wakes a target only if it has announced that it sleeps.
 // NEVER: blocks, or calls back into the poster.
