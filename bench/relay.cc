@@ -79,7 +79,7 @@ class Relay {
 
   void accepted(int32_t result) {
     if (result == -ECONNABORTED) return;  // gone before it was taken
-    if (failed_) return;  // said already
+    if (failed_) return;                  // said already
     if (result < 0) {
       std::fprintf(stderr, "perch-relay: cannot accept: %s%s\n", std::strerror(-result),
                    result == -ENFILE ? "; give it more CONNECTIONS" : "");
