@@ -8,7 +8,7 @@
 namespace perch::client {
 namespace {
 
-constexpr size_t kBindRows = 256;  // waiting rows given ids in one transaction
+constexpr size_t kBindRows = 256;  // waiting rows in memory at a time
 
 }  // namespace
 
@@ -52,17 +52,11 @@ Result<RowId> Device::send(UserId to, std::string_view handle, uint8_t content, 
   row.time_ms = clock_.wall_ms();
   storage_.begin();
   const RowId id = storage_.add_row(row);
-  WaitingRow waiting;
-  waiting.to = to != 0 ? to : storage_.user_of(handle);
-  if (waiting.to != 0) {
-    waiting.content = content;
-    waiting.body = std::move(row.body);
-    bind(id, waiting);
-  }
+  bind_waiting();
   if (auto committed = storage_.commit(); !committed.ok()) return committed.error();
   counters_.commits++;
   if (state_ == State::kOnline) {
-    if (waiting.to == 0) resolve_waiting();
+    if (to == 0) resolve_waiting();
     fill();
   }
   return id;
@@ -79,13 +73,10 @@ Result<size_t> Device::mark_read(UserId peer) {
     row.to = peer;
     row.read = mark;
     row.time_ms = clock_.wall_ms();
-    WaitingRow waiting;
-    waiting.kind = RowKind::kRead;
-    waiting.to = peer;
-    waiting.read = mark;
-    bind(storage_.add_row(row), waiting);
+    storage_.add_row(row);
     storage_.mark_inbox_read(peer, mark);
   }
+  bind_waiting();
   if (auto committed = storage_.commit(); !committed.ok()) return committed.error();
   counters_.commits++;
   fill();
@@ -100,7 +91,11 @@ void Device::resolve(std::string_view handle) {
 
 void Device::poke() {
   if (stop_reason_ == StopReason::kStorage) return;
-  if (bind_waiting() && state_ == State::kOnline) {
+  if (!storage_.bindable_rows(1).empty()) {
+    transact();
+    bind_waiting();
+  }
+  if (commit() && state_ == State::kOnline) {
     resolve_waiting();
     fill();
   }
@@ -257,15 +252,15 @@ void Device::flush_events() {
 }
 
 // REQUIRES: a transaction.
-void Device::bind(RowId row, const WaitingRow& what) {
+void Device::bind(const WaitingRow& row) {
   codec::RouteFields route;
-  route.to = what.to;
+  route.to = row.to;
   route.origin = storage_.identity().origin;
   route.seq = storage_.take_seq();
-  const codec::FrameBytes frame =
-      what.kind == RowKind::kRead ? codec::read(route, what.read.device, what.read.origin, what.read.up_to)
-                                  : codec::message(route, what.content, what.body);
-  storage_.bind_row(row, what.to, route.seq, frame);
+  const codec::FrameBytes frame = row.kind == RowKind::kRead
+                                      ? codec::read(route, row.read.device, row.read.origin, row.read.up_to)
+                                      : codec::message(route, row.content, row.body);
+  storage_.bind_row(row.row, row.to, route.seq, frame);
   // Sent in the same breath: one commit instead of two.
   const bool at_once = state_ == State::kOnline && !wants_close_ && !more_open_ && hold_until_ms_ == 0 &&
                        goaway_at_ms_ == 0 && in_flight_.size() < window_;
@@ -276,13 +271,12 @@ void Device::bind(RowId row, const WaitingRow& what) {
   more_open_ = true;
 }
 
-bool Device::bind_waiting() {
+// REQUIRES: a transaction.
+void Device::bind_waiting() {
   while (true) {
     const std::vector<WaitingRow> rows = storage_.bindable_rows(kBindRows);
-    if (rows.empty()) return true;
-    transact();
-    for (const WaitingRow& row : rows) bind(row.row, row);
-    if (!commit()) return false;
+    for (const WaitingRow& row : rows) bind(row);
+    if (rows.size() < kBindRows) return;
   }
 }
 

@@ -97,8 +97,10 @@ class Device {
 
   // --- the user's side: works in every state ---
   // Commits one message to the outbox and sends it if the session and the window allow. Exactly one of `to`
-  // and `handle` says to whom; an unknown handle waits until the server has resolved it. ERRORS: kInvalid
-  // (nobody, both, or a handle that cannot be one), kTooLarge (detail: the limit), those of the storage.
+  // and `handle` says to whom; an unknown handle waits until the server has resolved it. ORDER: of what is sent
+  // to one user as composed, except that what waits for a handle is passed by what is sent to the same user's
+  // id. ERRORS: kInvalid (nobody, both, or a handle that cannot be one), kTooLarge (detail: the limit), those
+  // of the storage.
   Result<RowId> send(UserId to, std::string_view handle, uint8_t content, Bytes body);
   // Commits read marks for everything unread of `peer`; how many rows that took. ERRORS: those of the
   // storage.
@@ -152,8 +154,10 @@ class Device {
   void emit(const codec::FrameBytes& frame);
   void tell(std::function<void()> event) { told_.push_back(std::move(event)); }
   void flush_events();
-  void bind(RowId row, const WaitingRow& what);
-  bool bind_waiting();                  // all that can be; false: the storage failed
+  void bind(const WaitingRow& row);
+  // Gives ids to all rows that can have one, in order of composition: the order of a conversation is that of
+  // its seqs, so no row gets one while an older one could.
+  void bind_waiting();
   void fill();                          // sends open rows as far as the window allows
   void ask(const std::string& handle);  // RESOLVE, unless this session has asked already
   void resolve_waiting();

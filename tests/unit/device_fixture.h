@@ -3,6 +3,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct Events final : DeviceEvents {
     messages.emplace_back(in.id.seq, insert);
   }
   void on_row(const RowStatus& row) override { rows.push_back(row); }
+  void on_resolved(std::string_view, UserId user) override {
+    if (resolved) resolved(user);
+  }
   void on_hold(wire::HoldReason, uint32_t wait_ms) override { holds.push_back(wait_ms); }
   void on_stopped(StopReason reason, std::string_view) override { stops.push_back(reason); }
   std::vector<LoginInfo> logins;
@@ -35,6 +39,7 @@ struct Events final : DeviceEvents {
   std::vector<RowStatus> rows;
   std::vector<uint32_t> holds;
   std::vector<StopReason> stops;
+  std::function<void(UserId)> resolved;
 };
 
 inline constexpr UserId kMe = 5, kPeer = 7;

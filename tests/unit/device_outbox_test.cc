@@ -210,6 +210,38 @@ TEST_F(DeviceTest, HandlesWaitUntilResolved) {
   EXPECT_EQ(mark(unknown), Mark::kRejected);
 }
 
+TEST_F(DeviceTest, WhatWaitsForItsIdGoesOutBeforeWhatIsComposedLater) {
+  Device d = device();
+  log_in(d);
+  take(d);
+  // Another process of the profile adds a row; poke() has not come yet.
+  NewRow row;
+  row.to = kPeer;
+  store_.begin();
+  const RowId earlier = store_.add_row(row);
+  ASSERT_TRUE(store_.commit().ok());
+  const RowId later = send(d, "later");
+  EXPECT_EQ(store_.status(earlier)->seq, 1u);
+  EXPECT_EQ(store_.status(later)->seq, 2u);
+  EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1, 2}));
+}
+
+TEST_F(DeviceTest, WhatWaitedForAHandleGoesOutBeforeAnAnswerToItsResolution) {
+  Device d = device();
+  const RowId earlier = *d.send(0, "bob", 0, {});
+  RowId later = 0;
+  events_.resolved = [&](UserId user) { later = send(d, "at last", user); };
+  log_in(d);
+  for (const auto& frame : take(d)) {
+    if (const auto* resolve = root(frame).payload_as_Resolve())
+      feed(d, {codec::resolved(resolve->request(), "bob", kPeer)});
+  }
+  ASSERT_NE(later, 0u);
+  EXPECT_EQ(store_.status(earlier)->seq, 1u);
+  EXPECT_EQ(store_.status(later)->seq, 2u);
+  EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1, 2}));
+}
+
 TEST_F(DeviceTest, AHandleIsAskedForOncePerSession) {
   const auto asked = [](const std::vector<codec::FrameBytes>& frames) {
     size_t num = 0;
