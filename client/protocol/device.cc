@@ -125,7 +125,7 @@ void Device::on_connected() {
   cursor_ = 0;
   counted_ = confirmed_ = 0;
   hold_until_ms_ = goaway_at_ms_ = retry_at_ms_ = 0;
-  wants_close_ = told_online_ = false;
+  wants_close_ = told_stuck_ = false;
   why_ = "the connection ended";
   connected_at_ms_ = pinged_at_ms_ = clock_.mono_ms();
   answer_by_ms_ = 0;
@@ -184,10 +184,16 @@ void Device::on_bytes(MutableBytes bytes) {
   if (state_ == State::kOnline && !wants_close_) {
     if (!was_online || resolved) poke();
     fill();
+    flush_events();
   }
 }
 
 void Device::on_timer() {
+  keep_deadlines();
+  flush_events();  // also what send() and mark_read() must not call back
+}
+
+void Device::keep_deadlines() {
   const uint64_t now = clock_.mono_ms();
   if (wants_close_) return;
   if (state_ == State::kHello) {
@@ -263,7 +269,7 @@ void Device::bind(const WaitingRow& row) {
   storage_.bind_row(row.row, row.to, route.seq, frame);
   // Sent in the same breath: one commit instead of two.
   const bool at_once = state_ == State::kOnline && !wants_close_ && !more_open_ && hold_until_ms_ == 0 &&
-                       goaway_at_ms_ == 0 && in_flight_.size() < window_;
+                       goaway_at_ms_ == 0 && in_flight_.size() < window_ && fits(frame);
   if (at_once) {
     storage_.mark_sent(route.seq);
     marked_at_once_ = route.seq;
@@ -290,25 +296,13 @@ void Device::fill() {
   std::vector<OpenRow> rows = storage_.open_rows(cursor_, room);
   more_open_ = rows.size() == room;
   if (rows.empty()) return;
-  // A server with a smaller limit than the one this row was composed under would close every session over it.
-  const auto fits = [this](const OpenRow& row) { return row.frame.size() <= options_.frame_bytes_max; };
-  if (!std::all_of(rows.begin(), rows.end(), fits)) {
-    for (const OpenRow& row : rows) {
-      if (fits(row)) continue;
-      on_result(row.origin, row.seq, Mark::kRejected, static_cast<uint8_t>(wire::RejectReason::TooLarge), 0,
-                0);
-    }
-    std::erase_if(rows, [&](const OpenRow& row) { return !fits(row); });
-    more_open_ = true;
-    if (!commit()) return flush_events();
-    if (rows.empty()) return;
-  }
+  if (!leave_out_oversized(rows) || rows.empty()) return;
   if (std::any_of(rows.begin(), rows.end(), [](const OpenRow& row) { return !row.sent; })) {
     transact();
     for (const OpenRow& row : rows) {
       if (!row.sent) storage_.mark_sent(row.seq);
     }
-    if (!commit()) return flush_events();
+    if (!commit()) return;
   }
   const Seq lowest = closed();
   const Number after = storage_.identity().after;
@@ -321,6 +315,33 @@ void Device::fill() {
     ++(again ? counters_.resent : counters_.sent);
   }
   marked_at_once_ = 0;
+}
+
+// A server closes every session over a frame that is larger than its limit, and that may be smaller than the
+// one a row was composed under. False: the storage failed.
+bool Device::leave_out_oversized(std::vector<OpenRow>& rows) {
+  const auto stuck = std::find_if(rows.begin(), rows.end(),
+                                  [this](const OpenRow& row) { return row.sent && !fits(row.frame); });
+  if (stuck != rows.end()) {
+    // It may have been taken before the limit shrank: only the server's answer closes it. What is behind it
+    // waits too, or it would be overtaken.
+    rows.erase(stuck, rows.end());
+    more_open_ = true;
+    if (!std::exchange(told_stuck_, true)) {
+      tell([this] {
+        events_.on_error(wire::ErrorCode::TooLarge, "a message sent before is over the server's limit now");
+      });
+    }
+  }
+  const auto rejects = [this](const OpenRow& row) { return !fits(row.frame); };
+  if (std::none_of(rows.begin(), rows.end(), rejects)) return true;
+  for (const OpenRow& row : rows) {
+    if (!rejects(row)) continue;
+    on_result(row.origin, row.seq, Mark::kRejected, static_cast<uint8_t>(wire::RejectReason::TooLarge), 0, 0);
+  }
+  std::erase_if(rows, rejects);
+  more_open_ = true;
+  return commit();
 }
 
 void Device::ask(const std::string& handle) {

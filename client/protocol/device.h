@@ -158,7 +158,10 @@ class Device {
   // Gives ids to all rows that can have one, in order of composition: the order of a conversation is that of
   // its seqs, so no row gets one while an older one could.
   void bind_waiting();
-  void fill();                          // sends open rows as far as the window allows
+  void fill();  // sends open rows as far as the window allows
+  bool leave_out_oversized(std::vector<OpenRow>& rows);
+  bool fits(Bytes frame) const { return frame.size() <= options_.frame_bytes_max; }
+  void keep_deadlines();
   void ask(const std::string& handle);  // RESOLVE, unless this session has asked already
   void resolve_waiting();
   Seq closed();
@@ -174,7 +177,7 @@ class Device {
   State state_ = State::kOffline;
   StopReason stop_reason_ = StopReason::kNone;
   bool wants_close_ = false;
-  bool told_online_ = false;
+  bool told_stuck_ = false;  // on this session
   std::string why_;
   uint64_t attempt_ = 0;
   uint32_t failures_ = 0;

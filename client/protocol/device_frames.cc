@@ -119,7 +119,6 @@ void Device::on_welcome(const wire::Welcome& welcome) {
   if (info.new_incarnation) info.num_reopened = storage_.reopen_accepted();
   storage_.set_login(info.user, info.device, welcome.incarnation(), info.handle);
   state_ = State::kOnline;
-  told_online_ = true;
   counters_.logins++;
   more_open_ = true;
   window_ = std::max<uint32_t>(1, welcome.window());

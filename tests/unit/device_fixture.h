@@ -32,12 +32,14 @@ struct Events final : DeviceEvents {
     if (resolved) resolved(user);
   }
   void on_hold(wire::HoldReason, uint32_t wait_ms) override { holds.push_back(wait_ms); }
+  void on_error(wire::ErrorCode code, std::string_view) override { errors.push_back(code); }
   void on_stopped(StopReason reason, std::string_view) override { stops.push_back(reason); }
   std::vector<LoginInfo> logins;
   std::vector<std::string> offline;
   std::vector<std::pair<Seq, Insert>> messages;
   std::vector<RowStatus> rows;
   std::vector<uint32_t> holds;
+  std::vector<wire::ErrorCode> errors;
   std::vector<StopReason> stops;
   std::function<void(UserId)> resolved;
 };
@@ -100,7 +102,7 @@ class DeviceTest : public testing::Test {
     fields.device = kMyDevice;
     fields.window = window_;
     fields.body_bytes_max = 64 * 1024;
-    fields.frame_bytes_max = 66 * 1024;
+    fields.frame_bytes_max = frame_bytes_max_;
     fields.ping_ms = 30'000;
     return codec::welcome(fields);
   }
@@ -141,6 +143,7 @@ class DeviceTest : public testing::Test {
   Events events_;
   uint64_t incarnation_ = 77;
   uint16_t window_ = 64;
+  uint32_t frame_bytes_max_ = 66 * 1024;
 };
 
 }  // namespace perch::client

@@ -270,19 +270,42 @@ TEST_F(DeviceTest, AHandleThatCannotBeIsNotQueued) {
 }
 
 TEST_F(DeviceTest, ARowOverTheServersFrameLimitDoesNotBlockTheOthers) {
+  frame_bytes_max_ = 8192;
   Device d = device();
   const RowId large = send(d, std::string(60'000, 'x')), small = send(d, "x");
-  d.on_connected();
-  take(d);
-  codec::WelcomeFields fields;
-  fields.user = kMe;
-  fields.device = kMyDevice;
-  fields.window = 64;
-  fields.frame_bytes_max = 8192;
-  feed(d, {codec::welcome(fields)});
+  log_in(d);
   EXPECT_EQ(seqs(take(d)), std::vector<Seq>{2});
   EXPECT_EQ(mark(large), Mark::kRejected);
   EXPECT_EQ(mark(small), Mark::kQueued);
+  const RowId online = send(d, std::string(60'000, 'x'));
+  EXPECT_TRUE(take(d).empty());
+  EXPECT_EQ(mark(online), Mark::kRejected);
+  EXPECT_FALSE(store_.rows().at(online).sent);
+  d.on_timer();
+  ASSERT_EQ(events_.rows.size(), 2u);
+  EXPECT_EQ(events_.rows.back().row, online);
+}
+
+// The server may have taken it before its limit shrank, so it must not be closed here; nothing may overtake it.
+TEST_F(DeviceTest, ARowOnceSentWaitsForAServerThatTakesIt) {
+  Device d = device();
+  log_in(d);
+  const RowId first = send(d, "x"), large = send(d, std::string(60'000, 'x'));
+  EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1, 2}));
+  frame_bytes_max_ = 8192;
+  reconnect(d);
+  EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1}));
+  const RowId later = send(d, "later");
+  feed(d, {codec::result(origin(), 1, 1024, 9, wire::Tick::Accepted)});
+  EXPECT_TRUE(seqs(take(d)).empty());
+  EXPECT_EQ(events_.errors, std::vector<wire::ErrorCode>{wire::ErrorCode::TooLarge}) << "said once a session";
+  EXPECT_EQ(mark(first), Mark::kAccepted);
+  EXPECT_TRUE(store_.status(large)->open);
+  EXPECT_EQ(mark(large), Mark::kQueued);
+  EXPECT_TRUE(store_.status(later)->open);
+  frame_bytes_max_ = 66 * 1024;
+  reconnect(d);
+  EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{2, 3}));
 }
 
 }  // namespace
