@@ -64,7 +64,10 @@ Result<std::unique_ptr<Client>> Client::open(const ClientOptions& options, Devic
 }
 
 Client::~Client() {
-  if (fd_ >= 0 && !connecting_) write();  // a last CONFIRM, as far as it goes
+  if (fd_ >= 0 && !connecting_) {
+    device_->leave();
+    write();  // a last CONFIRM too, as far as it goes
+  }
   if (fd_ >= 0) ::close(fd_);
   if (addresses_ != nullptr) freeaddrinfo(addresses_);
   if (wake_fd_ >= 0) ::close(wake_fd_);

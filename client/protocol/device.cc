@@ -122,7 +122,7 @@ void Device::on_connected() {
   in_flight_.clear();
   asked_.clear();
   asked_handles_.clear();
-  cursor_ = 0;
+  cursor_ = said_closed_ = 0;
   counted_ = confirmed_ = 0;
   hold_until_ms_ = goaway_at_ms_ = retry_at_ms_ = 0;
   wants_close_ = told_stuck_ = false;
@@ -176,7 +176,7 @@ void Device::on_bytes(MutableBytes bytes) {
   }
   if (!fed.ok()) drop("the server sent bytes that are no frame");
   if (state_ == State::kOnline && !wants_close_ && counted_ > confirmed_) {
-    emit(codec::confirm(counted_, closed()));
+    emit(codec::confirm(counted_, say_closed()));
     confirmed_ = counted_;
     counters_.confirms++;
   }
@@ -201,14 +201,17 @@ void Device::keep_deadlines() {
     return;
   }
   if (state_ != State::kOnline) return;
-  if (goaway_at_ms_ != 0 && now >= goaway_at_ms_) return drop("the server asked to reconnect");
+  if (goaway_at_ms_ != 0 && now >= goaway_at_ms_) {
+    leave();
+    return drop("the server asked to reconnect");
+  }
   if (!in_flight_.empty() && now >= in_flight_.front().sent_ms + kResultMsMax)
     return drop("no result in time");
   if (answer_by_ms_ != 0 && now >= answer_by_ms_) return drop("the server is silent");
   if (now >= pinged_at_ms_ + ping_ms_) {
     pinged_at_ms_ = now;
     if (answer_by_ms_ == 0) answer_by_ms_ = now + kAnswerMsMax;
-    emit(codec::ping(closed(), ++nonce_));
+    emit(codec::ping(say_closed(), ++nonce_));
   }
   if (hold_until_ms_ != 0 && now >= hold_until_ms_) {
     hold_until_ms_ = 0;
@@ -226,6 +229,12 @@ uint64_t Device::next_timer_ms() const {
   if (hold_until_ms_ != 0) next = std::min(next, hold_until_ms_);
   if (goaway_at_ms_ != 0) next = std::min(next, goaway_at_ms_);
   return next;
+}
+
+void Device::leave() {
+  if (state_ != State::kOnline || wants_close_) return;
+  const Seq said = said_closed_;
+  if (say_closed() != said) emit(codec::ping(said_closed_, ++nonce_));
 }
 
 // --- leaves ------------------------------------------------------------------------------------------------
@@ -304,7 +313,7 @@ void Device::fill() {
     }
     if (!commit()) return;
   }
-  const Seq lowest = closed();
+  const Seq lowest = say_closed();
   const Number after = storage_.identity().after;
   for (OpenRow& row : rows) {
     codec::set_progress(row.frame, lowest, after);
@@ -354,9 +363,10 @@ void Device::resolve_waiting() {
   for (const std::string& handle : storage_.unresolved_handles()) ask(handle);
 }
 
-Seq Device::closed() {
+Seq Device::say_closed() {
   const Seq lowest = storage_.lowest_open();
-  return lowest != 0 ? lowest : storage_.identity().next_seq;
+  said_closed_ = lowest != 0 ? lowest : storage_.identity().next_seq;
+  return said_closed_;
 }
 
 void Device::drop(std::string_view why) {

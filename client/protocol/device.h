@@ -121,6 +121,9 @@ class Device {
   // written to. Ignored when wants_close().
   void on_bytes(MutableBytes bytes);
   void on_timer();
+  // The session is about to be given up on purpose: tells the server which results it need not keep any more,
+  // if no frame has. What is lost with a connection is told on the next session.
+  void leave();
   std::vector<uint8_t>& output() { return output_; }  // the caller writes and removes
   bool wants_close() const { return wants_close_; }
   uint64_t connect_at_ms() const { return connect_at_ms_; }  // monotonic; meaningful in kOffline
@@ -164,7 +167,7 @@ class Device {
   void keep_deadlines();
   void ask(const std::string& handle);  // RESOLVE, unless this session has asked already
   void resolve_waiting();
-  Seq closed();
+  Seq say_closed();                 // `closed` for a frame that goes out now
   void drop(std::string_view why);  // asks the transport to close
   void stop(StopReason reason, std::string_view text);
 
@@ -189,6 +192,7 @@ class Device {
   std::vector<uint8_t> output_;
   std::deque<InFlight> in_flight_;  // in order of sending
   Seq cursor_ = 0;                  // everything open up to here has been sent on this session
+  Seq said_closed_ = 0;             // last told
   bool more_open_ = false;          // open rows above the cursor may exist
   Seq marked_at_once_ = 0;          // bind() marked it as sent just before fill() sends it
   uint32_t window_ = 0;

@@ -122,6 +122,11 @@ class Online(Cli):
         self.assertRegex(out, r"^\d{4}-\d\d-\d\d \d\d:\d\d \d+: now\n$")
         self.assertEqual(listener.returncode, DONE)
 
+    def test_nothing_of_a_ticked_message_stays_in_the_servers_memory(self):
+        self.known("bob4")
+        self.ended(self.person("mona").perch("send", "bob4", "hello"), DONE, "accepted")
+        wait_until(lambda: self.server.metric("perch_flights") == 0, 20, "the server keeps a result that was seen")
+
     def test_text_from_the_standard_input(self):
         bob, carol = self.known("bob2"), self.person("carol")
         self.ended(carol.perch("send", "bob2", "-", text="two\nlines"), DONE)

@@ -87,6 +87,14 @@ class DeviceTest : public testing::Test {
     }
     return out;
   }
+  // What each says to be closed.
+  static std::vector<Seq> pings(const std::vector<codec::FrameBytes>& frames) {
+    std::vector<Seq> out;
+    for (const auto& frame : frames) {
+      if (const auto* ping = root(frame).payload_as_Ping()) out.push_back(ping->closed());
+    }
+    return out;
+  }
 
   void feed(Device& device, const std::vector<codec::FrameBytes>& frames) {
     codec::FrameBytes bytes;

@@ -209,6 +209,7 @@ TEST_F(DeviceTest, GoawayComesBackWithinTheJitter) {
   clock_.now_ms += 1000;
   d.on_timer();
   EXPECT_TRUE(d.wants_close());
+  EXPECT_EQ(pings(take(d)), std::vector<Seq>{1}) << "what it leaves open";
   d.on_disconnected();
   EXPECT_LE(d.connect_at_ms(), clock_.now_ms);
   log_in(d);
@@ -233,6 +234,28 @@ TEST_F(DeviceTest, BadInputIsAnswered) {
   feed(d, {incoming(1, 1024, "good"), bad});
   EXPECT_TRUE(d.wants_close());
   EXPECT_EQ(store_.inbox().size(), 1u) << "what came before the bad frame counts";
+}
+
+TEST_F(DeviceTest, WhoLeavesSaysWhatTheServerMayForget) {
+  Device d = device();
+  d.leave();
+  EXPECT_TRUE(d.output().empty()) << "offline";
+  log_in(d);
+  take(d);
+  d.leave();
+  EXPECT_EQ(pings(take(d)), std::vector<Seq>{1}) << "a result of an earlier session may be kept";
+  send(d, "x");
+  feed(d, {codec::result(origin(), 1, 1024, 9, wire::Tick::Delivered)});
+  take(d);
+  d.leave();
+  EXPECT_EQ(pings(take(d)), std::vector<Seq>{2});
+  d.leave();
+  EXPECT_TRUE(pings(take(d)).empty()) << "nothing new";
+  send(d, "y");
+  feed(d, {codec::result(origin(), 2, 2048, 9, wire::Tick::Delivered), incoming(1, 3072, "z")});
+  EXPECT_EQ(root(take(d).back()).payload_as_Confirm()->closed(), 3u);
+  d.leave();
+  EXPECT_TRUE(pings(take(d)).empty()) << "the confirmation said it";
 }
 
 }  // namespace
