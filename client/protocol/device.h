@@ -97,10 +97,10 @@ class Device {
 
   // --- the user's side: works in every state ---
   // Commits one message to the outbox and sends it if the session and the window allow. Exactly one of `to`
-  // and `handle` says to whom; an unknown handle waits until the server has resolved it. ORDER: of what is sent
-  // to one user as composed, except that what waits for a handle is passed by what is sent to the same user's
-  // id. ERRORS: kInvalid (nobody, both, or a handle that cannot be one), kTooLarge (detail: the limit), those
-  // of the storage.
+  // and `handle` says to whom; an unknown handle waits until the server has resolved it. ORDER: messages to
+  // one user arrive as composed, except that what waits for a handle is passed by what is sent to the id of
+  // the same user. ERRORS: kInvalid (nobody, both, or a handle that cannot be one), kTooLarge (detail: the
+  // limit), those of the storage.
   Result<RowId> send(UserId to, std::string_view handle, uint8_t content, Bytes body);
   // Commits read marks for everything unread of `peer`; how many rows that took. ERRORS: those of the
   // storage.

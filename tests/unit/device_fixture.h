@@ -1,5 +1,5 @@
-// DeviceTest: a Device against a scripted server: frames made by codec's encoders, a memory store, a clock that
-// the test moves.
+// DeviceTest: a Device against a scripted server: frames made by codec's encoders, a memory store, a clock
+// that the test moves.
 #pragma once
 #include <gtest/gtest.h>
 

@@ -286,7 +286,7 @@ TEST_F(DeviceTest, ARowOverTheServersFrameLimitDoesNotBlockTheOthers) {
   EXPECT_EQ(events_.rows.back().row, online);
 }
 
-// The server may have taken it before its limit shrank, so it must not be closed here; nothing may overtake it.
+// The server may have taken it before its limit shrank: it must not be closed here, and nothing overtakes it.
 TEST_F(DeviceTest, ARowOnceSentWaitsForAServerThatTakesIt) {
   Device d = device();
   log_in(d);
