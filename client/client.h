@@ -9,7 +9,7 @@
 //
 // ON: one thread, the caller's; there are no others inside. Only stop() may be called from elsewhere.
 // CALLBACKS: DeviceEvents come from inside poll() and run() only, after what they tell is committed. They may
-//            call send(), mark_read(), status(), history() and stop().
+//            call send(), mark_read(), set_token(), status(), history() and stop().
 // NEVER: throws. Blocks only in commits (fsync) and, for a server given by name instead of address, in the
 // lookup.
 #pragma once
@@ -81,8 +81,8 @@ class Client {
   void run();
   // Ends run() soon. May be called from another thread and from a signal handler.
   void stop();
-  // A fresh token, for the running session and the next ones; stored in the profile. ERRORS: those of the
-  // disk.
+  // A fresh token, for the running session and the next ones; stored in the profile. If the device stopped
+  // because of the old one (StopReason::kToken), it comes back. ERRORS: those of the disk.
   Result<void> set_token(std::string_view token);
 
   bool connects() const { return store_->owner(); }

@@ -104,12 +104,13 @@ void Device::poke() {
 
 void Device::set_token(std::string_view token) {
   options_.token = token;
-  if (state_ == State::kOnline) emit(codec::refresh(options_.token));
-  if (state_ == State::kStopped && stop_reason_ == StopReason::kToken && !wants_close_) {
-    state_ = State::kOffline;
-    stop_reason_ = StopReason::kNone;
-    connect_at_ms_ = clock_.mono_ms();
-  }
+  token_waits_ = true;
+  present_token();
+  if (state_ != State::kStopped || stop_reason_ != StopReason::kToken) return;
+  stop_reason_ = StopReason::kNone;
+  if (wants_close_) return;  // on_disconnected() goes on
+  state_ = State::kOffline;
+  connect_at_ms_ = clock_.mono_ms();
 }
 
 // --- the transport's side ----------------------------------------------------------------------------------
@@ -130,6 +131,7 @@ void Device::on_connected() {
   connected_at_ms_ = pinged_at_ms_ = clock_.mono_ms();
   answer_by_ms_ = 0;
   state_ = State::kHello;
+  token_waits_ = false;
   codec::HelloFields hello;
   hello.token = options_.token;
   hello.origin = me.origin;
@@ -148,7 +150,7 @@ void Device::on_disconnected() {
   output_.clear();
   in_flight_.clear();
   framer_ = codec::Framer();
-  if (state_ == State::kStopped) return;
+  if (state_ == State::kStopped && stop_reason_ != StopReason::kNone) return;
   // A server that takes logins and drops them at once must not be hit twice a second by everybody.
   if (state_ == State::kOnline && now - connected_at_ms_ >= kSteadyMs) failures_ = 0;
   if (goaway_at_ms_ != 0) {
@@ -182,6 +184,7 @@ void Device::on_bytes(MutableBytes bytes) {
   }
   flush_events();
   if (state_ == State::kOnline && !wants_close_) {
+    present_token();
     if (!was_online || resolved) poke();
     fill();
     flush_events();
@@ -257,6 +260,12 @@ bool Device::commit() {
 
 void Device::emit(const codec::FrameBytes& frame) {
   output_.insert(output_.end(), frame.begin(), frame.end());
+}
+
+void Device::present_token() {
+  if (!token_waits_ || state_ != State::kOnline || wants_close_ || goaway_at_ms_ != 0) return;
+  token_waits_ = false;
+  emit(codec::refresh(options_.token));
 }
 
 void Device::flush_events() {

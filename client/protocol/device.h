@@ -59,7 +59,8 @@ struct LoginInfo {
 };
 
 // What a Device tells. Every call comes after the commit of what it tells about, from inside on_bytes(),
-// on_timer(), on_disconnected() or poke(); it may call send() and mark_read(), nothing else of the Device.
+// on_timer(), on_disconnected() or poke(); it may call send(), mark_read() and set_token(), nothing else of
+// the Device.
 class DeviceEvents {
  public:
   virtual ~DeviceEvents() = default;
@@ -110,8 +111,8 @@ class Device {
   void resolve(std::string_view handle);
   // Another process may have added rows: gives them ids and sends them.
   void poke();
-  // For the next login; on a running session it is presented at once. Leaves kStopped if that was about the
-  // token.
+  // A fresh token: presented at once on a running session, after WELCOME during a login, else at the next
+  // login. Leaves kStopped if that was about the token.
   void set_token(std::string_view token);
 
   // --- the transport's side ---
@@ -152,8 +153,9 @@ class Device {
   void on_error(const wire::Error& error);
   void on_resolved(uint64_t request, UserId user);
 
-  void transact();  // begins a transaction if none is open
-  bool commit();    // ends it, if any; false: stopped
+  void transact();       // begins a transaction if none is open
+  bool commit();         // ends it, if any; false: stopped
+  void present_token();  // a REFRESH, if set_token() gave one that the server has not seen and it may go out
   void emit(const codec::FrameBytes& frame);
   void tell(std::function<void()> event) { told_.push_back(std::move(event)); }
   void flush_events();
@@ -179,6 +181,7 @@ class Device {
 
   State state_ = State::kOffline;
   StopReason stop_reason_ = StopReason::kNone;
+  bool token_waits_ = false;  // the server has not seen it
   bool wants_close_ = false;
   bool told_stuck_ = false;  // on this session
   std::string why_;

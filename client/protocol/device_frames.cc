@@ -234,6 +234,7 @@ void Device::on_error(const wire::Error& error) {
     case wire::ErrorCode::TokenInvalid:
     case wire::ErrorCode::TokenExpired:
     case wire::ErrorCode::SessionExpired:
+      if (token_waits_) return drop("the token was not accepted, the next one is tried");
       return stop(StopReason::kToken, text);
     case wire::ErrorCode::NoAccount:
       return stop(StopReason::kNoAccount, text);

@@ -33,7 +33,10 @@ struct Events final : DeviceEvents {
   }
   void on_hold(wire::HoldReason, uint32_t wait_ms) override { holds.push_back(wait_ms); }
   void on_error(wire::ErrorCode code, std::string_view) override { errors.push_back(code); }
-  void on_stopped(StopReason reason, std::string_view) override { stops.push_back(reason); }
+  void on_stopped(StopReason reason, std::string_view) override {
+    stops.push_back(reason);
+    if (stopped) stopped();
+  }
   std::vector<LoginInfo> logins;
   std::vector<std::string> offline;
   std::vector<std::pair<Seq, Insert>> messages;
@@ -42,6 +45,7 @@ struct Events final : DeviceEvents {
   std::vector<wire::ErrorCode> errors;
   std::vector<StopReason> stops;
   std::function<void(UserId)> resolved;
+  std::function<void()> stopped;
 };
 
 inline constexpr UserId kMe = 5, kPeer = 7;

@@ -106,6 +106,58 @@ TEST_F(DeviceTest, TokenErrorsStopUntilThereIsAnother) {
   log_in(d);
 }
 
+TEST_F(DeviceTest, ATokenSetDuringALoginIsPresentedOnceItIsOnline) {
+  const auto refreshes = [this](Device& d) {
+    std::vector<std::string> out;
+    for (const auto& frame : take(d)) {
+      if (const auto* refresh = root(frame).payload_as_Refresh()) out.push_back(refresh->token()->str());
+    }
+    return out;
+  };
+  Device d = device();
+  d.on_connected();
+  take(d);
+  d.set_token("new");
+  EXPECT_TRUE(d.output().empty()) << "one byte behind HELLO breaks the protocol";
+  feed(d, {welcome()});
+  EXPECT_EQ(refreshes(d), std::vector<std::string>{"new"});
+  d.set_token("newer");
+  EXPECT_EQ(refreshes(d), std::vector<std::string>{"newer"});
+  reconnect(d);
+  EXPECT_TRUE(refreshes(d).empty());
+}
+
+TEST_F(DeviceTest, ATokenSetDuringALoginIsTriedWhenTheOldOneIsRefused) {
+  Device d = device();
+  d.on_connected();
+  take(d);
+  d.set_token("new");
+  feed(d, {codec::error(wire::ErrorCode::TokenExpired, "old")});
+  EXPECT_TRUE(d.wants_close());
+  d.on_disconnected();
+  EXPECT_TRUE(events_.stops.empty());
+  ASSERT_EQ(d.state(), Device::State::kOffline);
+  d.on_connected();
+  EXPECT_EQ(root(take(d).at(0)).payload_as_Hello()->token()->str(), "new");
+  feed(d, {codec::error(wire::ErrorCode::TokenExpired, "that one too")});
+  d.on_disconnected();
+  EXPECT_EQ(d.stop_reason(), StopReason::kToken);
+}
+
+TEST_F(DeviceTest, ATokenMayBeSetWhenToldThatTheOldOneIsRefused) {
+  Device d = device();
+  events_.stopped = [&] { d.set_token("new"); };
+  d.on_connected();
+  take(d);
+  feed(d, {codec::error(wire::ErrorCode::TokenExpired, "old")});
+  EXPECT_TRUE(d.wants_close());
+  EXPECT_EQ(d.stop_reason(), StopReason::kNone);
+  d.on_disconnected();
+  ASSERT_EQ(d.state(), Device::State::kOffline);
+  d.on_connected();
+  EXPECT_EQ(root(take(d).at(0)).payload_as_Hello()->token()->str(), "new");
+}
+
 TEST_F(DeviceTest, BusyIsNotHitAgainTooEarly) {
   Device d = device();
   d.on_connected();
