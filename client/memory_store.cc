@@ -161,10 +161,8 @@ std::vector<RowStatus> MemoryStore::mark_rows(UserId peer, Origin origin, Seq up
   std::vector<RowStatus> out;
   for (auto it = by_seq_.begin(); it != by_seq_.end() && it->first <= up_to; ++it) {
     RowStatus& status = rows_.at(it->second).status;
-    if (status.kind != RowKind::kMessage || status.to != peer || status.origin != origin ||
-        status.mark >= mark) {
-      continue;
-    }
+    const bool counts = status.kind == RowKind::kMessage || mark == Mark::kDelivered;
+    if (!counts || status.to != peer || status.origin != origin || status.mark >= mark) continue;
     status.mark = mark;
     out.push_back(status);
   }
@@ -184,7 +182,7 @@ size_t MemoryStore::reopen_accepted() {
   size_t num = 0;
   for (const auto& [seq, id] : by_seq_) {
     RowStatus& status = rows_.at(id).status;
-    if (status.open || status.kind != RowKind::kMessage || status.mark != Mark::kAccepted) continue;
+    if (status.open || status.mark != Mark::kAccepted) continue;
     status.open = true;
     status.mark = Mark::kQueued;
     open_.insert(seq);

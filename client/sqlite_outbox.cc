@@ -130,7 +130,7 @@ std::vector<RowStatus> SqliteStore::mark_rows(UserId peer, Origin origin, Seq up
   Query query(
       *this,
       "UPDATE outbox SET mark=?1, frame=CASE WHEN open=1 THEN frame END WHERE to_user=?2 AND origin=?3 AND "
-      "seq<=?4 AND seq>0 AND kind=0 AND mark<?1 RETURNING " PERCH_ROW_COLUMNS,
+      "seq<=?4 AND seq>0 AND (kind=0 OR ?1=2) AND mark<?1 RETURNING " PERCH_ROW_COLUMNS,
       mark, peer, origin, up_to);
   while (query.step()) out.push_back(query.row(0));
   std::sort(out.begin(), out.end(), [](const RowStatus& a, const RowStatus& b) { return a.seq < b.seq; });
@@ -150,7 +150,7 @@ std::optional<RowStatus> SqliteStore::expire_row(UserId peer, Origin origin, Seq
 
 size_t SqliteStore::reopen_accepted() {
   Query(*this,
-        "UPDATE outbox SET open=1, mark=0 WHERE open=0 AND kind=0 AND mark=1 AND seq>0 AND frame IS NOT NULL")
+        "UPDATE outbox SET open=1, mark=0 WHERE open=0 AND mark=1 AND seq>0 AND frame IS NOT NULL")
       .run();
   return failed_ != 0 ? 0 : static_cast<size_t>(sqlite3_changes(db_));
 }

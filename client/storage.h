@@ -165,11 +165,12 @@ class Storage {
                                              uint64_t time_ms) = 0;
   // Rejects what waits for a handle that nobody has.
   virtual std::vector<RowStatus> reject_handle(std::string_view handle, uint8_t reason) = 0;
-  // Marks message rows to `peer` with seq <= up_to, open ones too: after a server's restart a receipt can
-  // come before the repeated result. Rejected and expired rows keep their mark. Returns what changed.
+  // Marks rows to `peer` with seq <= up_to, open ones too: after a server's restart a receipt can come before
+  // the repeated result. kRead is for messages only. Rejected and expired rows keep their mark. Returns what
+  // changed.
   virtual std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq up_to, Mark mark) = 0;
   virtual std::optional<RowStatus> expire_row(UserId peer, Origin origin, Seq seq) = 0;
-  // Opens message rows again that are accepted and not delivered. Returns how many.
+  // Opens rows again that are accepted and not delivered. Returns how many.
   virtual size_t reopen_accepted() = 0;
 
   // --- inbox: writes REQUIRE a transaction ---
