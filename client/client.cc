@@ -125,10 +125,11 @@ Result<size_t> Client::mark_read(std::string_view peer) {
   const UserId user = user_of(peer);
   if (user == 0) return size_t{0};
   if (connects()) return device_->mark_read(user);
-  const std::vector<ReadMark> marks = store_->unread(user);
-  if (marks.empty()) return size_t{0};
+  const auto marks = store_->unread(user);
+  if (!marks.ok()) return marks.error();
+  if (marks->empty()) return size_t{0};
   store_->begin();
-  for (const ReadMark& mark : marks) {
+  for (const ReadMark& mark : *marks) {
     NewRow row;
     row.kind = RowKind::kRead;
     row.to = user;
@@ -138,7 +139,7 @@ Result<size_t> Client::mark_read(std::string_view peer) {
     store_->mark_inbox_read(user, mark);
   }
   if (auto committed = store_->commit(); !committed.ok()) return committed.error();
-  return marks.size();
+  return marks->size();
 }
 
 std::optional<RowStatus> Client::status(RowId row) { return store_->status(row); }

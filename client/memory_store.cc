@@ -85,7 +85,7 @@ void MemoryStore::bind_row(RowId row, UserId to, Seq seq, Bytes frame) {
 
 void MemoryStore::mark_sent(Seq seq) { rows_.at(by_seq_.at(seq)).sent = true; }
 
-std::vector<WaitingRow> MemoryStore::bindable_rows(size_t limit) {
+Result<std::vector<WaitingRow>> MemoryStore::bindable_rows(size_t limit) {
   std::vector<WaitingRow> out;
   for (const RowId id : waiting_) {
     if (out.size() == limit) break;
@@ -97,16 +97,16 @@ std::vector<WaitingRow> MemoryStore::bindable_rows(size_t limit) {
   return out;
 }
 
-std::vector<std::string> MemoryStore::unresolved_handles() {
+Result<std::vector<std::string>> MemoryStore::unresolved_handles() {
   std::set<std::string> out;
   for (const RowId id : waiting_) {
     const Row& row = rows_.at(id);
     if (row.composed.to == 0 && user_of(row.composed.handle) == 0) out.insert(row.composed.handle);
   }
-  return {out.begin(), out.end()};
+  return std::vector<std::string>(out.begin(), out.end());
 }
 
-std::vector<OpenRow> MemoryStore::open_rows(Seq above, size_t limit) {
+Result<std::vector<OpenRow>> MemoryStore::open_rows(Seq above, size_t limit) {
   std::vector<OpenRow> out;
   for (auto it = open_.upper_bound(above); it != open_.end() && out.size() < limit; ++it) {
     const Row& row = rows_.at(by_seq_.at(*it));
@@ -253,7 +253,7 @@ void MemoryStore::mark_inbox_read(UserId peer, const ReadMark& mark) {
     it->second.read = true;
 }
 
-std::vector<ReadMark> MemoryStore::unread(UserId peer) {
+Result<std::vector<ReadMark>> MemoryStore::unread(UserId peer) {
   std::map<std::pair<DeviceNo, Origin>, Seq> marks;
   for (auto it = inbox_.lower_bound(MessageId{peer, 0, 0, 0}); it != inbox_.end() && it->first.user == peer;
        ++it) {

@@ -45,9 +45,9 @@ class MemoryStore final : public Storage {
   Seq take_seq() override { return identity_.next_seq++; }
   void bind_row(RowId row, UserId to, Seq seq, Bytes frame) override;
   void mark_sent(Seq seq) override;
-  std::vector<WaitingRow> bindable_rows(size_t limit) override;
-  std::vector<std::string> unresolved_handles() override;
-  std::vector<OpenRow> open_rows(Seq above, size_t limit) override;
+  Result<std::vector<WaitingRow>> bindable_rows(size_t limit) override;
+  Result<std::vector<std::string>> unresolved_handles() override;
+  Result<std::vector<OpenRow>> open_rows(Seq above, size_t limit) override;
   Seq lowest_open() override { return open_.empty() ? 0 : *open_.begin(); }
   std::optional<RowStatus> status(RowId row) override;
   std::optional<RowStatus> close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
@@ -60,7 +60,7 @@ class MemoryStore final : public Storage {
   void mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq up_to, Mark mark) override;
   void expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq) override;
   void mark_inbox_read(UserId peer, const ReadMark& mark) override;
-  std::vector<ReadMark> unread(UserId peer) override;
+  Result<std::vector<ReadMark>> unread(UserId peer) override;
 
   // --- what tests, the simulator's oracle and reports look at ---
   const std::map<RowId, Row>& rows() const { return rows_; }

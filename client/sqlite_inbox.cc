@@ -63,14 +63,14 @@ void SqliteStore::mark_inbox_read(UserId peer, const ReadMark& mark) {
       .run();
 }
 
-std::vector<ReadMark> SqliteStore::unread(UserId peer) {
+Result<std::vector<ReadMark>> SqliteStore::unread(UserId peer) {
   std::vector<ReadMark> out;
   Query query(*this,
               "SELECT device, origin, max(seq) FROM inbox WHERE user=? AND read=0 GROUP BY device, origin "
               "ORDER BY device, origin",
               peer);
   while (query.step()) out.push_back({static_cast<DeviceNo>(query.u64(0)), query.u64(1), query.u64(2)});
-  return out;
+  return unless_failed(std::move(out));
 }
 
 std::vector<Arrival> SqliteStore::arrivals(uint64_t after, size_t limit) {

@@ -41,7 +41,7 @@ void SqliteStore::mark_sent(Seq seq) {
   Query(*this, "UPDATE outbox SET sent=1 WHERE seq=? AND open=1 AND seq>0", seq).run();
 }
 
-std::vector<WaitingRow> SqliteStore::bindable_rows(size_t limit) {
+Result<std::vector<WaitingRow>> SqliteStore::bindable_rows(size_t limit) {
   std::vector<WaitingRow> out;
   Query query(
       *this,
@@ -59,19 +59,19 @@ std::vector<WaitingRow> SqliteStore::bindable_rows(size_t limit) {
     row.read = {static_cast<DeviceNo>(query.u64(5)), query.u64(6), query.u64(7)};
     out.push_back(std::move(row));
   }
-  return out;
+  return unless_failed(std::move(out));
 }
 
-std::vector<std::string> SqliteStore::unresolved_handles() {
+Result<std::vector<std::string>> SqliteStore::unresolved_handles() {
   std::vector<std::string> out;
   Query query(*this,
               "SELECT DISTINCT handle FROM outbox WHERE open=1 AND seq=0 AND to_user=0 AND "
               "handle NOT IN (SELECT handle FROM handles)");
   while (query.step()) out.push_back(query.text(0));
-  return out;
+  return unless_failed(std::move(out));
 }
 
-std::vector<OpenRow> SqliteStore::open_rows(Seq above, size_t limit) {
+Result<std::vector<OpenRow>> SqliteStore::open_rows(Seq above, size_t limit) {
   std::vector<OpenRow> out;
   Query query(*this,
               "SELECT row, origin, seq, sent, frame FROM outbox WHERE open=1 AND seq>0 AND seq>? ORDER BY "
@@ -80,7 +80,7 @@ std::vector<OpenRow> SqliteStore::open_rows(Seq above, size_t limit) {
   while (query.step()) {
     out.push_back({query.u64(0), query.u64(1), query.u64(2), query.u64(3) != 0, query.blob(4)});
   }
-  return out;
+  return unless_failed(std::move(out));
 }
 
 Seq SqliteStore::lowest_open() {
@@ -149,8 +149,7 @@ std::optional<RowStatus> SqliteStore::expire_row(UserId peer, Origin origin, Seq
 }
 
 size_t SqliteStore::reopen_accepted() {
-  Query(*this,
-        "UPDATE outbox SET open=1, mark=0 WHERE open=0 AND mark=1 AND seq>0 AND frame IS NOT NULL")
+  Query(*this, "UPDATE outbox SET open=1, mark=0 WHERE open=0 AND mark=1 AND seq>0 AND frame IS NOT NULL")
       .run();
   return failed_ != 0 ? 0 : static_cast<size_t>(sqlite3_changes(db_));
 }

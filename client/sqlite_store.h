@@ -77,9 +77,9 @@ class SqliteStore final : public Storage {
   Seq take_seq() override;
   void bind_row(RowId row, UserId to, Seq seq, Bytes frame) override;
   void mark_sent(Seq seq) override;
-  std::vector<WaitingRow> bindable_rows(size_t limit) override;
-  std::vector<std::string> unresolved_handles() override;
-  std::vector<OpenRow> open_rows(Seq above, size_t limit) override;
+  Result<std::vector<WaitingRow>> bindable_rows(size_t limit) override;
+  Result<std::vector<std::string>> unresolved_handles() override;
+  Result<std::vector<OpenRow>> open_rows(Seq above, size_t limit) override;
   Seq lowest_open() override;
   std::optional<RowStatus> status(RowId row) override;
   std::optional<RowStatus> close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
@@ -92,7 +92,7 @@ class SqliteStore final : public Storage {
   void mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq up_to, Mark mark) override;
   void expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq) override;
   void mark_inbox_read(UserId peer, const ReadMark& mark) override;
-  std::vector<ReadMark> unread(UserId peer) override;
+  Result<std::vector<ReadMark>> unread(UserId peer) override;
 
  private:
   class Query;  // one use of a prepared statement
@@ -103,6 +103,12 @@ class SqliteStore final : public Storage {
   void load_identity();
   void save_identity();
   void fail(int code);
+  // What a read found, unless it failed.
+  template <typename T>
+  Result<T> unless_failed(T found) const {
+    if (failed_ != 0) return error_of(failed_);
+    return found;
+  }
   Error error_of(int code) const;
 
   sqlite3* db_ = nullptr;

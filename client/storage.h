@@ -5,7 +5,7 @@
 // TRANSACTIONS: every write happens between begin() and commit(). Writes do not report errors one by one: the
 // first failure is remembered, the rest of the transaction does nothing, and commit() rolls back and returns
 // it. After a failed commit nothing of the transaction is visible, and the caller must not tell anybody about
-// it.
+// it. A read that a device acts on returns its failure; inside a transaction that fails the transaction too.
 // ON: one thread.
 #pragma once
 #include <optional>
@@ -153,11 +153,11 @@ class Storage {
   virtual void bind_row(RowId row, UserId to, Seq seq, Bytes frame) = 0;
   virtual void mark_sent(Seq seq) = 0;
   // Waiting rows whose recipient is known, in order of composition.
-  virtual std::vector<WaitingRow> bindable_rows(size_t limit) = 0;
-  virtual std::vector<std::string> unresolved_handles() = 0;
+  virtual Result<std::vector<WaitingRow>> bindable_rows(size_t limit) = 0;
+  virtual Result<std::vector<std::string>> unresolved_handles() = 0;
   // Open rows with an id and seq > above, in order of seq.
-  virtual std::vector<OpenRow> open_rows(Seq above, size_t limit) = 0;
-  virtual Seq lowest_open() = 0;  // 0 if none
+  virtual Result<std::vector<OpenRow>> open_rows(Seq above, size_t limit) = 0;
+  virtual Seq lowest_open() = 0;  // 0 if none; 1 if that cannot be read: nothing is said to be closed then
   virtual std::optional<RowStatus> status(RowId row) = 0;
   // A result: closes the row; for one already closed only a larger mark or number counts. Nothing if unknown
   // or unchanged.
@@ -182,7 +182,7 @@ class Storage {
   // This user read a peer's messages, here or on another device.
   virtual void mark_inbox_read(UserId peer, const ReadMark& mark) = 0;
   // The largest unread seq per device and origin of the peer.
-  virtual std::vector<ReadMark> unread(UserId peer) = 0;
+  virtual Result<std::vector<ReadMark>> unread(UserId peer) = 0;
 };
 
 }  // namespace perch::client

@@ -87,7 +87,6 @@ UNTESTED = {
     "chat/store_thread.h": "tests/unit/core_fixture.h runs it in a whole node, as does the simulator",
     "chat/user.h": "tests/unit/core_fixture.h runs it in a whole node, as does the simulator",
     "chat/user_write.h": "tests/unit/core_fixture.h runs it in a whole node, as does the simulator",
-    "client/client.h": "tests/e2e run it whole",
     "client/sqlite_query.h": "a part of client/sqlite_store.h",
     "client/terminal/command.h": "tests/e2e/perch_cli_test.py runs every command",
     "client/terminal/history.h": "tests/e2e/perch_cli_test.py",

@@ -9,6 +9,7 @@ namespace perch::client {
 namespace {
 
 constexpr size_t kBindRows = 256;  // waiting rows in memory at a time
+constexpr std::string_view kReadFailed = "a read failed";
 
 }  // namespace
 
@@ -29,7 +30,7 @@ const char* name_of(StopReason reason) noexcept {
     case StopReason::kOtherUser:
       return "the profile belongs to another user";
     case StopReason::kStorage:
-      return "the profile cannot be written";
+      return "the profile cannot be read or written";
   }
   return "unknown";
 }
@@ -64,10 +65,11 @@ Result<RowId> Device::send(UserId to, std::string_view handle, uint8_t content, 
 
 Result<size_t> Device::mark_read(UserId peer) {
   if (stop_reason_ == StopReason::kStorage) return Error{Errc::kPoisoned};
-  const std::vector<ReadMark> marks = storage_.unread(peer);
-  if (marks.empty()) return size_t{0};
+  const auto marks = storage_.unread(peer);
+  if (!marks.ok()) return marks.error();
+  if (marks->empty()) return size_t{0};
   storage_.begin();
-  for (const ReadMark& mark : marks) {
+  for (const ReadMark& mark : *marks) {
     NewRow row;
     row.kind = RowKind::kRead;
     row.to = peer;
@@ -80,7 +82,7 @@ Result<size_t> Device::mark_read(UserId peer) {
   if (auto committed = storage_.commit(); !committed.ok()) return committed.error();
   counters_.commits++;
   fill();
-  return marks.size();
+  return marks->size();
 }
 
 void Device::resolve(std::string_view handle) {
@@ -91,7 +93,10 @@ void Device::resolve(std::string_view handle) {
 
 void Device::poke() {
   if (stop_reason_ == StopReason::kStorage) return;
-  if (!storage_.bindable_rows(1).empty()) {
+  const auto waiting = storage_.bindable_rows(1);
+  if (!waiting.ok()) {
+    stop(StopReason::kStorage, kReadFailed);
+  } else if (!waiting->empty()) {
     transact();
     bind_waiting();
   }
@@ -298,9 +303,10 @@ void Device::bind(const WaitingRow& row) {
 // REQUIRES: a transaction.
 void Device::bind_waiting() {
   while (true) {
-    const std::vector<WaitingRow> rows = storage_.bindable_rows(kBindRows);
-    for (const WaitingRow& row : rows) bind(row);
-    if (rows.size() < kBindRows) return;
+    const auto rows = storage_.bindable_rows(kBindRows);
+    if (!rows.ok()) return;  // commit() says so
+    for (const WaitingRow& row : *rows) bind(row);
+    if (rows->size() < kBindRows) return;
   }
 }
 
@@ -311,7 +317,9 @@ void Device::fill() {
   if (now < hold_until_ms_ || in_flight_.size() >= window_) return;
   hold_until_ms_ = 0;
   const size_t room = window_ - in_flight_.size();
-  std::vector<OpenRow> rows = storage_.open_rows(cursor_, room);
+  auto found = storage_.open_rows(cursor_, room);
+  if (!found.ok()) return stop(StopReason::kStorage, kReadFailed);
+  std::vector<OpenRow>& rows = *found;
   more_open_ = rows.size() == room;
   if (rows.empty()) return;
   if (!leave_out_oversized(rows) || rows.empty()) return;
@@ -369,7 +377,9 @@ void Device::ask(const std::string& handle) {
 }
 
 void Device::resolve_waiting() {
-  for (const std::string& handle : storage_.unresolved_handles()) ask(handle);
+  const auto handles = storage_.unresolved_handles();
+  if (!handles.ok()) return stop(StopReason::kStorage, kReadFailed);
+  for (const std::string& handle : *handles) ask(handle);
 }
 
 Seq Device::say_closed() {

@@ -43,7 +43,7 @@ enum class StopReason : uint8_t {
   kDeviceLimit,
   kVersion,    // no common protocol version
   kOtherUser,  // the token is not of the user this storage belongs to
-  kStorage,    // a commit failed
+  kStorage,    // a commit or a read failed
 };
 const char* name_of(StopReason reason) noexcept;
 

@@ -66,7 +66,7 @@ TEST_F(SqliteStoreTest, ReopenKeepsRowsAndDrawsAnOrigin) {
   EXPECT_EQ(store->identity().user, 5u);
   EXPECT_EQ(store->identity().after, 1024u);
   EXPECT_EQ(store->identity().next_seq, 2u);
-  const auto open_rows = store->open_rows(0, 10);
+  const auto open_rows = *store->open_rows(0, 10);
   ASSERT_EQ(open_rows.size(), 1u);
   EXPECT_EQ(open_rows[0].row, row);
   EXPECT_EQ(open_rows[0].origin, first) << "a row keeps the id it was given";
@@ -140,7 +140,7 @@ TEST_F(SqliteStoreTest, LargerNumberWinsAndOtherBytesAreKept) {
   const auto arrivals = store->arrivals(1, 10);
   ASSERT_EQ(arrivals.size(), 2u);
   EXPECT_EQ(arrivals[0].message.variant, 1u);
-  const auto unread = store->unread(7);
+  const auto unread = *store->unread(7);
   ASSERT_EQ(unread.size(), 1u);
   EXPECT_EQ(unread[0].up_to, 1u);
 }
@@ -155,12 +155,12 @@ TEST_F(SqliteStoreTest, OneProcessOwnsOthersAdd) {
   const RowId row = add(*adder, 0, "hello", "bob");
   ASSERT_TRUE(adder->commit().ok());
   EXPECT_NE(owner->data_version(), version);
-  EXPECT_EQ(owner->unresolved_handles(), std::vector<std::string>{"bob"});
-  EXPECT_TRUE(owner->bindable_rows(10).empty());
+  EXPECT_EQ(*owner->unresolved_handles(), std::vector<std::string>{"bob"});
+  EXPECT_TRUE(owner->bindable_rows(10)->empty());
   EXPECT_EQ(owner->lowest_open(), 0u) << "a row without an id holds nothing back";
   owner->begin();
   owner->set_handle("bob", 9);
-  const auto rows = owner->bindable_rows(10);
+  const auto rows = *owner->bindable_rows(10);
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(rows[0].row, row);
   EXPECT_EQ(rows[0].to, 9u);
@@ -187,7 +187,7 @@ TEST_F(SqliteStoreTest, ResultsMarksAndReopening) {
   EXPECT_EQ(marked[0].seq, 1u);
   EXPECT_EQ(store->reopen_accepted(), 1u);
   ASSERT_TRUE(store->commit().ok());
-  const auto open_rows = store->open_rows(0, 10);
+  const auto open_rows = *store->open_rows(0, 10);
   ASSERT_EQ(open_rows.size(), 2u);
   EXPECT_EQ(open_rows[0].seq, 3u);
   EXPECT_EQ(open_rows[0].frame, frame_);
@@ -212,6 +212,22 @@ TEST_F(SqliteStoreTest, AnUnsentReadMarkIsReplaced) {
   store->add_row(read);
   EXPECT_TRUE(store->status(second).has_value()) << "what was sent is fixed";
   ASSERT_TRUE(store->commit().ok());
+}
+
+TEST_F(SqliteStoreTest, AReadThatFailsIsNoEmptyAnswer) {
+  auto store = open();
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open((dir_ + "/me/profile.db").c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "DROP TABLE outbox; DROP TABLE inbox", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(other);
+  EXPECT_EQ(store->open_rows(0, 10).error().code, Errc::kCorrupt);
+  EXPECT_EQ(store->bindable_rows(10).error().code, Errc::kCorrupt);
+  EXPECT_EQ(store->unresolved_handles().error().code, Errc::kCorrupt);
+  EXPECT_EQ(store->unread(7).error().code, Errc::kCorrupt);
+  EXPECT_EQ(store->lowest_open(), 1u) << "nothing is said to be closed";
+  store->begin();
+  (void)store->bindable_rows(10);
+  EXPECT_EQ(store->commit().error().code, Errc::kCorrupt) << "in a transaction it fails that too";
 }
 
 TEST_F(SqliteStoreTest, NewerSchemaIsRefused) {

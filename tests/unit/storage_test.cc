@@ -117,7 +117,8 @@ class StorageTest : public ::testing::TestWithParam<Kind> {
   }
   std::vector<Seq> open_seqs(Seq above = 0, size_t limit = 100) {
     std::vector<Seq> out;
-    for (const OpenRow& row : store().open_rows(above, limit)) out.push_back(row.seq);
+    const auto rows = store().open_rows(above, limit);
+    for (const OpenRow& row : *rows) out.push_back(row.seq);
     return out;
   }
   std::optional<RowStatus> close(Seq seq, Mark mark, Number number = 1024, uint8_t reason = 0) {
@@ -221,7 +222,7 @@ TEST_P(StorageTest, ARowWaitsThenIsOpenUnderItsId) {
   EXPECT_EQ(store().status(row)->time_ms, 99u);
   EXPECT_EQ(store().lowest_open(), 0u) << "a row without an id holds nothing back";
   EXPECT_THAT(open_seqs(), IsEmpty());
-  const auto waiting = store().bindable_rows(10);
+  const auto waiting = *store().bindable_rows(10);
   ASSERT_EQ(waiting.size(), 1u);
   EXPECT_EQ(waiting[0].row, row);
   EXPECT_EQ(waiting[0].to, kPeer);
@@ -229,8 +230,8 @@ TEST_P(StorageTest, ARowWaitsThenIsOpenUnderItsId) {
   EXPECT_THAT(waiting[0].body, ElementsAre('h', 'e', 'l', 'l', 'o'));
   const std::vector<uint8_t> frame = {9, 8, 7};
   transact([&](Storage& s) { s.bind_row(row, kPeer, s.take_seq(), frame); });
-  EXPECT_THAT(store().bindable_rows(10), IsEmpty());
-  const auto open = store().open_rows(0, 10);
+  EXPECT_THAT(*store().bindable_rows(10), IsEmpty());
+  const auto open = *store().open_rows(0, 10);
   ASSERT_EQ(open.size(), 1u);
   EXPECT_EQ(open[0].row, row);
   EXPECT_EQ(open[0].origin, origin());
@@ -238,11 +239,11 @@ TEST_P(StorageTest, ARowWaitsThenIsOpenUnderItsId) {
   EXPECT_FALSE(open[0].sent);
   EXPECT_EQ(open[0].frame, frame);
   transact([](Storage& s) { s.mark_sent(1); });
-  EXPECT_TRUE(store().open_rows(0, 10)[0].sent);
+  EXPECT_TRUE(store().open_rows(0, 10).value()[0].sent);
   EXPECT_FALSE(store().status(row + 1));
   const Origin of = origin();
   medium().reopen();
-  EXPECT_EQ(store().open_rows(0, 10)[0].origin, of) << "a row keeps the id it was given";
+  EXPECT_EQ(store().open_rows(0, 10).value()[0].origin, of) << "a row keeps the id it was given";
 }
 
 TEST_P(StorageTest, OpenRowsComeInOrderFromAnywhere) {
@@ -264,14 +265,15 @@ TEST_P(StorageTest, RowsForAHandleWaitUntilItIsKnown) {
     s.add_row(message_row(kOther, "c"));
     s.add_row(message_row(0, "d", "bob"));
   });
-  EXPECT_THAT(store().unresolved_handles(), ElementsAre("bob", "carol"));
-  EXPECT_EQ(store().bindable_rows(10).size(), 1u);
+  EXPECT_THAT(*store().unresolved_handles(), ElementsAre("bob", "carol"));
+  EXPECT_EQ(store().bindable_rows(10)->size(), 1u);
   transact([](Storage& s) { s.set_handle("bob", kPeer); });
-  EXPECT_THAT(store().unresolved_handles(), ElementsAre("carol"));
+  EXPECT_THAT(*store().unresolved_handles(), ElementsAre("carol"));
   std::vector<UserId> to;
-  for (const WaitingRow& row : store().bindable_rows(10)) to.push_back(row.to);
+  const auto bindable = store().bindable_rows(10);
+  for (const WaitingRow& row : *bindable) to.push_back(row.to);
   EXPECT_THAT(to, ElementsAre(kPeer, kOther, kPeer)) << "in order of composition";
-  EXPECT_EQ(store().bindable_rows(2).size(), 2u);
+  EXPECT_EQ(store().bindable_rows(2)->size(), 2u);
 }
 
 TEST_P(StorageTest, AHandleThatNobodyHasRejectsWhatWaitsForIt) {
@@ -288,7 +290,7 @@ TEST_P(StorageTest, AHandleThatNobodyHasRejectsWhatWaitsForIt) {
   EXPECT_EQ(rejected[0].reason, 1);
   EXPECT_FALSE(store().status(waits)->open);
   EXPECT_TRUE(store().status(other)->open);
-  EXPECT_THAT(store().unresolved_handles(), ElementsAre("somebody"));
+  EXPECT_THAT(*store().unresolved_handles(), ElementsAre("somebody"));
 }
 
 TEST_P(StorageTest, AnUnsentReadRowIsReplacedByANewerOneOfItsKey) {
@@ -307,12 +309,12 @@ TEST_P(StorageTest, AnUnsentReadRowIsReplacedByANewerOneOfItsKey) {
   transact([&](Storage& s) { waiting = s.add_row(read_row(kPeer, {3, 44, 1})); });
   bound(read_row(kPeer, {3, 44, 2}));
   EXPECT_FALSE(store().status(waiting)) << "one that has no id yet as well";
-  ASSERT_EQ(store().bindable_rows(10).size(), 0u);
+  ASSERT_EQ(store().bindable_rows(10)->size(), 0u);
 }
 
 TEST_P(StorageTest, AReadRowKeepsItsMarkUntilItIsBound) {
   transact([](Storage& s) { s.add_row(read_row(kPeer, {3, kPeerOrigin, 9})); });
-  const auto waiting = store().bindable_rows(10);
+  const auto waiting = *store().bindable_rows(10);
   ASSERT_EQ(waiting.size(), 1u);
   EXPECT_EQ(waiting[0].kind, RowKind::kRead);
   EXPECT_EQ(waiting[0].read.device, 3);
@@ -384,7 +386,7 @@ TEST_P(StorageTest, ARestoredServerGetsAgainWhatItAccepted) {
   close(3, Mark::kRejected, 0, 1);
   close(4, Mark::kAccepted, 3072);
   close(6, Mark::kAccepted, 4096);
-  const auto frame = [&](Seq seq) { return store().open_rows(seq - 1, 1)[0].frame; };
+  const auto frame = [&](Seq seq) { return store().open_rows(seq - 1, 1).value()[0].frame; };
   size_t reopened = 0;
   transact([&](Storage& s) { reopened = s.reopen_accepted(); });
   EXPECT_EQ(reopened, 3u);
@@ -424,21 +426,21 @@ TEST_P(StorageTest, OtherBytesUnderAKnownIdAreKeptApart) {
 
 TEST_P(StorageTest, UnreadIsTheLargestSeqOfEachOpening) {
   log_in();
-  EXPECT_THAT(store().unread(kPeer), IsEmpty());
+  EXPECT_THAT(*store().unread(kPeer), IsEmpty());
   for (const Seq seq : {1, 3, 2}) insert(seq, seq * 10);
   insert(9, 90, "hi", kOther, kOther);
   insert(4, 40, "mine, from elsewhere", kMe, kPeer);
-  const auto unread = store().unread(kPeer);
+  const auto unread = *store().unread(kPeer);
   ASSERT_EQ(unread.size(), 1u);
   EXPECT_EQ(unread[0].device, 1);
   EXPECT_EQ(unread[0].origin, kPeerOrigin);
   EXPECT_EQ(unread[0].up_to, 3u);
-  EXPECT_THAT(store().unread(kMe), IsEmpty()) << "what this user sent is not unread";
+  EXPECT_THAT(*store().unread(kMe), IsEmpty()) << "what this user sent is not unread";
   transact([](Storage& s) { s.mark_inbox_read(kPeer, {1, kPeerOrigin, 2}); });
-  EXPECT_EQ(store().unread(kPeer).size(), 1u);
+  EXPECT_EQ(store().unread(kPeer)->size(), 1u);
   transact([](Storage& s) { s.mark_inbox_read(kPeer, {1, kPeerOrigin, 3}); });
-  EXPECT_THAT(store().unread(kPeer), IsEmpty());
-  EXPECT_EQ(store().unread(kOther).size(), 1u);
+  EXPECT_THAT(*store().unread(kPeer), IsEmpty());
+  EXPECT_EQ(store().unread(kOther)->size(), 1u);
 }
 
 TEST_P(StorageTest, CopiesOfOnesOwnMessagesHaveMarksToo) {

@@ -1,0 +1,57 @@
+// Client over a real profile, with nobody or a few lines of server at the other end.
+#include "client/client.h"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+namespace perch::client {
+namespace {
+
+constexpr const char* kNobody = "127.0.0.1:9";  // nothing listens there
+
+struct Events : DeviceEvents {
+  void on_stopped(StopReason, std::string_view text) override { stopped = text; }
+  std::string stopped;
+};
+
+class ClientTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "perch_client_XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    profile_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(profile_); }
+
+  std::unique_ptr<Client> open(const std::string& server = kNobody) {
+    auto client = Client::open({.profile_path = profile_, .server = server, .token = "t"}, events_);
+    EXPECT_TRUE(client.ok());
+    return client.ok() ? std::move(client).value() : nullptr;
+  }
+  void change(const char* sql) {
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open((profile_ + "/profile.db").c_str(), &db), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(db);
+  }
+
+  std::string profile_;
+  Events events_;
+};
+
+TEST_F(ClientTest, AProfileThatCannotBeReadEndsIt) {
+  auto client = open();
+  ASSERT_TRUE(client->send("7", "kept").ok());
+  change("DROP TABLE outbox; DROP TABLE inbox");
+  client->run();
+  EXPECT_EQ(client->stop_reason(), StopReason::kStorage);
+  EXPECT_EQ(events_.stopped, "a read failed");
+  EXPECT_EQ(client->send("7", "more").error().code, Errc::kPoisoned);
+  EXPECT_FALSE(client->mark_read("7").ok());
+}
+
+}  // namespace
+}  // namespace perch::client
