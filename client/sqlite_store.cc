@@ -1,12 +1,9 @@
 #include "client/sqlite_store.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
 
 #include "client/sqlite_query.h"
 #include "core/check.h"
@@ -56,19 +53,18 @@ CREATE INDEX inbox_unread ON inbox (user) WHERE read = 0;
 // --- opening -----------------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, Random& random, bool connect) {
-  const std::filesystem::path path(dir);
-  std::error_code ignored;
-  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), ignored);
-  if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return Error{Errc::kSystem, errno};
+  if (auto made = make_profile_folder(dir); !made.ok()) return made.error();
   std::unique_ptr<SqliteStore> store(new SqliteStore);
-  store->lock_fd_ = ::open((dir + "/profile.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (store->lock_fd_ < 0) return Error{Errc::kSystem, errno};
-  if (connect) store->owner_ = flock(store->lock_fd_, LOCK_EX | LOCK_NB) == 0;
+  if (auto opened = store->lock_.open(dir); !opened.ok()) return opened.error();
+  if (connect) {
+    if (auto taken = store->lock_.try_take(); !taken.ok()) return taken.error();
+  }
   // Made by us, so that it is nobody else's to read even in a directory that was there before.
   const std::string file = dir + "/profile.db";
   const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return Error{Errc::kSystem, errno};
   ::close(fd);
+  if (auto synced = sync_folder(dir); !synced.ok()) return synced.error();
   const int code =
       sqlite3_open_v2(file.c_str(), &store->db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (code != SQLITE_OK) return store->error_of(code);
@@ -79,7 +75,6 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, R
 SqliteStore::~SqliteStore() {
   for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
   if (db_ != nullptr) sqlite3_close(db_);
-  if (lock_fd_ >= 0) ::close(lock_fd_);
 }
 
 Result<void> SqliteStore::set_up(Random& random) {
@@ -102,7 +97,7 @@ Result<void> SqliteStore::set_up(Random& random) {
   }
   static_assert(kSchemaVersion == 1, "write the step from the version before");
   load_identity();
-  if (owner_) {
+  if (owner()) {
     if (welcomed_) identity_.previous_origin = identity_.origin;
     welcomed_ = false;
     do identity_.origin = random.next();

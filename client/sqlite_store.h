@@ -12,6 +12,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "client/profile_folder.h"
 #include "client/storage.h"
 #include "core/random.h"
 
@@ -51,7 +52,7 @@ class SqliteStore final : public Storage {
   SqliteStore(const SqliteStore&) = delete;
   SqliteStore& operator=(const SqliteStore&) = delete;
 
-  bool owner() const { return owner_; }
+  bool owner() const { return lock_.held(); }
   // Changes when another process has committed.
   uint64_t data_version();
   // Small texts kept with the profile: "server", "token". Empty if never set.
@@ -112,8 +113,7 @@ class SqliteStore final : public Storage {
   Error error_of(int code) const;
 
   sqlite3* db_ = nullptr;
-  int lock_fd_ = -1;
-  bool owner_ = false;
+  ProfileLock lock_;
   bool in_transaction_ = false;
   bool identity_changed_ = false;
   bool welcomed_ = false;  // the present origin got a WELCOME
