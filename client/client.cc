@@ -54,8 +54,8 @@ Result<std::unique_ptr<Client>> Client::open(const ClientOptions& options, Devic
     profile.set_setting("token", token);
     if (auto committed = profile.commit(); !committed.ok()) return committed.error();
   }
-  const std::string seen = profile.setting("seen");
-  std::from_chars(seen.data(), seen.data() + seen.size(), client->seen_);
+  client->wants_to_connect_ = options.connect;
+  client->load_seen();
   client->wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (client->wake_fd_ < 0) return Error{Errc::kSystem, errno};
   client->device_ = std::make_unique<Device>(profile, system_clock(), *client->random_, events,
@@ -166,12 +166,21 @@ Result<void> Client::set_token(std::string_view token) {
   return {};
 }
 
+void Client::load_seen() {
+  const std::string seen = store_->setting("seen");
+  std::from_chars(seen.data(), seen.data() + seen.size(), seen_);
+}
+
 // --- the loop ----------------------------------------------------------------------------------------------
 
 bool Client::poll(uint64_t timeout_ms, int also_fd) {
   uint64_t now = now_ms();
   const uint64_t until = now + timeout_ms;
   uint64_t wake_at = until;
+  if (!connects() && wants_to_connect_) {
+    if (now >= looked_at_ms_ + kLookMs) take_over();
+    wake_at = std::min(wake_at, looked_at_ms_ + kLookMs);
+  }
   if (connects()) {
     if (fd_ < 0 && device_->state() == Device::State::kOffline) {
       if (now >= device_->connect_at_ms()) {
@@ -226,6 +235,15 @@ void Client::run() {
 void Client::stop() {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof(one));
+}
+
+void Client::take_over() {
+  looked_at_ms_ = now_ms();
+  const auto owned = store_->try_own(*random_);
+  if (!owned.ok() || !*owned) return;  // a disk that refuses now is tried again
+  load_seen();
+  device_->set_token(store_->setting("token"));  // the other process may have stored a newer one
+  device_->poke();
 }
 
 void Client::connect() {

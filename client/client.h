@@ -28,8 +28,8 @@ namespace perch::client {
 
 struct ClientOptions {
   std::string profile_path;  // a directory; made if missing
-  std::string server;        // "host:port" or "[v6]:port"; empty: the one stored in the profile
-  std::string token;         // JWT; empty: the one stored in the profile
+  std::string server = {};   // "host:port" or "[v6]:port"; empty: the one stored in the profile
+  std::string token = {};    // JWT; empty: the one stored in the profile
   std::string agent = "perch/0.1";
   bool connect = true;  // false: never connects, only adds to the outbox and reads
 };
@@ -38,7 +38,7 @@ class Client {
  public:
   // Opens the profile and stores `server` and `token` in it for the next time. Does not connect yet: poll()
   // does. If another process holds the profile's connection, connects() is false: what is sent goes into the
-  // outbox and that process sends it. LIFETIME: `events` outlives the Client.
+  // outbox and that process sends it; when it ends, poll() takes over. LIFETIME: `events` outlives the Client.
   // ERRORS: kInvalid (a server that is no host:port, or none known while connecting), kNewerFormat, kSystem,
   // kCorrupt.
   static Result<std::unique_ptr<Client>> open(const ClientOptions& options, DeviceEvents& events);
@@ -96,8 +96,10 @@ class Client {
     std::string handle;
   };
   static Target target_of(std::string_view to);
+  void load_seen();
 
   Client() = default;
+  void take_over();     // if the process that owns the profile has ended
   void connect();       // begins with the first address
   void connect_next();  // goes on with the next one, or gives up
   void finish_connect();
@@ -112,6 +114,7 @@ class Client {
   struct addrinfo* addresses_ = nullptr;
   struct addrinfo* address_ = nullptr;  // the one being tried
   std::vector<uint8_t> input_;
+  bool wants_to_connect_ = false;
   int fd_ = -1;
   bool connecting_ = false;
   uint64_t connect_by_ms_ = 0;

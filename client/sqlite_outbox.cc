@@ -26,7 +26,7 @@ RowId SqliteStore::add_row(const NewRow& row) {
 }
 
 Seq SqliteStore::take_seq() {
-  PERCH_CHECK(in_transaction_ && owner());
+  PERCH_CHECK(in_transaction_ && owner_);
   identity_changed_ = true;
   return identity_.next_seq++;
 }

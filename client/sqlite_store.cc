@@ -56,9 +56,6 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, R
   if (auto made = make_profile_folder(dir); !made.ok()) return made.error();
   std::unique_ptr<SqliteStore> store(new SqliteStore);
   if (auto opened = store->lock_.open(dir); !opened.ok()) return opened.error();
-  if (connect) {
-    if (auto taken = store->lock_.try_take(); !taken.ok()) return taken.error();
-  }
   // Made by us, so that it is nobody else's to read even in a directory that was there before.
   const std::string file = dir + "/profile.db";
   const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -68,7 +65,10 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, R
   const int code =
       sqlite3_open_v2(file.c_str(), &store->db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (code != SQLITE_OK) return store->error_of(code);
-  if (auto set = store->set_up(random); !set.ok()) return set.error();
+  if (auto set = store->set_up(); !set.ok()) return set.error();
+  if (connect) {
+    if (auto owned = store->try_own(random); !owned.ok()) return owned.error();
+  }
   return store;
 }
 
@@ -77,7 +77,7 @@ SqliteStore::~SqliteStore() {
   if (db_ != nullptr) sqlite3_close(db_);
 }
 
-Result<void> SqliteStore::set_up(Random& random) {
+Result<void> SqliteStore::set_up() {
   sqlite3_busy_timeout(db_, kBusyMs);
   if (!exec("PRAGMA journal_mode=WAL") || !exec("PRAGMA synchronous=FULL")) return error_of(failed_);
   begin();  // two processes may make one profile at the same time
@@ -97,14 +97,22 @@ Result<void> SqliteStore::set_up(Random& random) {
   }
   static_assert(kSchemaVersion == 1, "write the step from the version before");
   load_identity();
-  if (owner()) {
-    if (welcomed_) identity_.previous_origin = identity_.origin;
-    welcomed_ = false;
-    do identity_.origin = random.next();
-    while (identity_.origin == 0);
-    identity_changed_ = true;
-  }
   return commit();
+}
+
+Result<bool> SqliteStore::try_own(Random& random) {
+  const auto taken = lock_.try_take();
+  if (!taken.ok() || !*taken) return taken;
+  begin();
+  load_identity();  // an owner before this one may have changed it
+  if (welcomed_) identity_.previous_origin = identity_.origin;
+  welcomed_ = false;
+  do identity_.origin = random.next();
+  while (identity_.origin == 0);
+  identity_changed_ = true;
+  if (auto committed = commit(); !committed.ok()) return committed.error();
+  owner_ = true;
+  return true;
 }
 
 bool SqliteStore::exec(const char* sql) {

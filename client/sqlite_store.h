@@ -52,7 +52,10 @@ class SqliteStore final : public Storage {
   SqliteStore(const SqliteStore&) = delete;
   SqliteStore& operator=(const SqliteStore&) = delete;
 
-  bool owner() const { return lock_.held(); }
+  bool owner() const { return owner_; }
+  // Becomes the owner, as open() tries to, unless another process is: then false. ERRORS: kSystem (no lock can
+  // be had at all), those of a commit; try_own() may be called again.
+  Result<bool> try_own(Random& random);
   // Changes when another process has committed.
   uint64_t data_version();
   // Small texts kept with the profile: "server", "token". Empty if never set.
@@ -99,7 +102,7 @@ class SqliteStore final : public Storage {
   class Query;  // one use of a prepared statement
 
   SqliteStore() = default;
-  Result<void> set_up(Random& random);
+  Result<void> set_up();
   bool exec(const char* sql);  // false: failed, remembered
   void load_identity();
   void save_identity();
@@ -114,6 +117,7 @@ class SqliteStore final : public Storage {
 
   sqlite3* db_ = nullptr;
   ProfileLock lock_;
+  bool owner_ = false;
   bool in_transaction_ = false;
   bool identity_changed_ = false;
   bool welcomed_ = false;  // the present origin got a WELCOME

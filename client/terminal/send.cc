@@ -29,7 +29,7 @@ int run_send(const Flags& flags) {
     if (!status.open || client.stop_reason() != StopReason::kNone || interrupted()) break;
     const uint64_t now = now_ms();
     if (now >= until) break;
-    client.poll(std::min<uint64_t>(until - now, client.connects() ? 1000 : 50));
+    client.poll(std::min<uint64_t>(until - now, 1000));
   }
   if (status.mark == Mark::kRejected) {
     return complain(kRejected, "rejected: " + flags.to + ": " + reason_text(status.reason));

@@ -276,6 +276,19 @@ class Chats(Cli):
         self.assertEqual(uma.query("SELECT open, mark FROM outbox"), [(0, DELIVERED)] * 3)
 
 
+class TakeOver(Cli):
+    def test_send_goes_on_when_the_owner_ends(self):
+        self.known("yves")
+        zoe = self.person("zoe")
+        owner = zoe.start("chat", "yves", server=NOBODY)
+        self.assertIn("offline", owner.stderr.readline())
+        waiting = zoe.start("send", "--wait", 30, "yves", "by myself then")
+        wait_until(lambda: zoe.query("SELECT count(*) FROM outbox") == [(1,)], 20, "never queued")
+        zoe.stop(owner)
+        self.assertEqual(waiting.communicate(timeout=40)[0], "✓ accepted\n")
+        self.assertEqual(waiting.returncode, DONE)
+
+
 class Full(Cli):
     flags = ("--connections-per-reactor", "1")
 

@@ -53,5 +53,34 @@ TEST_F(ClientTest, AProfileThatCannotBeReadEndsIt) {
   EXPECT_FALSE(client->mark_read("7").ok());
 }
 
+TEST_F(ClientTest, WhatAnotherProcessLeftIsTakenOver) {
+  auto owner = open();
+  auto waiting = open();
+  ASSERT_TRUE(owner->connects());
+  ASSERT_FALSE(waiting->connects());
+  const RowId row = *waiting->send("7", "left behind");
+  waiting->poll(0);
+  EXPECT_FALSE(waiting->connects());
+  EXPECT_EQ(waiting->status(row)->seq, 0u) << "ids are the owner's to give";
+  const RowId earlier = *owner->send("7", "the owner's last");
+  const RowId late = *waiting->send("7", "after it");
+  const uint64_t seq = owner->status(earlier)->seq;
+  const Origin origin = owner->identity().origin;
+  owner.reset();
+  for (int turn = 0; turn < 100 && !waiting->connects(); ++turn) waiting->poll(1000);
+  ASSERT_TRUE(waiting->connects());
+  EXPECT_NE(waiting->identity().origin, origin);
+  EXPECT_GT(waiting->status(late)->seq, seq) << "it knows which ids were given";
+  EXPECT_FALSE(open()->connects());
+}
+
+TEST_F(ClientTest, WhoNeverConnectsTakesNothingOver) {
+  auto reader = Client::open({.profile_path = profile_, .connect = false}, events_);
+  ASSERT_TRUE(reader.ok());
+  for (int turn = 0; turn < 10; ++turn) (*reader)->poll(50);
+  EXPECT_FALSE((*reader)->connects());
+  EXPECT_TRUE(open()->connects());
+}
+
 }  // namespace
 }  // namespace perch::client
