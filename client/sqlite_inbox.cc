@@ -75,25 +75,9 @@ Result<std::vector<ReadMark>> SqliteStore::unread(UserId peer) {
 
 std::vector<Arrival> SqliteStore::arrivals(uint64_t after, size_t limit) {
   std::vector<Arrival> out;
-  Query query(
-      *this,
-      "SELECT arrival, user, device, origin, seq, variant, peer, number, time_ms, content, body, mark "
-      "FROM inbox WHERE arrival>? ORDER BY arrival LIMIT ?",
-      after, uint64_t{limit});
-  while (query.step()) {
-    Arrival next;
-    next.arrival = query.u64(0);
-    InboxMessage& in = next.message;
-    in.id = {query.u64(1), static_cast<DeviceNo>(query.u64(2)), query.u64(3), query.u64(4)};
-    in.variant = static_cast<uint32_t>(query.u64(5));
-    in.peer = query.u64(6);
-    in.number = query.u64(7);
-    in.time_ms = query.u64(8);
-    in.content = static_cast<uint8_t>(query.u64(9));
-    in.body = query.blob(10);
-    in.mark = static_cast<Mark>(query.u64(11));
-    out.push_back(std::move(next));
-  }
+  Query query(*this, "SELECT " PERCH_MESSAGE_COLUMNS " FROM inbox WHERE arrival>? ORDER BY arrival LIMIT ?",
+              after, uint64_t{limit});
+  while (query.step()) out.push_back(query.message(0));
   return out;
 }
 
@@ -120,19 +104,21 @@ std::vector<HistoryLine> SqliteStore::history(UserId peer, std::string_view hand
   std::reverse(out.begin(), out.end());
   {
     Query query(*this,
-                "SELECT user, device, origin, seq, mark, number, time_ms, content, body, variant FROM inbox "
-                "WHERE peer=?1 AND ?1<>0 ORDER BY number DESC, arrival DESC LIMIT ?2",
+                "SELECT " PERCH_MESSAGE_COLUMNS
+                " FROM inbox WHERE peer=?1 AND ?1<>0 ORDER BY number DESC, arrival DESC LIMIT ?2",
                 peer, uint64_t{limit});
     while (query.step()) {
+      Arrival next = query.message(0);
       HistoryLine line;
-      line.id = {query.u64(0), static_cast<DeviceNo>(query.u64(1)), query.u64(2), query.u64(3)};
+      line.id = next.message.id;
+      line.arrival = next.arrival;
       line.mine = line.id.user == identity_.user;
-      line.mark = static_cast<Mark>(query.u64(4));
-      line.number = query.u64(5);
-      line.time_ms = query.u64(6);
-      line.content = static_cast<uint8_t>(query.u64(7));
-      line.body = query.blob(8);
-      line.variant = static_cast<uint32_t>(query.u64(9));
+      line.mark = next.message.mark;
+      line.number = next.message.number;
+      line.time_ms = next.message.time_ms;
+      line.content = next.message.content;
+      line.body = std::move(next.message.body);
+      line.variant = next.message.variant;
       out.push_back(std::move(line));
     }
   }

@@ -14,6 +14,10 @@ namespace perch::client {
 // by their address.
 #define PERCH_ROW_COLUMNS "row, kind, to_user, origin, seq, open, mark, reason, number, time_ms"
 
+// What Query::message() reads, in its order.
+#define PERCH_MESSAGE_COLUMNS \
+  "arrival, user, device, origin, seq, variant, peer, number, time_ms, content, body, mark"
+
 // Binds its arguments in order, steps, and hands the statement back clean at its end.
 class SqliteStore::Query {
  public:
@@ -75,6 +79,20 @@ class SqliteStore::Query {
     out.reason = static_cast<uint8_t>(u64(c + 7));
     out.number = u64(c + 8);
     out.time_ms = u64(c + 9);
+    return out;
+  }
+  Arrival message(int c) const {  // PERCH_MESSAGE_COLUMNS from column c on
+    Arrival out;
+    out.arrival = u64(c);
+    InboxMessage& in = out.message;
+    in.id = {u64(c + 1), static_cast<DeviceNo>(u64(c + 2)), u64(c + 3), u64(c + 4)};
+    in.variant = static_cast<uint32_t>(u64(c + 5));
+    in.peer = u64(c + 6);
+    in.number = u64(c + 7);
+    in.time_ms = u64(c + 8);
+    in.content = static_cast<uint8_t>(u64(c + 9));
+    in.body = blob(c + 10);
+    in.mark = static_cast<Mark>(u64(c + 11));
     return out;
   }
 

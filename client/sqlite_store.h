@@ -26,6 +26,7 @@ struct HistoryLine {
   bool own_device = false;  // an outbox row: mark and open say how far it got
   RowStatus row;            // own_device only
   MessageId id;             // not own_device
+  uint64_t arrival = 0;     // not own_device
   Mark mark = Mark::kQueued;
   Number number = 0;
   uint64_t time_ms = 0;
