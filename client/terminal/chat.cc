@@ -3,7 +3,7 @@
 
 #include <cstdio>
 #include <map>
-#include <utility>
+#include <vector>
 
 #include "client/terminal/command.h"
 #include "client/terminal/history.h"
@@ -12,20 +12,9 @@
 namespace perch::client {
 namespace {
 
+constexpr size_t kPastLines = 10;
+
 struct Chat : Tracker {
-  // Until the server has said who `to` is, nobody can tell whose message this is: it waits for the answer.
-  void on_message(const InboxMessage& in, Insert insert) override {
-    if (insert == Insert::kRenumbered) return;
-    if (peer == 0 && !answered) {
-      held.push_back(in);
-    } else {
-      show(in);
-    }
-  }
-  void on_offline(std::string_view why) override {
-    show_held();  // the answer may take long now
-    Tracker::on_offline(why);
-  }
   void on_row(const RowStatus& row) override {
     if (row.kind != RowKind::kMessage) return;
     const auto line = lines.find(row.row);
@@ -40,29 +29,47 @@ struct Chat : Tracker {
     if (handle != to) return;
     peer = user;
     answered = true;
-    show_held();
   }
 
+  // Shows what no program of this profile has shown yet, of every conversation; false: the profile cannot be
+  // written. The marks follow the print, and cover nothing that was not printed.
+  bool show_unseen() {
+    // Until the server has said who `to` is, nobody can tell whose message this is.
+    if (peer == 0 && !answered && !offline && client->stop_reason() == StopReason::kNone) return true;
+    bool unread = false;
+    for (std::vector<Arrival> next; !(next = client->unseen(256)).empty();) {
+      for (const Arrival& arrival : next) {
+        show(arrival.message);
+        unread = unread || (arrival.message.peer == peer && !mine(arrival.message));
+      }
+      if (!client->set_seen(next.back().arrival).ok()) return false;
+    }
+    return !unread || client->mark_read(to).ok();
+  }
+  bool mine(const InboxMessage& in) const { return in.id.user == client->identity().user; }
   void show(const InboxMessage& in) {
-    const bool mine = in.id.user == client->identity().user;
     const std::string whose = in.peer == peer ? to : name_of_user(*client, in.peer);
-    const std::string who = !mine ? whose : in.peer == peer ? "you (elsewhere)" : "you to " + whose;
+    const std::string who = !mine(in) ? whose : in.peer == peer ? "you (elsewhere)" : "you to " + whose;
     std::printf("%s: %s\n", who.c_str(), printable(text_of(in.body)).c_str());
     std::fflush(stdout);
-    if (in.peer == peer && !mine) unread = true;
-    shown = true;
   }
-  void show_held() {
-    for (const InboxMessage& in : std::exchange(held, {})) show(in);
+  // The conversation so far, but for what show_unseen() is about to show.
+  void show_past() {
+    std::vector<HistoryLine> past = client->history(to, kPastLines);
+    const std::vector<Arrival> unseen = client->unseen(1);
+    if (!unseen.empty()) {
+      std::erase_if(past, [&](const HistoryLine& line) { return line.arrival >= unseen[0].arrival; });
+    }
+    print_history(past, to);
+    for (const HistoryLine& line : past) {
+      if (line.own_device && line.mark < Mark::kDelivered) lines[line.row.row] = text_of(line.body);
+    }
   }
 
   Client* client = nullptr;
   std::string to;
-  UserId peer = 0;        // 0: not known
-  bool answered = false;  // the server has said who that is, or that nobody is
-  std::vector<InboxMessage> held;
-  bool unread = false;
-  bool shown = false;
+  UserId peer = 0;                     // 0: not known
+  bool answered = false;               // the server has said who that is, or that nobody is
   std::map<RowId, std::string> lines;  // what waits for its next tick
 };
 
@@ -76,11 +83,7 @@ int run_chat(const Flags& flags) {
   Client& client = **opened;
   chat.client = &client;
   chat.to = flags.to.front() == '@' ? flags.to.substr(1) : flags.to;
-  const std::vector<HistoryLine> past = client.history(chat.to, 10);
-  print_history(past, chat.to);
-  for (const HistoryLine& line : past) {
-    if (line.own_device && line.mark < Mark::kDelivered) chat.lines[line.row.row] = text_of(line.body);
-  }
+  chat.show_past();
   if (!client.connects())
     chat.note("another process holds this profile's connection and will send what you write");
   chat.peer = client.user_of(chat.to);
@@ -93,12 +96,8 @@ int run_chat(const Flags& flags) {
     if (now >= leave_at) break;
     const bool readable = client.poll(std::min<uint64_t>(leave_at - now, 500), eof ? -1 : STDIN_FILENO);
     if (chat.peer == 0 && !chat.answered) client.resolve(chat.to);
-    if (chat.unread && client.mark_read(chat.to).ok()) chat.unread = false;
-    if (chat.shown) {  // not again by `perch listen`
-      for (std::vector<Arrival> seen; !(seen = client.unseen(256)).empty();) {
-        if (!client.set_seen(seen.back().arrival).ok()) break;
-      }
-      chat.shown = false;
+    if (client.connects() && !chat.show_unseen()) {
+      return complain(kNoProfile, flags.profile + ": cannot be written");
     }
     if (eof) {
       bool waits = false;
@@ -131,7 +130,7 @@ int run_chat(const Flags& flags) {
       if (!client.online()) chat.note("queued: " + printable(line));
     }
   }
-  chat.show_held();
+  if (client.connects()) chat.show_unseen();
   if (client.stop_reason() != StopReason::kNone) return refused(client, chat);
   for (const auto& [row, text] : chat.lines) {
     const auto status = client.status(row);

@@ -53,6 +53,12 @@ class Person:
         finally:
             db.close()
 
+    def change(self, sql):
+        db = sqlite3.connect(self.profile / "profile.db", timeout=10)
+        with db:
+            db.execute(sql)
+        db.close()
+
     def stop(self, process, number=signal.SIGTERM):
         process.send_signal(number)
         out, errors = process.communicate(timeout=20)
@@ -241,6 +247,25 @@ class Chats(Cli):
         self.assertEqual(chat.stdout.readline(), "olaf2: waiting\n")
         self.assertEqual(nina.stop(chat)[0], DONE)
         self.ended(olaf.perch("chat", "--wait", 5, "nina2", text="bye\n"), DONE, "  ✓  bye")
+
+    def test_what_came_meanwhile_is_shown_before_it_is_read(self):
+        """More than the lines of history that a chat begins with, and of another conversation too."""
+        ada, ben, cleo = self.known("ada"), self.known("ben"), self.known("cleo")
+        self.ended(ben.perch("chat", "ada", text="hello\n"), DONE)  # ada's handle is known from here on
+        self.ended(cleo.perch("send", "ben", "from cleo"), DONE)
+        lines = [f"line {number}" for number in range(15)]
+        self.ended(ada.perch("chat", "ben", text="".join(line + "\n" for line in lines)), DONE)
+        self.ended(ben.perch("listen", "--count", 16), DONE)
+        ben.change("DELETE FROM settings WHERE name = 'seen'")  # as if it had been killed before it printed them
+        chat = ben.start("chat", "ada")
+        wait_until(lambda: ben.query("SELECT open FROM outbox WHERE kind = 1") == [(0,)], 20, "nothing was said to be read")
+        status, shown, _ = ben.stop(chat)
+        self.assertEqual(status, DONE)
+        self.assertEqual(re.findall("^ada: line .*$", shown, re.MULTILINE), [f"ada: {line}" for line in lines])
+        self.assertRegex(shown, r"(?m)^\d+: from cleo$")
+        self.ended(ada.perch("listen", "--seconds", 1), DONE)
+        self.assertEqual(ada.query("SELECT mark, count(*) FROM outbox WHERE kind = 0 GROUP BY mark"), [(3, len(lines))])
+        self.ended(ben.perch("listen", "--seconds", 0.5), DONE, r"\A\Z")
 
     def test_typed_offline_sent_on_reconnect(self):
         rita, sam = self.known("rita"), self.known("sam")
