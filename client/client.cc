@@ -13,6 +13,8 @@
 #include <cerrno>
 #include <charconv>
 
+#include "client/drop_written.h"
+
 namespace perch::client {
 namespace {
 
@@ -316,10 +318,7 @@ void Client::write() {
     if (len < 0) break;  // full, or broken: then reading says so
     written_ += static_cast<size_t>(len);
   }
-  if (written_ == output.size()) {
-    output.clear();
-    written_ = 0;
-  }
+  drop_written(output, written_);
 }
 
 }  // namespace perch::client

@@ -38,9 +38,10 @@ class Client {
  public:
   // Opens the profile and stores `server` and `token` in it for the next time. Does not connect yet: poll()
   // does. If another process holds the profile's connection, connects() is false: what is sent goes into the
-  // outbox and that process sends it; when it ends, poll() takes over. LIFETIME: `events` outlives the Client.
-  // ERRORS: kInvalid (a server that is no host:port, or none known while connecting), kNewerFormat, kSystem,
-  // kCorrupt.
+  // outbox and that process sends it; when that ends, poll() takes over.
+  // LIFETIME: `events` outlives the Client.
+  // ERRORS: kInvalid (a server that is no host:port, or none known while connecting), kNewerFormat, kSystem
+  // (detail: errno), kCorrupt, kFull, kBusy.
   static Result<std::unique_ptr<Client>> open(const ClientOptions& options, DeviceEvents& events);
   ~Client();
   Client(const Client&) = delete;

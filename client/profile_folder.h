@@ -7,8 +7,8 @@
 
 namespace perch::client {
 
-// Makes `dir` (mode 0700: it will hold a token) and what is missing above it. What was made is on the disk when
-// this returns: a message that was queued in a folder whose name is lost would be lost with it.
+// Makes `dir` (mode 0700: it will hold a token) and what is missing above it. What was made is on the disk
+// when this returns: a message that was queued in a folder whose name is lost would be lost with it.
 // ERRORS: kSystem.
 Result<void> make_profile_folder(const std::string& dir);
 // Flushes the names in `dir`. ERRORS: kSystem.

@@ -54,8 +54,8 @@ class SqliteStore final : public Storage {
   SqliteStore& operator=(const SqliteStore&) = delete;
 
   bool owner() const { return owner_; }
-  // Becomes the owner, as open() tries to, unless another process is: then false. ERRORS: kSystem (no lock can
-  // be had at all), those of a commit; try_own() may be called again.
+  // Becomes the owner, as open() tries to, unless another process is: then false. May be called again after
+  // an error. ERRORS: kSystem (no lock can be had at all), those of a commit.
   Result<bool> try_own(Random& random);
   // Changes when another process has committed.
   uint64_t data_version();
