@@ -191,31 +191,31 @@ size_t MemoryStore::reopen_accepted() {
   return num;
 }
 
+// A number moves only to a later place, behind all that its sender had: a known message with a number above
+// the largest is renumbered, one with a smaller number is the same again.
+Insert MemoryStore::insert_without_history(const InboxMessage& message) {
+  Stream& stream = streams_[{message.id.user, message.id.device, message.id.origin}];
+  const bool later = message.number > stream.largest;
+  if (later) stream.largest = message.number;
+  if (stream.seen.insert(message.id.seq)) return Insert::kNew;
+  return later ? Insert::kRenumbered : Insert::kKnown;
+}
+
 Insert MemoryStore::insert_message(InboxMessage& message) {
   PERCH_CHECK(in_transaction_);
-  if (!keep_history_ && !inbox_.contains(message.id)) {
-    if (!seen_[{message.id.user, message.id.device, message.id.origin}].insert(message.id.seq)) {
-      return Insert::kKnown;
-    }
-    recent_.push_back(message.id);
-    if (recent_.size() > kRecentMessages) {
-      inbox_.erase(recent_.front());
-      recent_.pop_front();
-    }
-  }
+  if (!keep_history_) return insert_without_history(message);
   const auto [it, added] = inbox_.try_emplace(message.id);
   Received& known = it->second;
   if (added) {
     known.message = message;
     known.read = message.id.user == identity_.user;  // a copy of what another device of this user sent
-    if (!keep_history_) known.message.body.clear();
     return Insert::kNew;
   }
   const auto same = [&](const InboxMessage& other) {
     return other.id == message.id && other.content == message.content && other.body == message.body;
   };
   InboxMessage* match = nullptr;
-  if (!keep_history_ || same(known.message)) match = &known.message;
+  if (same(known.message)) match = &known.message;
   for (InboxMessage& variant : variants_) {
     if (match == nullptr && same(variant)) match = &variant;
     if (variant.id == message.id) message.variant = std::max(message.variant, variant.variant);
