@@ -37,16 +37,16 @@ class Server:
         self.address = "127.0.0.1:0"
         self.process = None
 
-    def launch(self, *more, env=None):
-        """start() without waiting until it listens."""
+    def launch(self, *more, **process):
+        """start() without waiting until it listens. `process`: as of Popen."""
         with open(self.folder / "perchd.log", "ab") as log:
             self.process = subprocess.Popen(
                 [BIN / "perchd", "--data", self.folder / "data", "--listen", self.address, "--secret-file",
                  self.secret, "--accounts-auto", "--rate", "100000", "--rate-burst", "100000", "--reactors", "1", *self.flags, *more],
-                stdout=subprocess.PIPE, stderr=log, text=True, env=env)
+                stdout=subprocess.PIPE, stderr=log, text=True, **process)
 
-    def start(self, *more):
-        self.launch(*more)
+    def start(self, *more, **process):
+        self.launch(*more, **process)
         line = self.process.stdout.readline()
         require(line.startswith("listening "), f"perchd did not start: see {self.folder}/perchd.log: "
                 + (self.folder / "perchd.log").read_text()[-500:])
