@@ -206,6 +206,55 @@ class Folders(Case):
                      says=["data: ", "another perchd uses this folder"])
 
 
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+class Val(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("data", ctypes.c_char_p)]
+
+
+def write_meta(environment, num_tables, key, number):
+    """Sets a number of the meta table of a store that nobody has open, as store/packer.h writes it."""
+    lmdb = ctypes.CDLL("liblmdb.so.0")
+
+    def call(name, *args):
+        if error := getattr(lmdb, "mdb_" + name)(*args):
+            raise OSError(f"mdb_{name}: {error}")
+    key, number = bytes([key]), struct.pack(">Q", number)
+    value = struct.pack(">I", crc32c(key + number)) + number
+    env, transaction, table = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint()
+    call("env_create", ctypes.byref(env))
+    call("env_set_maxdbs", env, ctypes.c_uint(num_tables))
+    call("env_open", env, os.fsencode(environment), 0, 0o600)
+    call("txn_begin", env, None, 0, ctypes.byref(transaction))
+    call("dbi_open", transaction, b"meta", 0, ctypes.byref(table))
+    call("put", transaction, table, ctypes.byref(Val(len(key), key)), ctypes.byref(Val(len(value), value)), 0)
+    call("txn_commit", transaction)
+    lmdb.mdb_env_close(env)
+
+
+class Formats(Case):
+    def test_a_store_of_a_newer_perch(self):
+        meta_key_format, num_tables = 1, {"journal": 4, "tables": 17}  # store/keyspace.h
+        for newer in num_tables:
+            server = Server(self.folder / newer)
+            server.start()
+            self.assertEqual(server.drain(), 0)
+            data = self.folder / newer / "data"
+            write_meta(data / newer, num_tables[newer], meta_key_format, 2)
+            self.refused("--data", str(data), *self.good[2:],
+                         says=[f"data: {data}: this store has format 2, written by a newer Perch; upgrade perchd"])
+            write_meta(data / newer, num_tables[newer], meta_key_format, 1)  # and nothing else was wrong with it
+            server.start()
+            self.assertEqual(server.drain(), 0)
+
+
 class System(Case):
     def test_io_uring_is_refused(self):
         self.refused(*self.good, before=fail_io_uring(errno.EPERM), says=["io_uring", "seccomp"])
