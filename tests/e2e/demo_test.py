@@ -2,6 +2,7 @@
 """The demo holds with the built binaries, and its check would notice if it did not."""
 import os
 import pathlib
+import re
 import sqlite3
 import subprocess
 import sys
@@ -70,6 +71,13 @@ class DemoTest(unittest.TestCase):
                 capture_output=True, text=True, timeout=400)
         self.assertEqual(done.returncode, 0, done.stdout[-3000:] + done.stderr)
         self.assertIn("The promise held.", done.stdout)
+        figures = {name: int(value) for name, value in re.findall(r"^    (\w[\w ]+\w)  +(\d+)", done.stdout, re.M)}
+        # The receptions that the play announces waited on the server's disk, every one.
+        waited = sum(map(int, re.findall(r"receives (\d+) messages that waited", done.stdout)))
+        self.assertGreaterEqual(figures["stored and handed over"], waited)
+        self.assertGreater(waited, 0)
+        self.assertGreater(figures["forwarded live"], 0)
+        self.assertEqual(figures["forwarded live"] + figures["stored and handed over"], figures["messages sent"])
         for what in ("receives", "killed with SIGKILL", "the server is back", "speaks into the outbox"):
             self.assertIn(what, done.stdout)
 
