@@ -160,6 +160,7 @@ uint8_t* mutable_route(MutableBytes frame) {
 }  // namespace
 
 Result<const wire::Frame*> verify(Bytes frame) {
+  PERCH_CHECK(reinterpret_cast<uintptr_t>(frame.data()) % kFrameAlignment == 0);
   // Exact: releases of FlatBuffers differ in whether bytes behind the declared length are allowed.
   if (frame.size() < kFrameBytesMin || frame.size() > INT32_MAX) return invalid(kBadSize);
   if (flatbuffers::ReadScalar<uint32_t>(frame.data()) != frame.size() - kPrefixBytes)

@@ -8,6 +8,8 @@
 namespace perch::codec {
 
 inline constexpr uint32_t kPrefixBytes = 4;  // little-endian length of what follows
+inline constexpr uint32_t kFrameAlignment =
+    8;  // of a frame in memory: FlatBuffers loads its fields as they lie
 // Prefix, root offset, identifier, a table's offset to its vtable, an empty vtable. Less cannot be a frame.
 inline constexpr uint32_t kFrameBytesMin = 20;
 
@@ -21,8 +23,8 @@ inline constexpr uint32_t kTextBytesMax = 512;  // Error.text, Goaway.reason
 // Checks bytes from a peer: exact size-prefixed length, identifier, FlatBuffers verifier with depth 8 and 64
 // tables, required fields, known union member, Route present with Message and Read and not overlapping the
 // prefix, the vtable, another field or any object (so that stamping cannot rewrite a length), strings within
-// limits. `frame` must be 8-aligned or is treated as such by FlatBuffers' unaligned-safe accessors (x86,
-// arm64). Returns the root. LIFETIME: as `frame`. ERRORS: kInvalid (detail: 1 size, 2 identifier, 3 verifier,
+// limits. Returns the root. REQUIRES: kFrameAlignment divides the address of `frame`.
+// LIFETIME: as `frame`. ERRORS: kInvalid (detail: 1 size, 2 identifier, 3 verifier,
 // 4 semantics, 5 overlap), kUnsupported (unknown payload member; the envelope itself is fine).
 Result<const wire::Frame*> verify(Bytes frame);
 

@@ -1,8 +1,11 @@
 // The framer has one decision: is a frame whole inside this chunk (hand it out in place) or in pieces
-// (collect).
+// (collect). Nearly all frames are multiples of 8 bytes, so those of a chunk lie aligned unless the stream
+// was cut at an odd place before it.
 #include "codec/framer.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 #include "codec/frame.h"
 
@@ -24,11 +27,27 @@ Result<size_t> whole_bytes(const uint8_t* prefix, uint32_t frame_bytes_max) {
   return size_t{declared} + kPrefixBytes;
 }
 
+// `frame` at an aligned address: moved down over bytes that were handed out already, or, where there are too
+// few of those, into `copy`.
+MutableBytes aligned(MutableBytes frame, const uint8_t* chunk_begin, std::vector<uint8_t>& copy) {
+  const size_t past = reinterpret_cast<uintptr_t>(frame.data()) % kFrameAlignment;
+  if (past == 0) return frame;
+  if (static_cast<size_t>(frame.data() - chunk_begin) < past) {
+    copy.assign(frame.begin(), frame.end());
+    return {copy.data(), copy.size()};
+  }
+  uint8_t* to = frame.data() - past;
+  std::memmove(to, frame.data(), frame.size());
+  return {to, frame.size()};
+}
+
 }  // namespace
 
 // on_frame may destroy this Framer if it then returns false, so nothing of `this` is touched after a false.
 Result<void> Framer::feed(MutableBytes chunk, uint32_t frame_bytes_max,
                           const std::function<bool(MutableBytes)>& on_frame) {
+  const uint8_t* const chunk_begin = chunk.data();
+  std::vector<uint8_t> copy;
   if (partial_ != nullptr) {
     std::vector<uint8_t>& partial = *partial_;
     // First the prefix, then what it asks for. A vector grows by doubling what it holds, so the memory behind
@@ -59,7 +78,7 @@ Result<void> Framer::feed(MutableBytes chunk, uint32_t frame_bytes_max,
     if (chunk.size() < *whole) break;
     const MutableBytes frame = chunk.first(*whole);
     chunk = chunk.subspan(*whole);
-    if (!on_frame(frame)) return {};
+    if (!on_frame(aligned(frame, chunk_begin, copy))) return {};
   }
   if (!chunk.empty()) partial_ = std::make_unique<std::vector<uint8_t>>(chunk.begin(), chunk.end());
   return {};

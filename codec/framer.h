@@ -15,7 +15,8 @@ namespace perch::codec {
 
 class Framer {
  public:
-  // Feeds bytes; calls `on_frame` with each complete frame, prefix included. `on_frame` returns false to
+  // Feeds bytes; calls `on_frame` with each complete frame, prefix included, at an address that
+  // kFrameAlignment divides. Bytes of the chunk may be written over. `on_frame` returns false to
   // stop; the rest of the chunk is then dropped. LIFETIME: frame bytes are valid during the call; they may be
   // written to. ERRORS: kTooLarge (declared length over frame_bytes_max), kInvalid (declared length below the
   // smallest frame).

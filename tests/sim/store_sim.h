@@ -41,8 +41,7 @@ class SimKv final : public store::Kv {
   using Blob = std::vector<uint8_t>;
   struct Less {
     bool operator()(const Blob& a, const Blob& b) const {
-      const int order = std::memcmp(a.data(), b.data(), std::min(a.size(), b.size()));
-      return order != 0 ? order < 0 : a.size() < b.size();
+      return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
     }
   };
   using Map = std::map<Blob, Blob, Less>;

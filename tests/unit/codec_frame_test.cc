@@ -77,7 +77,7 @@ TEST(Verify, RouteIsRequired) {
   const auto payload = wire::CreateMessage(builder, body);
   wire::FinishSizePrefixedFrameBuffer(builder,
                                       wire::CreateFrame(builder, nullptr, Payload::Message, payload.Union()));
-  EXPECT_EQ(why({builder.GetBufferPointer(), builder.GetSize()}), 4);
+  EXPECT_EQ(why(FrameBytes(builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize())), 4);
 }
 
 TEST(Verify, StringsHaveLimits) {
@@ -102,7 +102,8 @@ TEST(Verify, TablesHaveALimit) {
     const wire::Route route(1, 2, 3, 4, 5, 0, 0, 0, 0, wire::Scope::User, 0, 0);
     wire::FinishSizePrefixedFrameBuffer(
         builder, wire::CreateFrame(builder, &route, Payload::Message, payload.Union()));
-    EXPECT_EQ(why({builder.GetBufferPointer(), builder.GetSize()}), count == 10 ? 0 : 3);
+    EXPECT_EQ(why(FrameBytes(builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize())),
+              count == 10 ? 0 : 3);
   }
 }
 

@@ -41,6 +41,31 @@ TEST(Framer, EverySplit) {
   }
 }
 
+// Wherever a frame lies in the chunk, whatever its neighbours' sizes.
+TEST(Framer, FramesAreAligned) {
+  const std::vector<FrameBytes> frames = {sample_message(3), pong(3), sample_message(100)};
+  for (size_t offset = 0; offset < 2 * kFrameAlignment; ++offset) {
+    for (size_t cut = 0; cut < 2 * kFrameAlignment; ++cut) {
+      // The first frame's end, up to `cut`, came before, so that the rest begins anywhere.
+      FrameBytes stream;
+      for (const FrameBytes& frame : frames) stream.insert(stream.end(), frame.begin(), frame.end());
+      FrameBytes bytes(offset + stream.size());
+      std::copy(stream.begin(), stream.end(), bytes.begin() + static_cast<ptrdiff_t>(offset));
+      const MutableBytes all = MutableBytes(bytes).subspan(offset);
+      Framer framer;
+      std::vector<FrameBytes> got;
+      const auto take = [&](MutableBytes frame) {
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(frame.data()) % kFrameAlignment, 0u) << offset << ' ' << cut;
+        got.emplace_back(frame.begin(), frame.end());
+        return true;
+      };
+      ASSERT_TRUE(framer.feed(all.first(cut), 4096, take).ok());
+      ASSERT_TRUE(framer.feed(all.subspan(cut), 4096, take).ok());
+      ASSERT_EQ(got, frames);
+    }
+  }
+}
+
 TEST(Framer, OneByteAtATime) {
   const FrameBytes frame = sample_message(5000);
   Framer framer;
