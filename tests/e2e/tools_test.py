@@ -1,0 +1,193 @@
+#!/usr/bin/python3
+"""tools/run as a new user meets it: the server it leaves running, the two commands it prints, and what it says where
+something is missing. apt-get, sudo, cmake and the like are stand-ins first in PATH: nothing is installed or built."""
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+from harness import BIN, ROOT
+
+
+class Case(unittest.TestCase):
+    """A copy of tools/ in a tree of its own, with the built binaries where a build would have put them."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="perch-e2e-")
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name) / "perch"
+        shutil.copytree(ROOT / "tools", self.root / "tools")
+        (self.root / "build/release").mkdir(parents=True)
+        (self.root / "build/release/bin").symlink_to(BIN.resolve())
+        self.path = self.root / "path"
+        self.path.mkdir()
+        self.stand_in("cmake", "exit 0")
+        self.stand_in("dpkg-query", "echo installed")
+        self.environment = dict(os.environ, PATH=f"{self.path}:{os.environ['PATH']}")
+
+    def stand_in(self, name, text):
+        path = self.path / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def start(self, *args):
+        process = subprocess.Popen([self.root / "tools/run", *args], stdin=subprocess.DEVNULL, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.environment)
+        watchdog = threading.Timer(60, process.kill)
+        watchdog.start()
+        self.addCleanup(watchdog.cancel)
+        self.addCleanup(self.stop, process)
+        return process
+
+    def stop(self, process):
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        process.stdout.close()
+
+    def refused(self, *args, says, status=1):
+        done = subprocess.run([self.root / "tools/run", *args], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=60, env=self.environment)
+        self.assertEqual(done.returncode, status, done)
+        self.assertRegex(done.stderr.splitlines()[-1], f"^error: .*{re.escape(says)}")
+        return done
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+class Serve(Case):
+    def serve(self, port):
+        """The process and the two commands it prints, as a shell would run them."""
+        process = self.start("--serve", "--port", port, "--reactors", "1")
+        said, commands = "", []
+        for line in process.stdout:
+            said += line
+            if " chat --profile " in line:
+                commands.append(shlex.split(line))
+                if len(commands) == 2:
+                    return process, commands
+        self.fail(said)
+
+    def chat(self, command):
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   text=True, cwd=self.root)
+        watchdog = threading.Timer(60, process.kill)
+        watchdog.start()
+        self.addCleanup(watchdog.cancel)
+        return process
+
+    def talk(self, commands):
+        """One message each way through the printed commands."""
+        alice, bob = map(self.chat, commands)
+        try:
+            for sender, recipient, line in ((alice, bob, "alice: over"), (bob, alice, "bob: and out")):
+                name, text = line.split(": ")
+                sender.stdin.write(text + "\n")
+                sender.stdin.flush()
+                for row in recipient.stdout:
+                    if row == line + "\n":
+                        break
+                else:
+                    self.fail(f"{name} was not heard")
+        finally:
+            for process in (alice, bob):
+                process.terminate()
+                process.communicate(timeout=20)
+
+    def test_the_printed_commands_work_and_a_second_run_is_safe(self):
+        port = free_port()
+        for _ in range(2):
+            process, commands = self.serve(port)
+            self.talk(commands)
+            self.stop(process)
+
+    def test_a_second_run_beside_the_first(self):
+        port = free_port()
+        _, commands = self.serve(port)
+        self.refused("--serve", "--port", port, says="if the port is in use, choose another with --port")
+        self.talk(commands)
+
+    def test_a_port_in_use(self):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            port = str(other.getsockname()[1])
+            done = self.refused("--serve", "--port", port, says="if the port is in use, choose another with --port")
+        self.assertIn("Address already in use", done.stderr)
+
+
+class Missing(Case):
+    def setUp(self):
+        super().setUp()
+        self.stand_in("dpkg-query", '[ "$3" = libfmt-dev ] || echo installed')
+        self.stand_in("id", "echo 1000")
+
+    def test_no_network(self):
+        self.stand_in("sudo", 'exec "$@"')
+        self.stand_in("apt-get", "echo 'Could not resolve host'; exit 100")
+        done = self.refused(says="apt could not install: libfmt-dev - is there a network")
+        self.assertIn("Could not resolve host", done.stderr)
+        self.assertIn("warning: apt-get update failed", done.stderr)
+
+    def test_an_update_that_fails_is_only_a_warning(self):
+        self.stand_in("sudo", 'exec "$@"')
+        self.stand_in("apt-get", '[ "$1" = install ]')
+        self.stand_in("cmake", "exit 3")
+        done = self.refused(says="configure failed")
+        self.assertIn("warning: apt-get update failed", done.stderr)
+
+    def test_neither_root_nor_sudo(self):
+        self.environment["PATH"] = str(self.path)
+        for name in ("bash", "sh", "dirname", "sed", "tr", "cat", "uname", "nproc"):
+            (self.path / name).symlink_to(shutil.which(name))
+        self.refused(says="not root and no sudo; as root, run: apt-get install --no-install-recommends libfmt-dev")
+
+
+class Kernel(Case):
+    def io_uring(self, disabled, user):
+        """check_io_uring of tools/common.sh, with /proc replaced by a folder of the test."""
+        proc = self.root / "io_uring_disabled"
+        proc.write_text(f"{disabled}\n")
+        common = self.root / "tools/common.sh"
+        text = (ROOT / "tools/common.sh").read_text()
+        self.assertEqual(text.count("/proc/sys/kernel/io_uring_disabled"), 1)
+        common.write_text(text.replace("/proc/sys/kernel/io_uring_disabled", str(proc)))
+        self.stand_in("id", f"echo {user}")
+        self.stand_in("cmake", "exit 3")  # where it gets to when nothing is in the way
+
+    def test_io_uring_disabled(self):
+        for disabled, user, says in ((2, 0, "io_uring is disabled; as root"), (2, 1000, "io_uring is disabled; as root"),
+                                     (1, 1000, "io_uring is disabled for ordinary users; as root"),
+                                     (1, 0, "configure failed"), (0, 1000, "configure failed")):
+            self.io_uring(disabled, user)
+            self.refused(says=says)
+
+    def test_an_old_kernel(self):
+        for release, says in (("5.15.0-91", "kernel 5.15.0-91 is too old"), ("6.0.1", "kernel 6.0.1 is too old")):
+            self.stand_in("uname", f"echo {release}")
+            self.refused(says=says)
+
+
+class Usage(Case):
+    def test_wrong_flags(self):
+        for args, says in ((("--port",), "--port needs a value"), (("--port", "70000"), "is not from 1 to 65535"),
+                           (("--dance",), "--dance: unknown option"), (("--pace", "x"), "'x' is no number")):
+            self.refused(*args, says=says, status=2)
+
+
+if __name__ == "__main__":
+    outcome = unittest.main(exit=False, warnings="ignore").result
+    print(f"{outcome.testsRun} uses of tools/run, {len(outcome.failures) + len(outcome.errors)} failed")
+    sys.exit(not outcome.wasSuccessful() or outcome.testsRun == 0)
