@@ -11,6 +11,8 @@ using store::StoreOp;
 
 void Core::submit(std::unique_ptr<StoreOp> op) {
   op->core = options_.id;
+  // Behind those that wait for room.
+  if (op->kind == OpKind::kAccept && !refused_.empty()) return refused_.push_back(std::move(op));
   ++num_store_ops_;
   post(options_.store, kHopStore, StoreHop{op.release()});
 }
@@ -55,10 +57,12 @@ void Core::post_refused_again() {
   const uint64_t now = now_.mono_ms();
   if (refused_.empty() || now < refused_retry_ms_) return;
   refused_retry_ms_ = now + kRetryMs;
+  bool first = true;
   for (auto& op : std::exchange(refused_, {})) {
     if (op->kind == OpKind::kUser) {
       write_user_again(std::move(op));
     } else {
+      op->again = op->kind == OpKind::kAccept && std::exchange(first, false);
       submit(std::move(op));
     }
   }

@@ -21,6 +21,7 @@ StoreThread::StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, 
       limits_(limits),
       clock_(clock),
       mover_(writer),
+      barred_(num_cores),
       completions_(64) {}
 
 void StoreThread::turn(uint64_t sleep_ns_max) {
@@ -32,7 +33,7 @@ void StoreThread::turn(uint64_t sleep_ns_max) {
   mesh_.drain(
       [this](const Hop& hop) {
         PERCH_CHECK(hop.kind == kHopStore);
-        batch_.push_back(hop.as<StoreHop>().op);
+        take(hop.as<StoreHop>().op);
       },
       limits_.batch_ops_max);
   if (!batch_.empty()) commit();
@@ -40,6 +41,25 @@ void StoreThread::turn(uint64_t sleep_ns_max) {
   tell_state();
   mesh_.publish();
   publish_gauges();
+}
+
+void StoreThread::take(store::StoreOp* op) {
+  if (op->kind == store::OpKind::kAccept) {
+    if (op->again) barred_[op->core] = false;
+    if (barred_[op->core]) {
+      op->status = store::Status::kFull;
+      return answer(op);
+    }
+  }
+  batch_.push_back(op);
+}
+
+void StoreThread::answer(store::StoreOp* op) {
+  if (op->status == store::Status::kFull) {
+    metrics_.add(Metric::kStoreRefused);
+    if (op->kind == store::OpKind::kAccept) barred_[op->core] = true;
+  }
+  mesh_.post(op->core, Hop::make(kHopStoreDone, StoreHop{op}));
 }
 
 void StoreThread::commit() {
@@ -53,13 +73,12 @@ void StoreThread::commit() {
   metrics_.add(Metric::kCommits);
   if (batch_.size() >= limits_.batch_ops_max) metrics_.add(Metric::kBatchesFull);
   for (store::StoreOp* op : batch_) {
-    if (op->status == store::Status::kFull) metrics_.add(Metric::kStoreRefused);
     if (op->status == store::Status::kDone) {
       metrics_.add(Metric::kStoreOps);
       metrics_.add(Metric::kStoreBytes, op->frame.size());
       if (op->frame.size() > store::chunk_bytes(limits_)) metrics_.add(Metric::kStoreSplit);
     }
-    mesh_.post(op->core, Hop::make(kHopStoreDone, StoreHop{op}));
+    answer(op);
   }
   batch_.clear();
 }

@@ -2,6 +2,9 @@
 // answer goes back. The flush of one batch is the time in which the next one gathers: group commit without a
 // timer.
 //
+// A message that finds no room bars all messages of its core behind it, until the core posts it again: what
+// was taken later must not be on the disk first (delivery.md H8), even if somebody makes room in between.
+//
 // ON: its own thread (commits and page faults block), one endpoint of the mesh like a core.
 #pragma once
 #include <vector>
@@ -24,6 +27,8 @@ class StoreThread {
   void turn(uint64_t sleep_ns_max);
 
  private:
+  void take(store::StoreOp* op);
+  void answer(store::StoreOp* op);
   void commit();
   void tell_state();
   void publish_gauges();
@@ -39,6 +44,7 @@ class StoreThread {
   store::Mover mover_;
   uint64_t next_move_ms_ = 0;
   std::vector<store::StoreOp*> batch_;
+  std::vector<bool> barred_;  // by core
   std::vector<Completion> completions_;
   bool told_full_ = false;
   bool told_poisoned_ = false;

@@ -84,7 +84,6 @@ UNTESTED = {
     "chat/node.h": "tests/e2e run it whole",
     "chat/privileges.h": "tests/e2e/startup_test.py",
     "chat/recovery_fan_out.h": "tests/unit/core_fixture.h runs it in a whole node, as does the simulator",
-    "chat/store_thread.h": "tests/unit/core_fixture.h runs it in a whole node, as does the simulator",
     "chat/user.h": "tests/unit/core_fixture.h runs it in a whole node, as does the simulator",
     "chat/user_write.h": "tests/unit/core_fixture.h runs it in a whole node, as does the simulator",
     "client/sqlite_query.h": "a part of client/sqlite_store.h",
