@@ -1,0 +1,76 @@
+#include <algorithm>
+
+#include "client_sim.h"
+#include "node_sim.h"
+
+namespace perch::sim {
+
+void World::faults() {
+  Client& victim = *clients_[random_->below(clients_.size())];
+  if (chance(plan_.compose)) compose(victim);
+  if (chance(plan_.mark_read) && victim.device->state() == client::Device::State::kOnline) {
+    if (!victim.device->mark_read(1 + random_->below(plan_.num_users)))
+      oracle_.fail("a client cannot mark as read");
+  }
+  if (chance(plan_.cut) && victim.link) {
+    ++totals_.cuts;
+    log("%s loses its connection", victim.label().c_str());
+    // The server may see it at once, or only by silence.
+    if (random_->below(4) == 0)
+      victim.link->to_server.frozen_until_ns = clock_.mono_ns() + random_->below(20'000'000'000);
+    disconnect(victim);
+  }
+  if (chance(plan_.freeze) && victim.link) {
+    ++totals_.freezes;
+    log("%s freezes", victim.label().c_str());
+    const uint64_t until =
+        clock_.mono_ns() + random_->below(pick<uint64_t>(*random_, {3'000'000, 20'000'000'000}));
+    if (random_->below(3) != 0) victim.link->to_server.frozen_until_ns = until;
+    if (random_->below(3) != 0) victim.link->to_client.frozen_until_ns = until;
+    // The user is impatient: the old connection's bytes arrive after the new one's.
+    if (random_->below(2)) {
+      victim.link->client_close();
+      victim.link.reset();
+      victim.device->on_disconnected();
+    }
+  }
+  if (chance(plan_.client_kill)) {
+    ++totals_.client_kills;
+    restart(victim);
+  }
+  if (chance(plan_.go_away)) {
+    victim.away_until_ns = clock_.mono_ns() + random_->below(5'000'000'000);
+    disconnect(victim);
+  }
+  if (chance(plan_.wall_jump)) clock_.jump_wall(static_cast<int64_t>(random_->below(7'200'000)) - 3'600'000);
+  if (chance(plan_.time_jump)) clock_.advance_ns(random_->below(3'000'000'000));
+  if (chance(plan_.store_full)) disk_.fill = disk_.fill > 0.5 ? 0.1 : 0.95;
+  if (!node_) return;
+  if (chance(plan_.disk_fault)) {
+    disk_.operations_to_crash = 1 + random_->below(30);
+    disk_.commit_survives = random_->below(2) == 0;
+  }
+  if (chance(plan_.switch_crash)) disk_.crash_at_switch = true;
+  if (chance(plan_.disk_refuse)) disk_.operations_to_refusal = 1 + random_->below(10);
+  if (chance(plan_.disk_fail)) {
+    disk_.operations_to_failure = 1 + random_->below(30);
+    disk_.commit_survives = random_->below(2) == 0;
+  }
+  if (chance(plan_.kill)) {
+    ++totals_.kills;
+    return kill_node("kill -9");
+  }
+  if (chance(plan_.drain) && !draining_) {
+    ++totals_.drains;
+    draining_ = true;
+    log("node drains");
+    for (auto& core : node_->cores) core->drain();
+  }
+  if (draining_ && std::ranges::all_of(node_->cores, [](const auto& core) { return core->drained(); }) &&
+      random_->below(100) == 0) {
+    ++totals_.drained;
+    kill_node("drained");
+  }
+}
+
+}  // namespace perch::sim
