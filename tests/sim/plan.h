@@ -33,10 +33,13 @@ struct Plan {
   uint32_t disk_refuse = 0;   // no room, once
   uint32_t disk_fail = 0;     // a failed write or commit, and the node has to notice by itself
   uint32_t stale_login = 0;   // per connection: its HELLO arrives after that of the next one
+  // Subjects: a seed may have some of them, drawn apart from all the above.
+  bool narrow = false;  // queues to and windows of a session so small that a login cannot be answered at once
   Faults faults;
   Limits limits;
   RingOptions ring;
   static Plan from(uint64_t seed);
+  void draw_subjects();
   std::string text() const;
 };
 
