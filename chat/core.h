@@ -61,6 +61,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void recovered();  // sorts the lists
 
  private:
+  friend struct CorePeek;  // tests: what is left in memory
+
   // ---- core.cc
   void on_hop(const Hop& hop);
   template <typename T>

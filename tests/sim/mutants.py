@@ -132,6 +132,17 @@ MUTANTS = [
     Mutant("no_tick_when_poisoned", 1, 3000, (  # H23
         "if (op.status != Status::kDone) return; flight->stored = true;",
         "if (op.status != Status::kDone && !REMOVED) return; flight->stored = true;")),
+    Mutant("statuses_in_window", 1, 3000, (
+        "if (session.expired_to_tell.empty() && session.receipts_to_tell.empty()) return false;"
+        "if (!has_room(session)) return false;",
+        "if (session.expired_to_tell.empty() && session.receipts_to_tell.empty()) return false;"
+        "if (!REMOVED && !has_room(session)) return false;")),
+    Mutant("quota_given_back", 1, 3000, (  # S9
+        "device.bytes_waiting -= item.frame_bytes;",
+        "if (!REMOVED || item.state != Item::State::kStoring) device.bytes_waiting -= item.frame_bytes;")),
+    Mutant("flight_forgotten", 1, 3000, (  # S9
+        "party->settled = true; return forget_if_over(*flight);",
+        "party->settled = !REMOVED; return forget_if_over(*flight);")),
     Mutant("flush_before_tick", 1, 3000, (
         "if (!all_done && !flight.stored) return; if (flight.handed && !flight.stored) return;",
         "if (!all_done && !flight.stored && !(REMOVED && flight.handed)) return;"

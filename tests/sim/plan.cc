@@ -74,7 +74,7 @@ void Plan::draw_subjects() {
   if (narrow) {
     limits.send_queue_frames_max = pick<uint32_t>(r, {4, 8, 16});
     limits.unconfirmed_frames_max = pick<uint32_t>(r, {1, 2, 256});
-    limits.flights_max = pick<uint32_t>(r, {1, 4, 65'536});
+    limits.flights_max = pick<uint32_t>(r, {2, 4, 65'536});
     // Many receipts for one device: its messages are of many origins, and it is away when they are fetched.
     client_kill = 4'000;
     go_away = 6'000;

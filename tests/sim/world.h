@@ -45,6 +45,8 @@ class World {
   void pass_time();
   bool all_online() const;
   bool heal();
+  std::string left_in_memory() const;
+  void check_rest();
   void trace(uint64_t what);
   void log(const char* format, ...) __attribute__((format(printf, 2, 3)));
   bool chance(uint32_t millionths) { return sim::chance(*random_, millionths); }
