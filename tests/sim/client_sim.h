@@ -27,6 +27,7 @@ struct World::Client final : public client::DeviceEvents {
     world.trace(info.session);
     was_online = true;
     world.oracle_.registered(index, info.device);
+    if (info.overflowed) world.oracle_.told_gap(index);
   }
   void on_offline(std::string_view why) override {
     world.log("%s offline: %.*s", label().c_str(), static_cast<int>(why.size()), why.data());

@@ -137,6 +137,12 @@ MUTANTS = [
         "if (!has_room(session)) return false;",
         "if (session.expired_to_tell.empty() && session.receipts_to_tell.empty()) return false;"
         "if (!REMOVED && !has_room(session)) return false;")),
+    Mutant("gap_noted_first", 1, 3000, (  # H12
+        "if (((missed >> slot) & 1) != 0 && !user.left_out(*user.devices[slot]))",
+        "if (!REMOVED && ((missed >> slot) & 1) != 0 && !user.left_out(*user.devices[slot]))")),
+    Mutant("gap_told_until_heard", 1, 3000, (  # H12: a WELCOME that is lost tells nobody
+        "session.told_overflowed = device.row.overflowed;",
+        "session.told_overflowed = device.row.overflowed && !REMOVED; if (REMOVED) device.row.overflowed = false;")),
     Mutant("quota_given_back", 1, 3000, (  # S9
         "device.bytes_waiting -= item.frame_bytes;",
         "if (!REMOVED || item.state != Item::State::kStoring) device.bytes_waiting -= item.frame_bytes;")),

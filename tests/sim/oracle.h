@@ -20,6 +20,7 @@ struct OracleDevice {
   UserId user = 0;
   DeviceNo number = 0;  // 0: has never logged in
   const client::MemoryStore* store = nullptr;
+  uint64_t gap_told = 0;  // when it was last told that messages for it were dropped
 };
 
 class Oracle {
@@ -30,6 +31,9 @@ class Oracle {
   void registered(size_t device, DeviceNo number);
   void composed(size_t device, UserId to, client::RowId row, const std::string& body);
   void server_stopped() { ++num_stops_; }
+  // Mailboxes are small: a message may be refused, a device may miss some and is told so.
+  void allow_overflow() { may_overflow_ = true; }
+  void told_gap(size_t device);
   // Commits on a device.
   void received(size_t device, const client::InboxMessage& message, client::Insert insert);
   void row_changed(size_t device, const client::RowStatus& row);
@@ -47,6 +51,8 @@ class Oracle {
   uint64_t num_deliveries() const { return num_deliveries_; }
   uint64_t num_renumbered() const { return num_renumbered_; }
   uint64_t num_rejected() const { return num_rejected_; }
+  uint64_t num_full() const { return num_full_; }
+  uint64_t num_gaps() const { return num_gaps_; }
 
  private:
   struct Sent {
@@ -55,7 +61,8 @@ class Oracle {
     UserId to;
     client::RowId row;
     Seq seq;
-    uint64_t stops;            // of the server, when it was composed
+    uint64_t at;               // when it was composed
+    uint64_t stops;            // of the server, then
     std::vector<size_t> owed;  // devices that were registered then
     bool recipient_known;      // … at least one of them is the recipient's
     std::set<size_t> has;
@@ -67,6 +74,12 @@ class Oracle {
   const client::RowStatus& status(const Sent& sent) const;
   Number number_on(const Sent& sent, size_t device) const;
   bool on_disk(const Sent& sent, size_t device) const;
+  bool knows_gap(const Sent& sent, size_t device) const { return devices_[device].gap_told > sent.at; }
+  bool gap_noted(size_t device) const;
+  // The device was told, or the disk says that it must be told, that it has a gap which may be this message.
+  bool may_miss(const Sent& sent, size_t device) const {
+    return knows_gap(sent, device) || (may_overflow_ && gap_noted(device));
+  }
   std::string name(size_t device) const;
   std::string describe(const Sent& sent) const;
   void check_safe(const Sent& sent);
@@ -81,10 +94,14 @@ class Oracle {
       arrived_;                                             // receiving device, sending device, conversation
   std::map<std::tuple<size_t, UserId>, size_t> last_from_;  // device, peer: the largest number seen
   std::string failure_;
+  uint64_t now_ = 0;  // counts what is heard
   uint64_t num_stops_ = 0;
+  bool may_overflow_ = false;
   uint64_t num_deliveries_ = 0;
   uint64_t num_renumbered_ = 0;
   uint64_t num_rejected_ = 0;
+  uint64_t num_full_ = 0;
+  uint64_t num_gaps_ = 0;
 };
 
 }  // namespace perch::sim

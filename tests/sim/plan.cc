@@ -80,6 +80,15 @@ void Plan::draw_subjects() {
     go_away = 6'000;
     compose = 60'000;
   }
+  quota = r.below(8) == 0;
+  if (quota) {
+    limits.mailbox_items_max = pick<uint32_t>(r, {1, 2, 5, 10'000});
+    limits.mailbox_bytes_max = pick<uint64_t>(r, {300, 700, 5'000, 64u << 20});
+    if (limits.mailbox_bytes_max == 64u << 20 && limits.mailbox_items_max == 10'000)
+      limits.mailbox_items_max = 3;
+    go_away = 6'000;
+    compose = 20'000;
+  }
 }
 
 std::string Plan::text() const {
@@ -122,6 +131,11 @@ std::string Plan::text() const {
   add("mesh_slots", limits.mesh_slots);
   add("flights_max", limits.flights_max);
   add("rate_burst", limits.rate_burst);
+  add("quota", quota);
+  if (quota) {
+    add("mailbox_items_max", limits.mailbox_items_max);
+    add("mailbox_bytes_max", limits.mailbox_bytes_max);
+  }
   add("narrow", narrow);
   if (narrow) {
     add("send_queue_frames_max", limits.send_queue_frames_max);

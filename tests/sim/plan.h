@@ -38,6 +38,7 @@ struct Plan {
   Faults faults;
   Limits limits;
   RingOptions ring;
+  bool quota = false;  // mailboxes so small that devices overflow and messages are refused
   static Plan from(uint64_t seed);
   void draw_subjects();
   std::string text() const;
@@ -47,6 +48,7 @@ struct Totals {
   uint64_t seeds = 0, calm_seeds = 0, steps = 0, messages = 0, deliveries = 0, renumbered = 0, rejected = 0;
   uint64_t taken = 0, handed_to_store = 0, commits = 0, rows_written = 0, holds = 0, replaced = 0;
   // How often each fault struck.
+  uint64_t refused_full = 0, gaps_told = 0;
   uint64_t kills = 0, disk_crashes = 0, switch_crashes = 0, disk_refusals = 0, disk_failures = 0, drains = 0,
            drained = 0, cuts = 0, freezes = 0, client_kills = 0, stale_logins = 0;
   template <typename F>
@@ -58,6 +60,8 @@ struct Totals {
     f("deliveries", deliveries);
     f("renumbered", renumbered);
     f("rejected", rejected);
+    f("refused for a full mailbox", refused_full);
+    f("gaps told", gaps_told);
     f("commits", commits);
     f("mailbox rows written", rows_written);
     f("holds", holds);

@@ -205,6 +205,7 @@ void World::check_rest() {
 
 std::string World::run() {
   ++totals_.seeds;
+  if (plan_.quota) oracle_.allow_overflow();
   totals_.calm_seeds += plan_.calm;
   start_node();
   if (plan_.all_log_in_first) {
@@ -237,6 +238,8 @@ std::string World::run() {
   totals_.deliveries += oracle_.num_deliveries();
   totals_.renumbered += oracle_.num_renumbered();
   totals_.rejected += oracle_.num_rejected();
+  totals_.refused_full += oracle_.num_full();
+  totals_.gaps_told += oracle_.num_gaps();
   totals_.commits += disk_.num_commits;
   totals_.rows_written += tables_.num_puts();
   totals_.switch_crashes += disk_.num_switch_crashes;
