@@ -89,6 +89,7 @@ struct World::Client final : public client::DeviceEvents {
   std::unique_ptr<Random> random;
   client::MemoryStore storage;
   std::unique_ptr<client::Device> device;
+  std::unique_ptr<client::MemoryStore> copy;  // of its storage, from which it may be restored
   std::shared_ptr<Link> link;
   uint64_t away_until_ns = 0;  // not trying to connect
   bool was_online = false;

@@ -2,12 +2,12 @@
 
 namespace perch::chat {
 
-std::string CorePeek::left(const Core& core) {
+std::string CorePeek::left(const Core& core, bool restored) {
   std::string out;
   const auto count = [&out](const char* name, uint64_t number) {
     if (number != 0) out += std::string(" ") + name + " " + std::to_string(number);
   };
-  count("flights", core.flights_.size());
+  if (!restored) count("flights", core.flights_.size());
   count("bytes of frames", core.frames_.bytes_held());
   count("logins on the move", core.moving_.size());
   count("store operations", core.num_store_ops_);
@@ -22,9 +22,9 @@ std::string CorePeek::left(const Core& core) {
       if (!device) continue;
       count("items for a device", device->num_waiting);
       count("bytes for a device", device->bytes_waiting);
-      count("flights of a device", device->flights.size());
+      if (!restored) count("flights of a device", device->flights.size());
       count("without a result", device->num_without_result);
-      count("marks", device->marks.size());
+      if (!restored) count("marks", device->marks.size());
       count("receipts", device->receipts.size());
       count("expiries to tell", device->expired.size());
       count("slow", device->slow);

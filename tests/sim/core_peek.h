@@ -8,8 +8,9 @@
 namespace perch::chat {
 
 struct CorePeek {
-  // What is left, by name and number; empty: at rest.
-  static std::string left(const Core& core);
+  // What is left, by name and number; empty: at rest. With `restored` clients flights and marks may stay:
+  // rows that a client has forgotten are closed only once its seq has passed theirs.
+  static std::string left(const Core& core, bool restored);
 };
 
 }  // namespace perch::chat

@@ -143,6 +143,12 @@ MUTANTS = [
     Mutant("gap_told_until_heard", 1, 3000, (  # H12: a WELCOME that is lost tells nobody
         "session.told_overflowed = device.row.overflowed;",
         "session.told_overflowed = device.row.overflowed && !REMOVED; if (REMOVED) device.row.overflowed = false;")),
+    Mutant("origin", 1, 3000, (  # H4
+        "void MemoryStore::reopen(Random& random) { if (welcomed_) identity_.previous_origin = identity_.origin;"
+        " welcomed_ = false; do identity_.origin = random.next(); while (identity_.origin == 0);",
+        "void MemoryStore::reopen(Random& random) { if (welcomed_) identity_.previous_origin = identity_.origin;"
+        " welcomed_ = false; do { const Origin drawn = random.next(); if (!REMOVED || identity_.origin == 0) identity_.origin = drawn; }"
+        "while (identity_.origin == 0);")),
     Mutant("quota_given_back", 1, 3000, (  # S9
         "device.bytes_waiting -= item.frame_bytes;",
         "if (!REMOVED || item.state != Item::State::kStoring) device.bytes_waiting -= item.frame_bytes;")),

@@ -27,6 +27,34 @@ void Oracle::told_gap(size_t device) {
   ++num_gaps_;
 }
 
+// What was promised to others about its messages stays promised. The device itself forgets what it has not
+// got on the copy, and may send again what was closed since.
+void Oracle::restoring(size_t device, const client::MemoryStore& older) {
+  devices_[device].restored = ++now_;
+  std::erase_if(last_from_, [device](const auto& entry) { return std::get<0>(entry.first) == device; });
+  std::erase_if(arrived_, [device](const auto& entry) {
+    return std::get<0>(entry.first) == device || std::get<1>(entry.first) == device;
+  });
+  for (Sent& sent : messages_) {
+    const MessageId id{devices_[sent.device].user, devices_[sent.device].number, status(sent).origin,
+                       sent.seq};
+    if (sent.has.contains(device) && !older.inbox().contains(id)) {
+      sent.has.erase(device);
+      sent.had.insert(device);
+    }
+    if (sent.device != device || sent.gone) continue;
+    const auto row = older.rows().find(sent.row);
+    if (row == older.rows().end() || row->second.status.seq != sent.seq ||
+        row->second.status.origin != status(sent).origin) {
+      sent.gone = status(sent);
+      by_row_.erase({device, sent.row});
+    } else {
+      sent.rewound = true;
+      sent.closed = !row->second.status.open;
+    }
+  }
+}
+
 std::string Oracle::name(size_t device) const {
   return std::to_string(devices_[device].user) + "/" + std::to_string(device);
 }
@@ -37,6 +65,7 @@ std::string Oracle::describe(const Sent& sent) const {
 }
 
 const client::RowStatus& Oracle::status(const Sent& sent) const {
+  if (sent.gone) return *sent.gone;
   return devices_[sent.device].store->rows().at(sent.row).status;
 }
 
@@ -92,9 +121,9 @@ void Oracle::received(size_t device, const client::InboxMessage& message, Insert
     sent.renumbered = true;
     ++num_renumbered_;
     // A device that was away may learn the new number late, but no number grows after its row is closed.
-    if (sent.closed && message.number > status(sent).number)
+    if (sent.closed && message.number > status(sent).number && !sent.rewound)
       fail("H5 renumbered after its row was closed: " + describe(sent));
-    if (sent.stops == num_stops_) fail("S12 renumbered without a stop: " + describe(sent));
+    if (sent.stops == num_stops_ && !sent.rewound) fail("S12 renumbered without a stop: " + describe(sent));
   }
   if (insert == Insert::kNew) {
     ++num_deliveries_;
@@ -111,8 +140,8 @@ void Oracle::received(size_t device, const client::InboxMessage& message, Insert
     // Arrival order is promised for what was never rejected, so not for what went to nobody at first; nor to
     // a device that registered after it was composed, or missed it and was told so, and gets it because a
     // stop of the server made it be taken again.
-    if (sent.recipient_known && !knows_gap(sent, device) &&
-        std::ranges::find(sent.owed, device) != sent.owed.end()) {
+    if (sent.recipient_known && !sent.gone && !sent.rewound && !sent.had.contains(device) &&
+        !knows_gap(sent, device) && std::ranges::find(sent.owed, device) != sent.owed.end()) {
       Seq& last = arrived_[{device, sent.device, sent.to}];
       if (sent.seq < last)
         fail("S5 arrived after seq " + std::to_string(last) + ": " + describe(sent) + " at " + name(device));
@@ -144,14 +173,15 @@ void Oracle::row_changed(size_t device, const client::RowStatus& row) {
       fail("rejected (" + std::to_string(row.reason) + ") though it could be delivered: " + describe(sent));
     if (!sent.has.empty() && sent.stops == num_stops_) fail("S6 shown and rejected: " + describe(sent));
   } else if (row.mark == Mark::kDelivered && sent.to != devices_[device].user) {
-    const bool has = std::any_of(sent.has.begin(), sent.has.end(),
-                                 [&](size_t other) { return devices_[other].user == sent.to; });
-    if (!has) fail("S1 shown as delivered, but no device of the recipient has it: " + describe(sent));
+    const auto theirs = [&](size_t other) { return devices_[other].user == sent.to; };
+    if (!std::ranges::any_of(sent.has, theirs) && !std::ranges::any_of(sent.had, theirs))
+      fail("S1 shown as delivered, but no device of the recipient has it: " + describe(sent));
   }
   if (row.open || sent.closed) return;
   sent.closed = true;
   for (const auto& [id, other] : devices_[device].store->rows()) {
-    if (other.status.to == row.to && other.status.open && other.status.seq != 0 && other.status.seq < row.seq)
+    if (devices_[device].restored == 0 && other.status.to == row.to && other.status.open &&
+        other.status.seq != 0 && other.status.seq < row.seq)
       fail("S7 closed before seq " + std::to_string(other.status.seq) + ": " + describe(sent));
   }
   if (row.mark != Mark::kRejected) check_safe(sent);
@@ -210,11 +240,13 @@ bool Oracle::gap_noted(size_t device) const {
 std::optional<std::string> Oracle::first_missing() const {
   for (const Sent& sent : messages_) {
     const client::RowStatus& row = status(sent);
+    if (row.open && sent.gone) continue;  // nobody knows of it any more who could send it
     if (row.open) return "S3 no result: " + describe(sent);
     if (row.mark == Mark::kRejected) continue;
     for (const size_t device : sent.owed)
       if (!sent.has.contains(device) && !may_miss(sent, device))
         return "S3 not on " + name(device) + ": " + describe(sent);
+    if (sent.gone || sent.rewound) continue;  // it was told, and the device has forgotten
     // A note to oneself that was stored is not reported back: the sender is its own recipient.
     if (row.mark < Mark::kDelivered && sent.to != devices_[sent.device].user)
       return "S8 never shown as delivered: " + describe(sent);
@@ -230,11 +262,13 @@ void Oracle::check_numbers() {
   std::map<std::tuple<size_t, UserId>, const Sent*> before;  // sending device, conversation
   for (const Sent& sent : messages_) {
     const client::RowStatus& row = status(sent);
-    if (row.mark == Mark::kRejected) continue;
+    if (row.mark == Mark::kRejected || (sent.gone && row.open)) continue;
     for (const size_t device : sent.has)
-      if (number_on(sent, device) != row.number && !may_miss(sent, device))
+      if (devices_[device].restored <= sent.at && number_on(sent, device) != row.number &&
+          !may_miss(sent, device))
         fail("S4 number " + std::to_string(row.number) + " at the sender, " +
              std::to_string(number_on(sent, device)) + " at " + name(device) + ": " + describe(sent));
+    if (sent.gone || sent.rewound) continue;
     const auto [other, added] = numbers.emplace(row.number, &sent);
     if (!added) fail("S4 one number for " + describe(sent) + " and " + describe(*other->second));
     const Sent*& last = before[{sent.device, sent.to}];
@@ -243,7 +277,8 @@ void Oracle::check_numbers() {
     last = &sent;
     if (sent.question != kNone) {
       const Sent& question = messages_[sent.question];
-      if (status(question).number == sent.question_number && sent.question_number >= row.number)
+      if (!question.gone && !question.rewound && status(question).number == sent.question_number &&
+          sent.question_number >= row.number)
         fail("S4 a reply before its question: " + describe(sent) + " after " + describe(question));
     }
   }

@@ -20,6 +20,7 @@ struct OracleDevice {
   UserId user = 0;
   DeviceNo number = 0;  // 0: has never logged in
   const client::MemoryStore* store = nullptr;
+  uint64_t restored = 0;  // when its storage was put back to an earlier state
   uint64_t gap_told = 0;  // when it was last told that messages for it were dropped
 };
 
@@ -34,6 +35,8 @@ class Oracle {
   // Mailboxes are small: a message may be refused, a device may miss some and is told so.
   void allow_overflow() { may_overflow_ = true; }
   void told_gap(size_t device);
+  // The device's storage is about to become `older`, a copy of it.
+  void restoring(size_t device, const client::MemoryStore& older);
   // Commits on a device.
   void received(size_t device, const client::InboxMessage& message, client::Insert insert);
   void row_changed(size_t device, const client::RowStatus& row);
@@ -66,6 +69,11 @@ class Oracle {
     std::vector<size_t> owed;  // devices that were registered then
     bool recipient_known;      // … at least one of them is the recipient's
     std::set<size_t> has;
+    std::set<size_t> had;  // … before they were restored
+    // Its sender was restored since: to where it did not know the message yet, or the row's state is an
+    // earlier one and it may go out again under the same id.
+    std::optional<client::RowStatus> gone;
+    bool rewound = false;
     bool renumbered = false;
     bool closed = false;
     size_t question = kNone;  // a message the sender had seen then
@@ -78,7 +86,7 @@ class Oracle {
   bool gap_noted(size_t device) const;
   // The device was told, or the disk says that it must be told, that it has a gap which may be this message.
   bool may_miss(const Sent& sent, size_t device) const {
-    return knows_gap(sent, device) || (may_overflow_ && gap_noted(device));
+    return sent.had.contains(device) || knows_gap(sent, device) || (may_overflow_ && gap_noted(device));
   }
   std::string name(size_t device) const;
   std::string describe(const Sent& sent) const;

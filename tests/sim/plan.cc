@@ -80,6 +80,10 @@ void Plan::draw_subjects() {
     go_away = 6'000;
     compose = 60'000;
   }
+  if (r.below(8) == 0) {
+    restore = pick<uint32_t>(r, {1'000, 4'000});
+    client_kill = 2'000;
+  }
   quota = r.below(8) == 0;
   if (quota) {
     limits.mailbox_items_max = pick<uint32_t>(r, {1, 2, 5, 10'000});
@@ -131,6 +135,7 @@ std::string Plan::text() const {
   add("mesh_slots", limits.mesh_slots);
   add("flights_max", limits.flights_max);
   add("rate_burst", limits.rate_burst);
+  add("restore", restore);
   add("quota", quota);
   if (quota) {
     add("mailbox_items_max", limits.mailbox_items_max);

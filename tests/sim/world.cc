@@ -184,7 +184,7 @@ std::string World::left_in_memory() const {
   std::string out;
   size_t num_connections = 0;
   for (const auto& core : node_->cores) {
-    out += chat::CorePeek::left(*core);
+    out += chat::CorePeek::left(*core, plan_.restore > 0);
     num_connections += core->net().num_connections();
   }
   const size_t num_links = static_cast<size_t>(

@@ -40,7 +40,9 @@ class World {
   void faults();
   void compose(Client& client);
   void disconnect(Client& client);
+  void end_process(Client& client);
   void restart(Client& client);
+  void copy_or_restore(Client& client);
   void round();
   void pass_time();
   bool all_online() const;

@@ -13,9 +13,7 @@ void World::disconnect(Client& client) {
   client.device->on_disconnected();
 }
 
-// The process dies; what its storage has committed is there for the next one, which has a new origin.
-void World::restart(Client& client) {
-  log("%s restarts", client.label().c_str());
+void World::end_process(Client& client) {
   client.impatient = false;
   if (client.link) {
     if (random_->below(2)) client.link->cut(*random_);
@@ -23,6 +21,27 @@ void World::restart(Client& client) {
     client.link.reset();
   }
   client.device.reset();
+}
+
+// The process dies; what its storage has committed is there for the next one, which has a new origin.
+void World::restart(Client& client) {
+  log("%s restarts", client.label().c_str());
+  end_process(client);
+  client.storage.reopen(*client.random);
+  client.open();
+}
+
+// A backup of the device, and one day the device comes back from it.
+void World::copy_or_restore(Client& client) {
+  if (!client.copy || random_->below(3) == 0) {
+    client.copy = std::make_unique<client::MemoryStore>(client.storage);
+    return;
+  }
+  ++totals_.restores;
+  log("%s is restored", client.label().c_str());
+  end_process(client);
+  oracle_.restoring(client.index, *client.copy);
+  client.storage = *client.copy;
   client.storage.reopen(*client.random);
   client.open();
 }

@@ -38,6 +38,7 @@ void World::faults() {
     ++totals_.client_kills;
     restart(victim);
   }
+  if (chance(plan_.restore)) copy_or_restore(victim);
   if (chance(plan_.go_away)) {
     victim.away_until_ns = clock_.mono_ns() + random_->below(5'000'000'000);
     disconnect(victim);
