@@ -17,7 +17,6 @@ std::string CorePeek::left(const Core& core, bool restored) {
   for (const auto& [id, user] : core.users_) {
     const size_t before = out.size();
     count("items", user->items.size());
-    count("waiting reports", user->reports_wait);
     for (const auto& device : user->devices) {
       if (!device) continue;
       count("items for a device", device->num_waiting);
