@@ -136,7 +136,7 @@ void Device::on_connected() {
   connected_at_ms_ = pinged_at_ms_ = clock_.mono_ms();
   answer_by_ms_ = 0;
   state_ = State::kHello;
-  token_waits_ = false;
+  token_waits_ = refreshing_ = false;
   codec::HelloFields hello;
   hello.token = options_.token;
   hello.origin = me.origin;
@@ -270,6 +270,7 @@ void Device::emit(const codec::FrameBytes& frame) {
 void Device::present_token() {
   if (!token_waits_ || state_ != State::kOnline || wants_close_ || goaway_at_ms_ != 0) return;
   token_waits_ = false;
+  refreshing_ = true;
   emit(codec::refresh(options_.token));
 }
 

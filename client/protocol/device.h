@@ -66,8 +66,9 @@ class DeviceEvents {
   virtual ~DeviceEvents() = default;
   virtual void on_online(const LoginInfo&) {}
   virtual void on_offline(std::string_view /*why*/) {}
-  virtual void on_message(const InboxMessage&, Insert) {}  // never with kKnown
-  virtual void on_row(const RowStatus&) {}                 // a tick, a rejection, an expiry
+  // Never with kKnown. kRenumbered: told before, and only its place in the order is another.
+  virtual void on_message(const InboxMessage&, Insert) {}
+  virtual void on_row(const RowStatus&) {}  // a tick, a rejection, an expiry
   virtual void on_read_elsewhere(UserId /*peer*/, const ReadMark&) {}
   virtual void on_resolved(std::string_view /*handle*/, UserId /*user, 0 if nobody has it*/) {}
   virtual void on_hold(wire::HoldReason, uint32_t /*wait_ms*/) {}
@@ -182,6 +183,7 @@ class Device {
   State state_ = State::kOffline;
   StopReason stop_reason_ = StopReason::kNone;
   bool token_waits_ = false;  // the server has not seen it
+  bool refreshing_ = false;   // … or has not answered to it on this session
   bool wants_close_ = false;
   bool told_stuck_ = false;  // on this session
   std::string why_;

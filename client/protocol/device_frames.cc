@@ -37,6 +37,7 @@ bool Device::on_frame(MutableBytes bytes) {
       on_welcome(*frame.payload_as_Welcome());
       break;
     case wire::Payload::Refreshed:
+      refreshing_ = false;
       break;
     case wire::Payload::Ping:
       emit(codec::pong(frame.payload_as_Ping()->nonce()));
@@ -234,7 +235,9 @@ void Device::on_error(const wire::Error& error) {
     case wire::ErrorCode::TokenInvalid:
     case wire::ErrorCode::TokenExpired:
     case wire::ErrorCode::SessionExpired:
-      if (token_waits_) return drop("the token was not accepted, the next one is tried");
+      // A session may end by its old token while the new one is on its way.
+      if (token_waits_ || (refreshing_ && code == wire::ErrorCode::SessionExpired))
+        return drop("the token was not accepted, the next one is tried");
       return stop(StopReason::kToken, text);
     case wire::ErrorCode::NoAccount:
       return stop(StopReason::kNoAccount, text);

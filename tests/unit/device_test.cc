@@ -144,6 +144,22 @@ TEST_F(DeviceTest, ATokenSetDuringALoginIsTriedWhenTheOldOneIsRefused) {
   EXPECT_EQ(d.stop_reason(), StopReason::kToken);
 }
 
+TEST_F(DeviceTest, ATokenThatCrossesTheSessionsEndIsTried) {
+  Device d = device();
+  log_in(d);
+  d.set_token("new");
+  take(d);
+  feed(d, {codec::error(wire::ErrorCode::SessionExpired, "the token has expired")});
+  d.on_disconnected();
+  EXPECT_TRUE(events_.stops.empty());
+  ASSERT_EQ(d.state(), Device::State::kOffline);
+  d.on_connected();
+  EXPECT_EQ(root(take(d).at(0)).payload_as_Hello()->token()->str(), "new");
+  feed(d, {welcome(), codec::error(wire::ErrorCode::SessionExpired, "that one too")});
+  d.on_disconnected();
+  EXPECT_EQ(d.stop_reason(), StopReason::kToken);
+}
+
 TEST_F(DeviceTest, ATokenMayBeSetWhenToldThatTheOldOneIsRefused) {
   Device d = device();
   events_.stopped = [&] { d.set_token("new"); };
