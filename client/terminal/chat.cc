@@ -56,7 +56,8 @@ struct Chat : Tracker {
   // The conversation so far, but for what show_unseen() is about to show.
   void show_past() {
     std::vector<HistoryLine> past = client->history(to, kPastLines);
-    const std::vector<Arrival> unseen = client->unseen(1);
+    // Who has the connection shows the rest as unseen; otherwise another process does, or nobody.
+    const std::vector<Arrival> unseen = client->connects() ? client->unseen(1) : std::vector<Arrival>();
     if (!unseen.empty()) {
       std::erase_if(past, [&](const HistoryLine& line) { return line.arrival >= unseen[0].arrival; });
     }
