@@ -77,7 +77,6 @@ class DemoTest(unittest.TestCase):
         self.assertGreaterEqual(figures["stored and handed over"], waited)
         self.assertGreater(waited, 0)
         self.assertGreater(figures["forwarded live"], 0)
-        self.assertEqual(figures["forwarded live"] + figures["stored and handed over"], figures["messages sent"])
         for what in ("receives", "killed with SIGKILL", "the server is back", "speaks into the outbox"):
             self.assertIn(what, done.stdout)
 

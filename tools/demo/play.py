@@ -378,7 +378,7 @@ def main() -> int:
 === Checked against the script, in the database of each of {len(people)} participants
     messages sent            {totals.sent:6}
     forwarded live           {totals.live:6}
-    stored and handed over   {totals.stored:6}
+    stored and handed over   {totals.stored:6}   (at least: what was on its way at the kill counts as live)
     sent from outboxes       {totals.from_outbox:6}   (of these; while sender or server was away)
     lost                     {totals.lost:6}
     duplicated               {totals.duplicated:6}
