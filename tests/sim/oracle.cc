@@ -176,7 +176,8 @@ void Oracle::row_changed(size_t device, const client::RowStatus& row) {
       fail("S6 shown and rejected: " + describe(sent));
   } else if (row.mark == Mark::kDelivered && sent.to != devices_[device].user) {
     sent.marked_open |= row.open;
-    const bool known_hole = sent.marked_open && may_overflow_;  // README: a rejection that was lost
+    const bool known_hole =
+        sent.marked_open && (may_overflow_ || !sent.recipient_known);  // README: a rejection that was lost
     const auto theirs = [&](size_t other) { return devices_[other].user == sent.to; };
     if (!known_hole && !std::ranges::any_of(sent.has, theirs) && !std::ranges::any_of(sent.had, theirs))
       fail("S1 shown as delivered, but no device of the recipient has it: " + describe(sent));
