@@ -41,7 +41,7 @@ class BoringSslRoot(unittest.TestCase):
 
     def configure(self, root):
         elsewhere = self.root("elsewhere", "lib", "lib")  # where CMake looks unless it is told not to
-        done = subprocess.run(["cmake", "-S", self.folder, "-B", self.folder / "build", f"-DBORINGSSL_ROOT={root}",
+        done = subprocess.run(["cmake", "-G", "Ninja", "-S", self.folder, "-B", self.folder / "build", f"-DBORINGSSL_ROOT={root}",
                                f"-DCMAKE_PREFIX_PATH={elsewhere}"],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         return done.returncode, done.stdout
