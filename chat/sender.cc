@@ -137,16 +137,14 @@ void Core::closed_up_to(Device& device, Seq closed) {
     it = it->first.second < closed ? device.marks.erase(it) : std::next(it);
 }
 
-// Its results are kept until it closes them, so a device that never does is held, alone. Rows above one
-// without a result cannot be closed yet.
+// Its results are kept until it closes them, so a device that never does is held, alone. Rows taken after one
+// without a result cannot be closed yet; by the order of taking, because what `seq` says is the peer's.
 bool Core::closes_too_little(const Device& device) const {
   const size_t max = size_t{limits_.unclosed_windows_max} * limits_.window;
   if (device.flights.size() - device.num_without_result < max) return false;
-  Seq open = UINT64_MAX;
-  for (const Outgoing& out : device.flights)
-    if (!out.flight->released) open = std::min(open, out.seq);
-  const auto closable = [open](const Outgoing& out) { return out.flight->released && out.seq < open; };
-  return static_cast<size_t>(std::ranges::count_if(device.flights, closable)) >= max;
+  const auto open =
+      std::ranges::find_if(device.flights, [](const Outgoing& out) { return !out.flight->released; });
+  return static_cast<size_t>(open - device.flights.begin()) >= max;
 }
 
 void Core::forget_if_over(Flight& flight) {

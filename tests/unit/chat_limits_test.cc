@@ -78,6 +78,31 @@ TEST_F(ChatLimitsTest, UnclosedWindowsMaxHoldsThatDeviceAlone) {
   ann_->expect_result(5, wire::Tick::Accepted);
 }
 
+// The numbers of rows are the peer's own: going down, each new one would make all before it unclosable.
+TEST_F(ChatLimitsTest, UnclosedWindowsMaxIsNotEvadedByGoingDown) {
+  limits_.unclosed_windows_max = 2;
+  limits_.window = 2;
+  both_log_in();
+  leave(*bo_);
+  const UserId carol = bob() + 1;
+  Peer slow = login(carol, "c");
+  const auto to_carol = [&](Seq seq) {
+    ann_->say(message(carol, seq));
+    run();
+  };
+  for (Seq seq = 100; seq > 97; --seq) {
+    say(seq);
+    ann_->expect_result(seq, wire::Tick::Accepted);
+  }
+  to_carol(50);
+  to_carol(49);  // before 50 has a result
+  slow.say(codec::confirm(1, 1));
+  run();
+  ann_->expect_result(50, wire::Tick::Delivered);
+  to_carol(48);
+  ann_->expect_hold(wire::HoldReason::Busy);
+}
+
 TEST_F(ChatLimitsTest, WhatCannotBeClosedYetIsNotHeldAgainstASender) {
   limits_.unclosed_windows_max = 1;
   limits_.window = 2;
