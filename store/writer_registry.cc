@@ -8,13 +8,15 @@ Bytes bytes_of(std::string_view text) { return {reinterpret_cast<const uint8_t*>
 
 }  // namespace
 
-// A core may still have the user from before it got its handle, so a row without one keeps what it has.
+// A core may still have the user from before it got its handle, so a row without one keeps what it has. One
+// that cannot be read is replaced: the core has all else of it.
 Result<void> Writer::write_user(UserRow& row) {
   const auto key = pack_key(row.id);
   Value value;
   if (row.handle.empty()) {
     auto before = read_user(row.id);
-    if (!before && before.error().code != Errc::kNotFound) return before.error();
+    if (!before && before.error().code != Errc::kNotFound && before.error().code != Errc::kCorrupt)
+      return before.error();
     if (before) row.handle = before->handle;
   }
   pack_user(key, row, value);
