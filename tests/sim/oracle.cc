@@ -140,8 +140,12 @@ void Oracle::received(size_t device, const client::InboxMessage& message, Insert
     // Arrival order is promised for what was never rejected, so not for what went to nobody at first; nor to
     // a device that registered after it was composed, or missed it and was told so, and gets it because a
     // stop of the server made it be taken again.
-    if (sent.recipient_known && !sent.gone && !sent.rewound && !sent.had.contains(device) &&
-        !knows_gap(sent, device) && std::ranges::find(sent.owed, device) != sent.owed.end()) {
+    // With small mailboxes neither is what a stop made be taken again: it may have been rejected before, in
+    // an answer that was lost with the server.
+    const bool rejected_unheard = may_overflow_ && sent.stops != num_stops_;
+    if (sent.recipient_known && !sent.gone && !sent.rewound && !rejected_unheard &&
+        !sent.had.contains(device) && !knows_gap(sent, device) &&
+        std::ranges::find(sent.owed, device) != sent.owed.end()) {
       Seq& last = arrived_[{device, sent.device, sent.to}];
       if (sent.seq < last)
         fail("S5 arrived after seq " + std::to_string(last) + ": " + describe(sent) + " at " + name(device));
