@@ -1,6 +1,7 @@
 #include "client/memory_store.h"
 
 #include <algorithm>
+#include <ranges>
 
 #include "core/check.h"
 
@@ -180,12 +181,20 @@ std::optional<RowStatus> MemoryStore::expire_row(UserId peer, Origin origin, Seq
 
 size_t MemoryStore::reopen_accepted() {
   size_t num = 0;
-  for (const auto& [seq, id] : by_seq_) {
-    RowStatus& status = rows_.at(id).status;
-    if (status.open || status.mark != Mark::kAccepted) continue;
+  std::map<std::tuple<UserId, DeviceNo, Origin>, Seq> covered;  // by later reads
+  for (auto& [id, row] : std::views::reverse(rows_)) {
+    RowStatus& status = row.status;
+    bool again = !status.open && status.mark == Mark::kAccepted;
+    if (status.kind == RowKind::kRead && status.mark < Mark::kRejected) {
+      const ReadMark& read = row.composed.read;
+      Seq& later = covered[{status.to, read.device, read.origin}];
+      again = again && later < read.up_to;
+      later = std::max(later, read.up_to);
+    }
+    if (!again) continue;
     status.open = true;
     status.mark = Mark::kQueued;
-    open_.insert(seq);
+    open_.insert(status.seq);
     num++;
   }
   return num;

@@ -149,7 +149,12 @@ std::optional<RowStatus> SqliteStore::expire_row(UserId peer, Origin origin, Seq
 }
 
 size_t SqliteStore::reopen_accepted() {
-  Query(*this, "UPDATE outbox SET open=1, mark=0 WHERE open=0 AND mark=1 AND seq>0 AND frame IS NOT NULL")
+  Query(*this,
+        "WITH reads AS (SELECT row AS read, read_up_to, max(read_up_to) OVER (PARTITION BY to_user, "
+        "read_device, read_origin ORDER BY row ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS later "
+        "FROM outbox WHERE kind=1 AND mark<4) "
+        "UPDATE outbox SET open=1, mark=0 WHERE open=0 AND mark=1 AND seq>0 AND frame IS NOT NULL AND "
+        "row NOT IN (SELECT read FROM reads WHERE later>=read_up_to)")
       .run();
   return failed_ != 0 ? 0 : static_cast<size_t>(sqlite3_changes(db_));
 }

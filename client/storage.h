@@ -170,7 +170,8 @@ class Storage {
   // changed.
   virtual std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq up_to, Mark mark) = 0;
   virtual std::optional<RowStatus> expire_row(UserId peer, Origin origin, Seq seq) = 0;
-  // Opens rows again that are accepted and not delivered. Returns how many.
+  // Opens rows again that are accepted and not delivered; of reads, which have no receipt of their own, only
+  // those that no later one of their key covers. Returns how many.
   virtual size_t reopen_accepted() = 0;
 
   // --- inbox: writes REQUIRE a transaction ---

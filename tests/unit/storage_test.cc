@@ -397,6 +397,32 @@ TEST_P(StorageTest, ARestoredServerGetsAgainWhatItAccepted) {
   EXPECT_EQ(reopened, 0u);
 }
 
+TEST_P(StorageTest, OfReadsARestoredServerGetsOnlyThoseThatNoLaterOneCovers) {
+  const std::vector<std::pair<UserId, ReadMark>> reads = {
+      {kPeer, {1, 44, 5}},  {kPeer, {1, 44, 6}},  {kOther, {1, 44, 5}}, {kPeer, {2, 44, 5}},
+      {kPeer, {1, 44, 8}},  {kPeer, {1, 44, 7}},  {kPeer, {1, 45, 1}},  {kPeer, {1, 45, 2}},
+      {kOther, {1, 45, 1}}, {kOther, {1, 45, 2}}, {kOther, {2, 45, 1}}, {kOther, {2, 45, 2}},
+  };
+  Seq seq = 0;
+  for (const auto& [to, read] : reads) {
+    const RowId row = bound(read_row(to, read));
+    transact([&](Storage& s) { s.mark_sent(++seq); });
+    ASSERT_TRUE(store().status(row));
+  }
+  for (Seq closed = 1; closed <= 7; ++closed) close(closed, Mark::kAccepted, closed * 1024);
+  close(8, Mark::kDelivered, 8192);
+  close(9, Mark::kAccepted, 9216);
+  close(10, Mark::kRejected, 10240, 3);
+  close(11, Mark::kAccepted, 11264);  // 12 is open still
+  size_t reopened = 0;
+  transact([&](Storage& s) { reopened = s.reopen_accepted(); });
+  EXPECT_THAT(open_seqs(), ElementsAre(3, 4, 5, 6, 9, 12))
+      << "6 came after 5 and says less, for messages that were late; 7 is covered by one that was delivered, "
+         "9 "
+         "only by one that was rejected, 11 by one that goes out anyway";
+  EXPECT_EQ(reopened, 5u);
+}
+
 // --- inbox -------------------------------------------------------------------------------------------------
 
 TEST_P(StorageTest, AMessageIsTakenOnceAndItsNumberOnlyGrows) {
