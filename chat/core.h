@@ -245,6 +245,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   std::vector<std::unique_ptr<store::StoreOp>> orphans_;  // recovery: what waits for devices that are gone
   std::vector<std::unique_ptr<store::StoreOp>> refused_;  // no room on the disk: posted again until there is
   uint64_t refused_retry_ms_ = 0;
+  size_t num_accepts_posted_ = 0;  // … and are not back
   bool store_full_ = false;
   bool store_poisoned_ = false;
   bool draining_ = false;

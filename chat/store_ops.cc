@@ -11,8 +11,10 @@ using store::StoreOp;
 
 void Core::submit(std::unique_ptr<StoreOp> op) {
   op->core = options_.id;
-  // Behind those that wait for room.
-  if (op->kind == OpKind::kAccept && !refused_.empty()) return refused_.push_back(std::move(op));
+  if (op->kind == OpKind::kAccept) {
+    if (!refused_.empty()) return refused_.push_back(std::move(op));  // behind those that wait for room
+    ++num_accepts_posted_;
+  }
   ++num_store_ops_;
   post(options_.store, kHopStore, StoreHop{op.release()});
 }
@@ -55,10 +57,16 @@ bool Core::keep_if_refused(std::unique_ptr<StoreOp>& op) {
 void Core::post_refused_again() {
   constexpr uint64_t kRetryMs = 200;
   const uint64_t now = now_.mono_ms();
-  if (refused_.empty() || now < refused_retry_ms_) return;
+  // Messages go in order of number, which is that of each conversation (delivery.md H8): so all of them first
+  // come back from the store thread, which lets none pass.
+  if (refused_.empty() || num_accepts_posted_ > 0 || now < refused_retry_ms_) return;
   refused_retry_ms_ = now + kRetryMs;
+  auto again = std::exchange(refused_, {});
+  const auto accepts =
+      std::ranges::stable_partition(again, [](const auto& op) { return op->kind != OpKind::kAccept; });
+  std::ranges::sort(accepts, {}, [](const auto& op) { return op->number; });
   bool first = true;
-  for (auto& op : std::exchange(refused_, {})) {
+  for (auto& op : again) {
     if (op->kind == OpKind::kUser) {
       write_user_again(std::move(op));
     } else {
@@ -71,6 +79,7 @@ void Core::post_refused_again() {
 void Core::on_store_done(StoreOp* raw) {
   std::unique_ptr<StoreOp> op(raw);
   --num_store_ops_;
+  if (op->kind == OpKind::kAccept) --num_accepts_posted_;
   if (op->status == Status::kFailed)
     store_poisoned_ = true;  // no tick on it; the node stops, devices send again
   if (op->status == Status::kFull && keep_if_refused(op)) return;

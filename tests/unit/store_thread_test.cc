@@ -26,7 +26,9 @@ TEST_F(StoreThreadTest, WhatComesBehindAMessageWithoutRoomWaitsForIt) {
   ASSERT_EQ(node_->pages.back()->value(Metric::kStoreRefused), 1u);
   turn_store();
   EXPECT_EQ(num_records(), 0u);
-  ann.say(message(bob(), 3));  // taken before its core hears of the refusal
+  ann.say(message(bob(), 3));  // taken before its core hears of the refusal …
+  for (int i = 0; i < 10; ++i)
+    for (auto& each : node_->cores) each->turn(0);  // … of 1, and 2 is not back yet
   run();
   pass_ms(1'000);
   for (Seq seq = 1; seq <= 3; ++seq) ann.expect_result(seq, wire::Tick::Accepted);
