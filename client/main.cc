@@ -27,7 +27,9 @@ int main(int argc, char** argv) {
   app.footer(
       "Exit status: 0 done, 1 the profile cannot be used, 2 bad usage, 3 queued or not everything came in "
       "time,\n"
-      "4 rejected or expired, 5 the server does not let this device in.");
+      "4 rejected or expired, 5 the server does not let this device in.\n"
+      "One process has a profile's connection and sends for the others, which take over when it ends.\n"
+      "Each message is shown once, by chat or listen, whichever has the connection then.");
   const auto common = [&](CLI::App* command) {
     command->add_option("--profile", flags.profile, "directory of this device's messages; made if missing")
         ->required();

@@ -1,4 +1,5 @@
-// perch listen: prints messages as they come.
+// perch listen: prints messages as they come. Beside a process that has the profile's connection it waits:
+// what comes is that one's to show, and what comes after its end is printed here.
 #include <cstdio>
 
 #include "client/terminal/command.h"
@@ -55,14 +56,14 @@ int run_listen(const Flags& flags) {
   auto opened = Client::open(options_of(flags, true), listener);
   if (!opened.ok()) return open_failed(flags, opened.error());
   Client& client = **opened;
-  if (!client.connects()) {
-    return complain(kNoProfile, flags.profile + ": another process holds this profile's connection");
-  }
+  if (!client.connects())
+    Tracker::note("another process holds this profile's connection: waiting until it ends");
   const Running signals(client);
   const uint64_t until =
       flags.seconds > 0 ? now_ms() + static_cast<uint64_t>(flags.seconds * 1000) : UINT64_MAX;
   while (!interrupted() && client.stop_reason() == StopReason::kNone) {
-    if (!listener.print_unseen(client)) return complain(kNoProfile, flags.profile + ": cannot be written");
+    if (client.connects() && !listener.print_unseen(client))
+      return complain(kNoProfile, flags.profile + ": cannot be written");
     if (flags.count != 0 && listener.seen >= flags.count) break;
     const uint64_t now = now_ms();
     if (now >= until) break;

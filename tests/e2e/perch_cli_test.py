@@ -16,6 +16,7 @@ from harness import BIN, DELIVERED, Server, wait_until
 
 DONE, NO_PROFILE, USAGE, QUEUED, REJECTED, REFUSED = range(6)
 NOBODY = "127.0.0.1:9"  # a port that nothing listens on
+HELD = r"^\* another process holds this profile's connection: waiting until it ends$"  # said by listen
 
 
 class Person:
@@ -314,6 +315,22 @@ class TakeOver(Cli):
         self.assertEqual(waiting.returncode, DONE)
 
 
+    def test_listen_goes_on_when_the_owner_ends(self):
+        """The chat that took over while listen was away has the connection as long as it runs; each message is shown
+        by the one that has it."""
+        anna, bert = self.known("anna"), self.known("bert")
+        chat = anna.start("chat", "bert")
+        self.assertIn("online as user", chat.stderr.readline())
+        listener = anna.start("listen", "--count", 1, "--json")
+        self.assertRegex(listener.stderr.readline(), HELD)
+        self.ended(bert.perch("send", "anna", "to the chat"), DONE, "delivered")
+        self.assertRegex(chat.stdout.readline(), ": to the chat$")
+        self.assertEqual(anna.stop(chat)[0], DONE)
+        self.ended(bert.perch("send", "anna", "to the listener"), DONE)
+        self.assertEqual(json.loads(listener.communicate(timeout=40)[0])["body"], "to the listener")
+        self.assertEqual(listener.returncode, DONE)
+
+
 class Full(Cli):
     flags = ("--connections-per-reactor", "1")
 
@@ -394,7 +411,8 @@ class Offline(unittest.TestCase):
     def test_a_profile_that_another_process_holds(self):
         chat = self.person.start("chat", "bob", server=NOBODY)
         self.assertIn("offline", chat.stderr.readline())
-        self.ended(self.perch("listen", server=NOBODY), NO_PROFILE, "", "another process holds this profile's connection$")
+        self.ended(self.perch("listen", "--seconds", 0.5, server=NOBODY), DONE, r"\A\Z", HELD)
+        self.ended(self.perch("listen", "--seconds", 0.5, "--count", 1, server=NOBODY), QUEUED, r"\A\Z", HELD)
         self.ended(self.perch("send", "--wait", 0, "bob", "through the other one", server=NOBODY), QUEUED,
                    "^queued: another process holds this profile's connection and will send it$")
         status, _, _ = self.person.stop(chat)
