@@ -36,7 +36,6 @@ struct Chat : Tracker {
   bool show_unseen() {
     // Until the server has said who `to` is, nobody can tell whose message this is.
     if (peer == 0 && !answered && !offline && client->stop_reason() == StopReason::kNone) return true;
-    bool unread = false;
     for (std::vector<Arrival> next; !(next = client->unseen(256)).empty();) {
       for (const Arrival& arrival : next) {
         show(arrival.message);
@@ -44,7 +43,9 @@ struct Chat : Tracker {
       }
       if (!client->set_seen(next.back().arrival).ok()) return false;
     }
-    return !unread || client->mark_read(to).ok();
+    if (!unread || peer == 0) return true;
+    unread = false;
+    return client->mark_read(to).ok();
   }
   bool mine(const InboxMessage& in) const { return in.id.user == client->identity().user; }
   void show(const InboxMessage& in) {
@@ -69,8 +70,11 @@ struct Chat : Tracker {
 
   Client* client = nullptr;
   std::string to;
-  UserId peer = 0;                     // 0: not known
-  bool answered = false;               // the server has said who that is, or that nobody is
+  UserId peer = 0;        // 0: not known
+  bool answered = false;  // the server has said who that is, or that nobody is
+  // Something of `peer` was shown and is not marked as read. At first perhaps: an earlier chat may have been
+  // killed in between, and what it has shown is not unseen any more.
+  bool unread = true;
   std::map<RowId, std::string> lines;  // what waits for its next tick
 };
 

@@ -268,6 +268,22 @@ class Chats(Cli):
         self.assertEqual(ada.query("SELECT mark, count(*) FROM outbox WHERE kind = 0 GROUP BY mark"), [(3, len(lines))])
         self.ended(ben.perch("listen", "--seconds", 0.5), DONE, r"\A\Z")
 
+    def test_what_was_shown_before_a_crash_is_said_to_be_read_at_the_next_start(self):
+        """A listen leaves what a chat does that was killed between showing messages and saying that they were read."""
+        vic, walt = self.known("vic"), self.known("walt")
+        self.ended(vic.perch("chat", "walt", text="one\ntwo\n"), DONE)
+        self.ended(walt.perch("listen", "--count", 2), DONE)
+        self.assertEqual(walt.query("SELECT count(*) FROM outbox"), [(0,)])
+        chat = walt.start("chat", "vic", server=NOBODY)  # offline: the mark can only be for the handle once that is known
+        self.assertIn("offline", chat.stderr.readline())
+        self.assertEqual(walt.stop(chat)[0], DONE)
+        self.assertEqual(walt.query("SELECT count(*) FROM outbox"), [(0,)])
+        chat = walt.start("chat", "vic")
+        wait_until(lambda: walt.query("SELECT open FROM outbox WHERE kind = 1") == [(0,)], 20, "nothing was said to be read")
+        self.assertEqual(walt.stop(chat)[0], DONE)
+        self.ended(vic.perch("listen", "--seconds", 1), DONE)
+        self.assertEqual(vic.query("SELECT mark FROM outbox WHERE kind = 0"), [(3,), (3,)])
+
     def test_typed_offline_sent_on_reconnect(self):
         rita, sam = self.known("rita"), self.known("sam")
         chat = rita.start("chat", "sam", server=NOBODY)
