@@ -2,6 +2,7 @@
 every device's own SQLite with every sender's outbox. Talks to 127.0.0.1 only."""
 import os
 import pathlib
+import re
 import signal
 import sqlite3
 import subprocess
@@ -92,7 +93,8 @@ class Device:
         self.token_file = self.profile / "token"
         self.token_file.write_text(server.token(user, name))
         self.process = None
-        self.num_said = 0
+        self.typed = []  # of each process that talked: its lines
+        self.killed = set()  # which of those were
 
     def _perch(self, command, *args):
         return [BIN / "perch", command, "--profile", self.profile, "--server", self.server.address, "--token-file",
@@ -104,20 +106,27 @@ class Device:
                                             stderr=log, text=True)
 
     def talk(self, to):
+        self.typed.append([])
         self.start("chat", to)
 
     def listen(self):
         self.start("listen", "--json")
 
     def say(self, text):
-        self.num_said += 1
+        self.typed[-1].append(text)
         try:
             self.process.stdin.write(text + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass  # killed: what was never committed to the outbox was never sent
 
+    def told_kept(self):
+        """The lines of which chat has said that they are queued, or how far they got: they were committed."""
+        log = (self.profile / "perch.log").read_text(errors="replace")
+        return set(re.findall(r"(?m)^(?:\* queued: |  \S+(?: \([^)]*\))?  )(.*)$", log))
+
     def kill(self):
+        self.killed.add(len(self.typed) - 1)
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
@@ -169,17 +178,39 @@ def wait_until(condition, seconds, text):
         time.sleep(0.1)
 
 
+def not_kept(device):
+    """Compares what was typed with the outbox: every line is there once, in order. Only one that was killed may have lost
+    lines, the last it was given, and none of which it had said that it is kept. Yields what is wrong."""
+    told = device.told_kept()
+    kept = [row[6].decode() for row in device.outbox()]
+    for process, lines in enumerate(device.typed):
+        num = 0
+        while num < min(len(lines), len(kept)) and kept[num] == lines[num]:
+            num += 1
+        del kept[:num]
+        lost = lines[num:] if process not in device.killed else [line for line in lines[num:] if line in told]
+        if lost:
+            yield f"{device.user}-{device.name}: {lost[0][:80]!r} was typed and is not in the outbox"
+    if kept:
+        yield f"{device.user}-{device.name}: {kept[0][:80]!r} is in the outbox out of order, twice or untyped"
+
+
 def check(devices):
-    """Compares all outboxes with all inboxes. Returns totals; `problems` is empty if every promise held."""
+    """Compares what was typed with all outboxes, and those with all inboxes. Returns totals; `problems` is empty if
+    every promise held."""
     who = {d: d.identity() for d in devices}
     total = {"messages": 0, "copies": 0, "lost": 0, "duplicated": 0, "reordered": 0, "open": 0, "numbers": 0,
-             "unexpected": 0, "undelivered": 0}
+             "unexpected": 0, "undelivered": 0, "not kept": 0}
     problems = []
 
     def problem(kind, text):
         total[kind] += 1
         problems.append(f"{kind}: {text}")
 
+    for device in devices:
+        if device.typed:
+            for text in not_kept(device):
+                problem("not kept", text)
     inboxes = {d: d.inbox() for d in devices}
     known = set()
     numbers = {}
@@ -226,13 +257,12 @@ def check(devices):
 
 def settled(devices, seconds=30):
     """Waits until all that was said is in outboxes and, once, in order and with two ticks, in inboxes."""
-    said = sum(device.num_said for device in devices)
     end = time.monotonic() + seconds
     while True:
         total, problems = check(devices)
-        if not problems and total["messages"] == said:
+        if not problems:
             return total
-        require(time.monotonic() < end, f"{total['messages']} of {said} in outboxes; {problems[:5]}")
+        require(time.monotonic() < end, f"{total}; {problems[:5]}")
         time.sleep(0.1)
 
 

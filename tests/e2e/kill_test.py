@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Fifty times kill -9 under load, of the server and of clients, then everything heals and every device's SQLite is
-compared with every outbox. Seeded: PERCH_SEED=N repeats the choices (not the timing)."""
+"""Fifty times kill -9 under load, of the server and of clients, then everything heals, every outbox is compared with what
+was typed, and every device's SQLite with every outbox. Seeded: PERCH_SEED=N repeats the choices (not the timing)."""
 import os
 import random
 import sys
@@ -68,10 +68,12 @@ def kills(folder):
         total, problems = check(devices)
         require(not problems, "\n".join(problems[:20]) + f"\n{total}")
         require(total["messages"] > KILLS and total["copies"] > total["messages"], f"too little was said: {total}")
+        told = sum(len(device.told_kept()) for device, _ in talkers)
+        require(told > KILLS, f"clients said of {told} lines only that they are kept: that check saw nothing")
         for device in devices:
             device.leave()
         require(server.drain() == 0, "perchd did not drain")
-        return (f"{server_kills} server kills, {client_kills} client kills, {total['messages']} messages, "
+        return (f"{server_kills} server kills, {client_kills} client kills, {count} lines, {total['messages']} messages, "
                 f"{total['copies']} copies: 0 lost, 0 duplicated, 0 out of order")
     finally:
         for device in devices:
