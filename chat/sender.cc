@@ -214,7 +214,6 @@ void Core::hand_over(Device& device, Flight& flight) {
   metrics_.add(Metric::kToStore);
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kAccept;
-  op->reserved = true;  // admission stops long before the map is full
   op->id = flight.id;
   op->to = flight.to;
   op->number = flight.number;

@@ -98,7 +98,6 @@ enum class Status : uint8_t {
 struct StoreOp {
   OpKind kind{};
   Status status = Status::kPending;
-  bool reserved = false;    // kAccept: its room was reserved; it must not be refused for space
   bool again = false;       // kAccept: its core begins anew with what was refused (chat/store_thread.h)
   CoreId core = 0;          // who posted it
   void* context = nullptr;  // the poster's

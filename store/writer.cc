@@ -25,19 +25,17 @@ void Writer::apply(std::span<StoreOp* const> batch) {
   PERCH_CHECK(recovered_);
   if (poisoned_) return finish_all(batch, Status::kFailed);
   outcomes_.assign(batch.size(), Outcome::kDone);
-  refuse_over_reserve(batch);
+  refuse_messages_over_reserve(batch);
   auto written = write_journal(batch, staged_);
-  // No room: first without what was not reserved, then (there should be none) without any message.
-  for (const bool reserved_too : {false, true}) {
-    if (written || written.error().code != Errc::kFull) break;
-    for (size_t i = 0; i < batch.size(); ++i) {
-      const bool refused = batch[i]->kind == OpKind::kAccept && (reserved_too || !batch[i]->reserved);
-      outcomes_[i] = refused ? Outcome::kFull : Outcome::kDone;
-    }
+  if (!written && written.error().code == Errc::kFull) {
+    refuse(batch, [](const StoreOp& op) { return op.kind == OpKind::kAccept; });
+    written = write_journal(batch, staged_);
+  }
+  if (!written && written.error().code == Errc::kFull) {
+    refuse(batch, [this](const StoreOp& op) { return !is_row_only(op); });
     written = write_journal(batch, staged_);
   }
   if (!written) {
-    if (written.error().code == Errc::kFull) return finish_all(batch, Status::kFull);
     poison();
     return finish_all(batch, Status::kFailed);
   }
@@ -80,8 +78,9 @@ void Writer::finish_all(std::span<StoreOp* const> batch, Status status) {
   for (StoreOp* op : batch) op->status = status;
 }
 
-// Admission is the cores' work (HOLD STORE_FULL), but they look at fill() only now and then.
-void Writer::refuse_over_reserve(std::span<StoreOp* const> batch) {
+// Admission is the cores' work (HOLD STORE_FULL), but what they have taken by then can be more than what is
+// left. Once one message has no room none behind it has.
+void Writer::refuse_messages_over_reserve(std::span<StoreOp* const> batch) {
   double filled = -1;
   for (size_t i = 0; i < batch.size(); ++i) {
     const StoreOp& op = *batch[i];
@@ -89,8 +88,13 @@ void Writer::refuse_over_reserve(std::span<StoreOp* const> batch) {
     if (filled < 0) filled = journal_.fill();
     const double bytes = 1.2 * static_cast<double>(op.frame.size()) + 256;
     filled += bytes / static_cast<double>(limits_.map_bytes);
-    if (filled > kReservedFrom && !op.reserved) outcomes_[i] = Outcome::kFull;
+    if (filled > kMessagesUpTo) outcomes_[i] = Outcome::kFull;
   }
+}
+
+template <typename Which>
+void Writer::refuse(std::span<StoreOp* const> batch, const Which& which) {
+  for (size_t i = 0; i < batch.size(); ++i) outcomes_[i] = which(*batch[i]) ? Outcome::kFull : Outcome::kDone;
 }
 
 Result<void> Writer::write_journal(std::span<StoreOp* const> batch, Staged& staged) {
@@ -102,8 +106,7 @@ Result<void> Writer::write_journal(std::span<StoreOp* const> batch, Staged& stag
   for (size_t i = 0; i < batch.size(); ++i) {
     if (outcomes_[i] == Outcome::kFull) continue;
     StoreOp& op = *batch[i];
-    const bool row_only = (op.kind == OpKind::kConfirm) && !in_journal(op);
-    if (!row_only && !begun) {
+    if (!is_row_only(op) && !begun) {
       if (auto r = journal_.begin(); !r) return r;
       begun = true;
     }
@@ -222,6 +225,8 @@ Result<void> Writer::write_accept(StoreOp& op, Staged& staged) {
 bool Writer::in_journal(const StoreOp& op) {
   return op.place.pos >= moved_below_ && index_.find(op.place.pos, op.who.user) != nullptr;
 }
+
+bool Writer::is_row_only(const StoreOp& op) { return op.kind == OpKind::kConfirm && !in_journal(op); }
 
 // Whatever the poster knows of the mover.
 bool Writer::in_tables(const StoreOp& op) { return op.place.in_table || op.place.pos < copied_below_; }

@@ -2,8 +2,9 @@
 //
 // ON: one thread, the store's. Synchronous: apply() returns after the flush.
 // POISON: after a commit that failed for anything but room nothing more is written; reads go on.
-// ROOM: what was not reserved is refused from kReservedFrom of the journal's map on; the rest serves reserved
-//     messages, confirmations, moves and deletes (delivery.md H23).
+// ROOM: of the journal's map (or what it could have of the disk) messages get kMessagesUpTo; the rest serves
+//     confirmations, moves and deletes (delivery.md H23). A batch without room is written without its
+//     messages, and if that has none either, what it deletes from the tables is deleted all the same.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -20,7 +21,8 @@
 
 namespace perch::store {
 
-inline constexpr double kReservedFrom = 0.9;
+inline constexpr double kReservedFrom = 0.9;   // from here on what was taken before gets room
+inline constexpr double kMessagesUpTo = 0.95;  // … up to here
 
 // writer.cc batches · writer_open.cc · writer_recover.cc · writer_registry.cc users and handles.
 class Writer {
@@ -76,7 +78,9 @@ class Writer {
   Result<void> open_metas();
   Result<void> recover_journal(Waits& waits, std::vector<RecoveredMark>& marks, RecoveryVisitor& visitor);
   Result<void> recover_tables(Waits& waits, RecoveryVisitor& visitor);
-  void refuse_over_reserve(std::span<StoreOp* const> batch);
+  void refuse_messages_over_reserve(std::span<StoreOp* const> batch);
+  template <typename Which>
+  void refuse(std::span<StoreOp* const> batch, const Which& which);
   Result<void> write_journal(std::span<StoreOp* const> batch, Staged& staged);
   Result<void> write_one(StoreOp& op, Outcome& outcome, Staged& staged);
   Result<void> write_accept(StoreOp& op, Staged& staged);
@@ -86,6 +90,7 @@ class Writer {
   Result<UserRow> read_user(UserId id);
   bool in_journal(const StoreOp& op);
   bool in_tables(const StoreOp& op);
+  bool is_row_only(const StoreOp& op);
   Result<void> write_rows(std::span<StoreOp* const> row_ops);
   Result<void> write_row(const StoreOp& op);
   void finish_all(std::span<StoreOp* const> batch, Status status);

@@ -45,7 +45,8 @@ void World::faults() {
   }
   if (chance(plan_.wall_jump)) clock_.jump_wall(static_cast<int64_t>(random_->below(7'200'000)) - 3'600'000);
   if (chance(plan_.time_jump)) clock_.advance_ns(random_->below(3'000'000'000));
-  if (chance(plan_.store_full)) disk_.fill = disk_.fill > 0.5 ? 0.1 : 0.95;
+  // No more is admitted; or what was admitted has no room either.
+  if (chance(plan_.store_full)) disk_.fill = disk_.fill > 0.5 ? 0.1 : plan_.seed % 2 == 0 ? 0.92 : 0.97;
   if (!node_) return;
   if (chance(plan_.disk_fault)) {
     disk_.operations_to_crash = 1 + random_->below(30);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "store_fixture.h"
+#include "tests/sim/store_sim.h"
 
 namespace perch::store {
 namespace {
@@ -173,31 +174,61 @@ TEST_F(WriterTest, FullMapRefusesMessagesAndStillTakesConfirmations) {
   }
   EXPECT_GT(places.size(), 50u);
   EXPECT_GT(writer_->journal_room().fill, 0.8);
-  // A batch that has no room at all: messages that were not reserved go, the rest stays.
-  StoreOp reserved = accept_op(number + 1, bytes);
-  reserved.reserved = true;
-  StoreOp plain = accept_op(number + 2, bytes);
+  EXPECT_LT(writer_->journal_room().fill, 0.96);
+  // Only the messages of a batch wait.
+  StoreOp message = accept_op(number + 1, bytes);
   StoreOp confirmed;
   confirmed.kind = OpKind::kConfirm;
   confirmed.place = places[0].first;
   confirmed.number = places[0].second;
   confirmed.who = waiting_of(kBob, {1, 2});
-  StoreOp* batch[] = {&plain, &reserved, &confirmed};
+  StoreOp* batch[] = {&message, &confirmed};
   writer_->apply(batch);
-  EXPECT_EQ(plain.status, Status::kFull);
-  EXPECT_EQ(reserved.status, Status::kDone);
+  EXPECT_EQ(message.status, Status::kFull);
   EXPECT_EQ(confirmed.status, Status::kDone);
   EXPECT_FALSE(writer_->poisoned());
   for (auto& [place, each] : places) {
     ASSERT_EQ(confirm(place, each, waiting_of(kBob, {1, 2})), Status::kDone);
     ASSERT_EQ(confirm(place, each, waiting_of(kAnn, {2})), Status::kDone);
   }
-  ASSERT_EQ(confirm(reserved.place, number + 1, waiting_of(kBob, {1, 2})), Status::kDone);
   Mover mover(*writer_);
   move_all(mover);
   EXPECT_LT(writer_->journal_room().fill, 0.5);
-  StoreOp again = accept_op(number + 3, bytes);
-  EXPECT_EQ(apply(again), Status::kDone);
+  EXPECT_EQ(apply(message), Status::kDone);
+}
+
+// What it deletes from the tables needs nothing of the journal.
+TEST_F(WriterTest, WithoutRoomInTheJournalRowsAreDeletedAllTheSame) {
+  sim::SimDisk disk, disk_of_tables;
+  sim::SimKv journal(disk, kJournalTableNames.size());
+  sim::SimKv tables(disk_of_tables, kMailboxTableNames.size());
+  auto writer = Writer::open(journal, tables, limits_, *random_);
+  ASSERT_TRUE(writer);
+  writer_ = std::move(*writer);
+  ASSERT_TRUE(writer_->recover(found_));
+  const Place moved = accept(1, bytes_of("moved"));
+  Mover mover(*writer_);
+  move_all(mover);
+  const Place young = accept(2, bytes_of("young"));
+  StoreOp message = accept_op(3, bytes_of("new"));
+  StoreOp row, record;
+  row.kind = record.kind = OpKind::kConfirm;
+  row.who = record.who = waiting_of(kBob, {1, 2});
+  row.place = moved;
+  row.number = 1;
+  record.place = young;
+  record.number = 2;
+  StoreOp* batch[] = {&message, &record, &row};
+  disk.full = true;
+  writer_->apply(batch);
+  EXPECT_EQ(row.status, Status::kDone);
+  EXPECT_EQ(record.status, Status::kFull);
+  EXPECT_EQ(message.status, Status::kFull);
+  EXPECT_EQ(tables.committed(mailbox_table(kBob)).size(), 0u);
+  disk.full = false;
+  writer_->apply(batch);
+  for (const StoreOp* op : batch) EXPECT_EQ(op->status, Status::kDone);
+  writer_.reset();
 }
 
 TEST_F(WriterTest, MapFullInsideTheTransactionRepeatsWithoutMessages) {
