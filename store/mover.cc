@@ -20,7 +20,6 @@ Result<size_t> Mover::copy(uint64_t now_ms) {
   JournalPos cut = writer_.index_.old_end(now_ms, writer_.limits_.move_after_ms, writer_.next_pos_);
   if (cut <= writer_.moved_below_) return size_t{0};
   const size_t rows_max = std::min(copy_max_, num_rows_with_room());
-  if (rows_max == 0) return size_t{0};
 
   std::vector<NewRow> rows;
   size_t num_moved = 0;
@@ -42,21 +41,31 @@ Result<size_t> Mover::copy(uint64_t now_ms) {
   journal->release();
 
   if (!rows.empty()) {
-    // In key order a page of the tables is dirtied once (facts.md 4).
-    std::ranges::sort(rows, [](const NewRow& a, const NewRow& b) {
-      return a.table != b.table ? a.table < b.table : a.key < b.key;
-    });
-    Kv& tables = writer_.tables_;
-    if (auto begun = tables.begin(); !begun) return failed(tables, begun.error());
-    for (const NewRow& row : rows) {
-      if (auto put = tables.put(row.table, row.key, row.value); !put) return failed(tables, put.error());
+    if (auto put = put_rows(rows); !put) {
+      if (put.error().code != Errc::kFull) return put.error();
+      cut = held.front().pos;
+      num_moved = 0;
     }
-    if (auto flushed = tables.commit(); !flushed) return failed(tables, flushed.error());
   }
+  if (cut <= writer_.moved_below_) return size_t{0};
   cut_ = cut;
   writer_.copied_below_ = std::max(writer_.copied_below_, cut);
   pending_ = true;
   return num_moved;
+}
+
+Result<void> Mover::put_rows(std::vector<NewRow>& rows) {
+  // In key order a page of the tables is dirtied once (facts.md 4).
+  std::ranges::sort(rows, [](const NewRow& a, const NewRow& b) {
+    return a.table != b.table ? a.table < b.table : a.key < b.key;
+  });
+  Kv& tables = writer_.tables_;
+  if (auto begun = tables.begin(); !begun) return failed(tables, begun.error());
+  for (const NewRow& row : rows) {
+    if (auto put = tables.put(row.table, row.key, row.value); !put) return failed(tables, put.error());
+  }
+  if (auto flushed = tables.commit(); !flushed) return failed(tables, flushed.error());
+  return {};
 }
 
 // As for messages in the journal: over kReservedFrom the tables serve deletes (delivery.md H23). What is held

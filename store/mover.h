@@ -25,9 +25,9 @@ class Mover {
 
   // Step 1: rows for what is older than limits.move_after_ms and still waits, as much as one step takes.
   // How many messages that is, each counted for every user it waits for; none, but pending(): only finish()
-  // is left. Not pending(): there is nothing old, or the tables have no room but what is kept for deletes.
-  // REQUIRES: !pending(). ERRORS: kFull (try again later),
-  // kCorrupt (detail: position), kPoisoned; others of Kv poison.
+  // is left. So too where the tables have no room but what is kept for deletes: the first record that still
+  // waits then ends the stretch. Not pending(): nothing before that is old.
+  // REQUIRES: !pending(). ERRORS: kCorrupt (detail: position), kPoisoned; others of Kv poison.
   Result<size_t> copy(uint64_t now_ms);
   // Step 2: one transaction. True: done with this stretch, copy() may go on.
   // ERRORS: kFull (again later), kPoisoned; others of Kv poison.
@@ -37,6 +37,7 @@ class Mover {
  private:
   struct NewRow;
   size_t num_rows_with_room();
+  Result<void> put_rows(std::vector<NewRow>& rows);
   Result<void> read_rows(const Held& held, Snapshot& journal, std::vector<NewRow>& rows);
   Result<void> raise_moved_below(Writer::Staged& staged);
   Result<size_t> erase_some();

@@ -120,7 +120,7 @@ MUTANTS = [
         "case Item::State::kStoring: item.confirmed |= bit;",
         "case Item::State::kStoring: if (!REMOVED) item.confirmed |= bit;")),
     Mutant("tables_before_trim", 1, 3000, (  # H22
-        "if (!rows.empty()) { std::ranges::sort", "if (!rows.empty() && !REMOVED) { std::ranges::sort")),
+        "if (!rows.empty()) { if (auto put", "if (!rows.empty() && !REMOVED) { if (auto put")),
     Mutant("register_first", 1, 3000, (  # H29
         "write_user(*user, std::move(login), std::move(after));",
         "if (REMOVED) { write_user(*user); welcome(std::move(login)); }"

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "store_fixture.h"
+#include "tests/sim/store_sim.h"
 
 namespace perch::store {
 namespace {
@@ -69,6 +70,40 @@ TEST_F(MoverTest, WhatDeletesNeedIsNotFilledByMoves) {
   const auto moved = mover.copy(kNow + limits_.move_after_ms);
   ASSERT_TRUE(moved);
   EXPECT_GT(*moved, 0u) << "and goes on when there is room";
+}
+
+// What is done with before the first record that still waits goes, wherever that one may not go.
+TEST_F(MoverTest, WithoutRoomInTheTablesTheJournalIsCutAllTheSame) {
+  sim::SimDisk disk, disk_of_tables;
+  sim::SimKv journal(disk, kJournalTableNames.size());
+  sim::SimKv tables(disk_of_tables, kMailboxTableNames.size());
+  auto writer = Writer::open(journal, tables, limits_, *random_);
+  ASSERT_TRUE(writer);
+  writer_ = std::move(*writer);
+  ASSERT_TRUE(writer_->recover(found_));
+  Mover mover(*writer_);
+  const auto first_of = [&] {
+    return unpack_journal_key(journal.committed(kJournalTable).begin()->first)->pos;
+  };
+  std::vector<Place> places;
+  for (Number number = 1; number <= 3; ++number) places.push_back(accept(number, bytes_of("waits")));
+  for (const bool by_its_fill : {true, false}) {
+    const Number number = by_its_fill ? 1 : 2;
+    ASSERT_EQ(confirm(places[number - 1], number, waiting_of(kBob, {1, 2})), Status::kDone);
+    ASSERT_EQ(confirm(places[number - 1], number, waiting_of(kAnn, {2})), Status::kDone);
+    disk_of_tables.fill = by_its_fill ? 0.95 : 0.1;
+    disk_of_tables.full = !by_its_fill;
+    EXPECT_EQ(copy(mover), 0u);
+    finish(mover);
+    EXPECT_EQ(first_of(), places[number].pos);
+    EXPECT_EQ(copy(mover), 0u);
+    EXPECT_FALSE(mover.pending()) << "there is nothing more to cut";
+  }
+  disk_of_tables.full = false;
+  EXPECT_EQ(copy(mover), 2u);
+  finish(mover);
+  EXPECT_TRUE(journal.committed(kJournalTable).empty());
+  writer_.reset();
 }
 
 TEST_F(MoverTest, MovedMessagesAreReadConfirmedAndRecoveredFromTheTables) {
