@@ -63,9 +63,9 @@ void Core::turn(uint64_t sleep_ns_max) {
     auto op = std::make_unique<StoreOp>();
     op->kind = OpKind::kCeiling;
     op->amount = uint64_t{1} << 32;
+    op->waits = false;  // it is asked for again
     submit(std::move(op));
   }
-  post_refused_again();
   return_leases();
   reader_->release();
   mesh_.publish();
@@ -235,7 +235,7 @@ void Core::drain() {
 }
 
 bool Core::drained() const {
-  if (num_store_ops_ > 0 || !refused_.empty() || mesh_.num_waiting_to_publish() > 0) return false;
+  if (num_store_ops_ > 0 || mesh_.num_waiting_to_publish() > 0) return false;
   for (const auto& [id, user] : users_)
     for (const auto& device : user->devices)
       if (device && device->num_without_result > 0) return false;

@@ -113,15 +113,12 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void submit(std::unique_ptr<store::StoreOp> op);
   void on_store_done(store::StoreOp* op);
   void confirm_record(const store::Place& place, Number number, const store::Waiting& who);
-  bool keep_if_refused(std::unique_ptr<store::StoreOp>& op);
-  void post_refused_again();
 
   // ---- devices.cc
   void write_user(User& user, std::unique_ptr<LoginRequest> login = nullptr,
                   std::vector<std::unique_ptr<store::StoreOp>> after = {});
   void on_user_written(const store::StoreOp& op);
-  void refuse_login(const store::StoreOp& op);
-  void write_user_again(std::unique_ptr<store::StoreOp> op);
+  void refuse_login(std::unique_ptr<store::StoreOp> op);
   void note_seen(User& user, Device& device);
   bool unseen_for(const Device& device, uint64_t ms);
   SlotMask addressed(User& user, size_t bytes, const Device* sender);
@@ -243,9 +240,6 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   uint64_t num_sessions_now_ = 0;
   uint64_t num_store_ops_ = 0;
   std::vector<std::unique_ptr<store::StoreOp>> orphans_;  // recovery: what waits for devices that are gone
-  std::vector<std::unique_ptr<store::StoreOp>> refused_;  // no room on the disk: posted again until there is
-  uint64_t refused_retry_ms_ = 0;
-  size_t num_accepts_posted_ = 0;  // … and are not back
   bool store_full_ = false;
   bool store_poisoned_ = false;
   bool draining_ = false;

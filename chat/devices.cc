@@ -20,6 +20,7 @@ void Core::write_user(User& user, std::unique_ptr<LoginRequest> login,
   write->after = std::move(after);
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kUser;
+  op->waits = write->login == nullptr;
   op->user_row = row_of(user);
   op->context = write.release();
   submit(std::move(op));
@@ -41,20 +42,18 @@ void Core::on_user_written(const StoreOp& op) {
   if (write->login) welcome(std::move(write->login));
 }
 
-// No room. A peer is not kept waiting for it: the device comes again.
-void Core::refuse_login(const StoreOp& op) {
-  const std::unique_ptr<LoginRequest> login = std::move(static_cast<UserWrite*>(op.context)->login);
-  if (!login) return;
-  --find_user(op.user_row.id)->device(login->number)->num_logins;
-  fail(login->conn, wire::ErrorCode::Busy, "come again later");
-}
-
-// As the row is now: others may have been written since.
-void Core::write_user_again(std::unique_ptr<StoreOp> op) {
+// No room for the row. A peer is not kept waiting for it: the device comes again. The row itself waits, as it
+// is now: others may have been written since.
+void Core::refuse_login(std::unique_ptr<StoreOp> op) {
+  UserWrite& write = *static_cast<UserWrite*>(op->context);
+  const std::unique_ptr<LoginRequest> login = std::move(write.login);
   User* user = find_user(op->user_row.id);
-  PERCH_CHECK(user != nullptr);
+  PERCH_CHECK(user != nullptr && login != nullptr);
+  --user->device(login->number)->num_logins;
+  fail(login->conn, wire::ErrorCode::Busy, "come again later");
+  write.number = ++user->num_writes;
+  op->waits = true;
   op->user_row = row_of(*user);
-  static_cast<UserWrite*>(op->context)->number = ++user->num_writes;
   submit(std::move(op));
 }
 

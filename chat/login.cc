@@ -56,6 +56,7 @@ void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
   }
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kAccount;
+  op->waits = false;
   op->user_row.id = login->user;
   op->handle = login->handle;
   op->create = options_.accounts_auto;

@@ -66,7 +66,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   }
   // 3. Not now.
   if (draining_) return hold(session, route, wire::HoldReason::Draining, 2000);
-  if (store_full_ || !refused_.empty()) return hold(session, route, wire::HoldReason::StoreFull, 1000);
+  if (store_full_) return hold(session, route, wire::HoldReason::StoreFull, 1000);
   if (num_flights_open_ >= limits_.flights_max || frames_.bytes_held() >= limits_.flight_bytes_max ||
       counter_ + 1 >= ceiling_ || closes_too_little(device))
     return hold(session, route, wire::HoldReason::Busy, 100);
@@ -332,6 +332,7 @@ void Core::keep_result(const Flight& flight) {
   if (flight.stored || flight.outcome != Flight::Outcome::kDelivered) return;
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kResult;
+  op->waits = false;
   op->id = flight.id;
   op->to = flight.to;
   op->number = flight.number;

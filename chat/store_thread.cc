@@ -1,6 +1,7 @@
 #include "chat/store_thread.h"
 
 #include <algorithm>
+#include <ranges>
 
 #include "core/probe.h"
 
@@ -8,6 +9,7 @@ namespace perch::chat {
 
 namespace {
 constexpr double kFreeBelow = 0.85;  // admission stopped at kReservedFrom and goes on here
+constexpr uint64_t kTryMs = 200;     // what has found no room
 }  // namespace
 
 StoreThread::StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores,
@@ -21,21 +23,46 @@ StoreThread::StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, 
       limits_(limits),
       clock_(clock),
       mover_(writer),
-      barred_(num_cores),
+      messages_max_(limits.batch_ops_max),
       completions_(64) {}
 
+StoreThread::Line StoreThread::line_of(store::OpKind kind) {
+  switch (kind) {
+    case store::OpKind::kAccept:
+      return kMessages;
+    case store::OpKind::kReceipt:
+    case store::OpKind::kReceiptAck:
+    case store::OpKind::kUser:
+      return kLastCounts;
+    case store::OpKind::kConfirm:
+    case store::OpKind::kExpire:
+    case store::OpKind::kExpiredAck:
+    case store::OpKind::kResult:
+    case store::OpKind::kAccount:
+    case store::OpKind::kCeiling:
+      break;
+  }
+  return kAnyOrder;
+}
+
+bool StoreThread::anything_waits() const {
+  return std::ranges::any_of(lines_, [](const auto& line) { return !line.empty(); });
+}
+
 void StoreThread::turn(uint64_t sleep_ns_max) {
-  const bool sleeps = sleep_ns_max > 0 && mesh_.may_sleep();
+  const bool due = anything_waits() && clock_.mono_ms() >= try_ms_;
+  const bool sleeps = sleep_ns_max > 0 && !due && mesh_.may_sleep();
   const size_t num = ring_.wait(completions_, sleeps ? sleep_ns_max : 0);  // nothing but wakes
   metrics_.add(Metric::kRingCompletions, num);
   metrics_.add(Metric::kRingWakes, num);
   if (sleeps) mesh_.awake();
+  if (due) try_again();
   mesh_.drain(
       [this](const Hop& hop) {
         PERCH_CHECK(hop.kind == kHopStore);
         take(hop.as<StoreHop>().op);
       },
-      limits_.batch_ops_max);
+      limits_.batch_ops_max - batch_.size());
   if (!batch_.empty()) commit();
   move_some();
   tell_state();
@@ -43,22 +70,46 @@ void StoreThread::turn(uint64_t sleep_ns_max) {
   publish_gauges();
 }
 
-void StoreThread::take(store::StoreOp* op) {
-  if (op->kind == store::OpKind::kAccept) {
-    if (op->again) barred_[op->core] = false;
-    if (barred_[op->core]) {
-      op->status = store::Status::kFull;
-      return answer(op);
+// The front of each line, before anything new. Messages last: they can be many.
+void StoreThread::try_again() {
+  for (const Line line : {kAnyOrder, kLastCounts, kMessages}) {
+    auto& waiting = lines_[line];
+    size_t most = limits_.batch_ops_max - batch_.size();
+    if (line == kMessages) most = std::min(most, messages_max_);
+    for (; most > 0 && !waiting.empty(); --most) {
+      batch_.push_back(waiting.front());
+      waiting.pop_front();
     }
   }
-  batch_.push_back(op);
+}
+
+// Each where it stood, before all that has come since. How many of the messages there is room for is found
+// out with one: together they might never find any.
+void StoreThread::keep_refused() {
+  const auto is_message = [](const auto* op) { return line_of(op->kind) == kMessages; };
+  const bool tried = std::ranges::any_of(batch_, is_message);
+  const auto refused = std::ranges::stable_partition(
+      batch_, [](const auto* op) { return op->status != store::Status::kFull || !op->waits; });
+  for (store::StoreOp* op : std::views::reverse(refused)) lines_[line_of(op->kind)].push_front(op);
+  if (tried) messages_max_ = std::ranges::any_of(refused, is_message) ? 1 : limits_.batch_ops_max;
+  if (!refused.empty()) try_ms_ = clock_.mono_ms() + kTryMs;
+  metrics_.add(Metric::kStoreRefused, refused.size());
+  batch_.erase(refused.begin(), refused.end());
+}
+
+void StoreThread::take(store::StoreOp* op) {
+  const Line line = line_of(op->kind);
+  if (line == kAnyOrder || lines_[line].empty()) return batch_.push_back(op);
+  if (!op->waits) {
+    op->status = store::Status::kFull;
+    return answer(op);
+  }
+  metrics_.add(Metric::kStoreRefused);
+  lines_[line].push_back(op);
 }
 
 void StoreThread::answer(store::StoreOp* op) {
-  if (op->status == store::Status::kFull) {
-    metrics_.add(Metric::kStoreRefused);
-    if (op->kind == store::OpKind::kAccept) barred_[op->core] = true;
-  }
+  if (op->status == store::Status::kFull) metrics_.add(Metric::kStoreRefused);
   mesh_.post(op->core, Hop::make(kHopStoreDone, StoreHop{op}));
 }
 
@@ -72,6 +123,7 @@ void StoreThread::commit() {
   metrics_.observe(Histogram::kBatchOps, batch_.size());
   metrics_.add(Metric::kCommits);
   if (batch_.size() >= limits_.batch_ops_max) metrics_.add(Metric::kBatchesFull);
+  keep_refused();
   for (store::StoreOp* op : batch_) {
     if (op->status == store::Status::kDone) {
       metrics_.add(Metric::kStoreOps);
@@ -111,7 +163,7 @@ void StoreThread::tell_state() {
   metrics_.set(Metric::kJournalBytes, journal.used_bytes);
   metrics_.set(Metric::kTablesBytes, tables.used_bytes);
   const double fill = std::max(journal.fill, tables.fill);
-  const bool full = told_full_ ? fill > kFreeBelow : fill > store::kReservedFrom;
+  const bool full = anything_waits() || (told_full_ ? fill > kFreeBelow : fill > store::kReservedFrom);
   const bool poisoned = writer_.poisoned();
   if (full == told_full_ && poisoned == told_poisoned_) return;
   if (full != told_full_) {

@@ -2,11 +2,16 @@
 // answer goes back. The flush of one batch is the time in which the next one gathers: group commit without a
 // timer.
 //
-// A message that finds no room bars all messages of its core behind it, until the core posts it again: what
-// was taken later must not be on the disk first (delivery.md H8), even if somebody makes room in between.
+// What the disk has no room for waits here, unanswered, and is tried again until there is; the cores are told
+// to take no more. Two kinds stand in line meanwhile, each behind those of its kind that wait:
+//   messages: what was taken later must not be on the disk first (delivery.md H8);
+//   receipts, and what ends them, and users' rows: of these the last one written is what counts.
+// Confirmations and expiries pass: they make room.
 //
 // ON: its own thread (commits and page faults block), one endpoint of the mesh like a core.
 #pragma once
+#include <array>
+#include <deque>
 #include <vector>
 
 #include "chat/hops.h"
@@ -27,9 +32,15 @@ class StoreThread {
   void turn(uint64_t sleep_ns_max);
 
  private:
+  enum Line : uint8_t { kMessages, kLastCounts, kAnyOrder, kNumLines };
+  static Line line_of(store::OpKind kind);
+  void try_again();
   void take(store::StoreOp* op);
+  void refuse(store::StoreOp* op);
   void answer(store::StoreOp* op);
   void commit();
+  void keep_refused();
+  bool anything_waits() const;
   void tell_state();
   void publish_gauges();
   void move_some();
@@ -44,7 +55,9 @@ class StoreThread {
   store::Mover mover_;
   uint64_t next_move_ms_ = 0;
   std::vector<store::StoreOp*> batch_;
-  std::vector<bool> barred_;  // by core
+  std::array<std::deque<store::StoreOp*>, kNumLines> lines_;  // without room
+  uint64_t try_ms_ = 0;                                       // monotonic: not before
+  size_t messages_max_;                                       // so many at once
   std::vector<Completion> completions_;
   bool told_full_ = false;
   bool told_poisoned_ = false;

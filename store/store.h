@@ -98,7 +98,7 @@ enum class Status : uint8_t {
 struct StoreOp {
   OpKind kind{};
   Status status = Status::kPending;
-  bool again = false;       // kAccept: its core begins anew with what was refused (chat/store_thread.h)
+  bool waits = true;        // for room, where there is none; else it comes back kFull
   CoreId core = 0;          // who posted it
   void* context = nullptr;  // the poster's
 

@@ -11,7 +11,6 @@ std::string CorePeek::left(const Core& core, bool restored) {
   count("bytes of frames", core.frames_.bytes_held());
   count("logins on the move", core.moving_.size());
   count("store operations", core.num_store_ops_);
-  count("refused operations", core.refused_.size());
   count("hops", core.mesh_.num_waiting_to_publish());
   uint64_t num_sessions = 0;
   for (const auto& [id, user] : core.users_) {

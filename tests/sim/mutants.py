@@ -126,9 +126,11 @@ MUTANTS = [
         "if (REMOVED) { write_user(*user); welcome(std::move(login)); }"
         "else write_user(*user, std::move(login), std::move(after));")),
     Mutant("refused_again", 1, 3000, (  # H23
-        "op->status = Status::kPending; refused_.push_back(std::move(op)); return true;",
-        "if (REMOVED && op->kind != OpKind::kUser) return false;"
-        "op->status = Status::kPending; refused_.push_back(std::move(op)); return true;")),
+        "lines_[line_of(op->kind)].push_front(op);",
+        "if (REMOVED && op->kind != store::OpKind::kUser) answer(op); else lines_[line_of(op->kind)].push_front(op);")),
+    Mutant("messages_in_line", 1, 3000, (  # H8
+        "if (line == kAnyOrder || lines_[line].empty()) return batch_.push_back(op);",
+        "if (line == kAnyOrder || lines_[line].empty() || (REMOVED && line == kMessages)) return batch_.push_back(op);")),
     Mutant("no_tick_when_poisoned", 1, 3000, (  # H23
         "if (op.status != Status::kDone) return; flight->stored = true;",
         "if (op.status != Status::kDone && !REMOVED) return; flight->stored = true;")),

@@ -18,21 +18,89 @@ TEST_F(StoreThreadTest, WhatComesBehindAMessageWithoutRoomWaitsForIt) {
   run();
   ann.say(message(bob(), 1));
   ann.say(message(bob(), 2));
+  ann.say(message(bob(), 3));
   for (int i = 0; i < 10; ++i)
     for (auto& each : node_->cores) each->turn(0);
   disk_.full = true;
   turn_store();
   disk_.full = false;
-  ASSERT_EQ(node_->pages.back()->value(Metric::kStoreRefused), 1u);
-  turn_store();
+  for (int i = 0; i < 5; ++i) turn_store();
   EXPECT_EQ(num_records(), 0u);
-  ann.say(message(bob(), 3));  // taken before its core hears of the refusal …
-  for (int i = 0; i < 10; ++i)
-    for (auto& each : node_->cores) each->turn(0);  // … of 1, and 2 is not back yet
+  clock_.advance_ns(200'000'000);
+  turn_store();
+  ASSERT_EQ(num_records(), 1u);
+  restart();
+  gone = login(bob(), "b");
+  gone.expect_message(1);
+}
+
+// Somebody makes room for one message after the other, never for all that wait.
+TEST_F(StoreThreadTest, MessagesThatWaitForRoomTakeWhatThereIs) {
+  start();
+  Peer gone = login(bob(), "b");
+  leave(gone);
+  Peer ann = login(kAnn, "a");
+  for (Seq seq = 1; seq <= 5; ++seq) ann.say(message(bob(), seq));
+  disk_.full = true;
+  run();
+  disk_.full = false;
+  ann.say(message(bob(), 6));
+  run();
+  ann.expect_hold(wire::HoldReason::StoreFull);
+  for (size_t num = 1; num <= 5; ++num) {
+    disk_.operations_to_refusal = 4;  // a record of one is an operation, its commit another
+    pass_ms(200);
+    EXPECT_EQ(num_records(), num);
+    ann.expect_result(num, wire::Tick::Accepted);
+  }
+  disk_.operations_to_refusal = 0;
+  ann.say(message(bob(), 6));
+  run();
+  ann.expect_result(6, wire::Tick::Accepted);
+}
+
+// Its end must not be written first: then nothing would ever end it.
+TEST_F(StoreThreadTest, AReceiptWithoutRoomIsWrittenBeforeItsEnd) {
+  start();
+  Peer bo = login(bob(), "b");
+  leave(bo);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  ann.expect_result(1, wire::Tick::Accepted);
+  ann.say(codec::confirm(0, 2));
+  run();
+  leave(ann);
+  bo = login(bob(), "b");
+  bo.expect_message(1);
+  disk_.full = true;
+  bo.say(codec::confirm(1, 1));
+  run();
+  ann = login(kAnn, "a");
+  ann.expect_receipt(1);
+  disk_.full = false;
+  ann.say(codec::confirm(1, 2));
   run();
   pass_ms(1'000);
-  for (Seq seq = 1; seq <= 3; ++seq) ann.expect_result(seq, wire::Tick::Accepted);
-  EXPECT_EQ(num_records(), 3u);
+  EXPECT_EQ(num_waiting_after_restart(), 0u);
+}
+
+// It would cover what they say.
+TEST_F(StoreThreadTest, ARowWithoutRoomIsWrittenBeforeLaterOnes) {
+  start();
+  Peer known = login(kAnn, "known");
+  disk_.full = true;
+  Peer first = say_hello(token(kAnn, "a"), 77);
+  first.expect_error(wire::ErrorCode::Busy);
+  disk_.full = false;
+  Peer second = say_hello(token(kAnn, "b"), 78);
+  second.expect_error(wire::ErrorCode::Busy);  // behind the first
+  pass_ms(1'000);
+  login(kAnn, "b", nullptr, 78);
+  restart();
+  Heard welcome{{}};
+  login(kAnn, "b", &welcome, 78);
+  EXPECT_EQ(welcome.frame().payload_as_Welcome()->device(), 3);
 }
 
 }  // namespace
