@@ -1,6 +1,6 @@
 // The recipient's home core: what a device has confirmed, what that means for the record, and when its sender
 // is told (delivery.md, Confirmations and receipts).
-#include <optional>
+#include <algorithm>
 
 #include "chat/core.h"
 
@@ -64,7 +64,7 @@ void Core::item_confirmed(User& user, uint64_t position, int slot) {
       if (item.mask != 0) return count(user, item);
       item.confirmed = 0;
       count(user, item);
-      post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});
+      post(home(item.id.user), kHopDone, DoneHop{item.flight, user.id, run_of(user, item.id)});
       if (item.report == Item::Report::kOwed) owes_nothing(user, item.id, position);
       user.items.erase(found);
       return;
@@ -80,10 +80,12 @@ void Core::item_confirmed(User& user, uint64_t position, int slot) {
 void Core::write_confirm(User& user, uint64_t position, SlotMask slots) {
   Item& item = user.items.find(position)->second;
   item.confirmed = 0;
-  if (item.report != Item::Report::kNotOwed) item.unwritten |= slots;
+  if (item.report == Item::Report::kOwed) start_report(user, position);
+  if (item.report == Item::Report::kPending) {
+    item.unwritten |= slots;
+    return count(user, item);
+  }
   count(user, item);
-  if (item.report == Item::Report::kOwed) return release_reports(user, item.id);
-  if (item.report == Item::Report::kPending) return;
   confirm_record(item.place, item.number, numbers_of(user, slots));
   drop_if_over(user, position);
 }
@@ -91,37 +93,29 @@ void Core::write_confirm(User& user, uint64_t position, SlotMask slots) {
 void Core::start_report(User& user, uint64_t position) {
   Item& item = user.items.find(position)->second;
   item.report = Item::Report::kPending;
+  owes_nothing(user, item.id, position);
   post(home(item.id.user), kHopReceipt,
-       ReceiptHop{item.id.user, item.id.device, user.id, item.id.origin, item.id.seq, position});
+       ReceiptHop{item.id.user, item.id.device, user.id, item.id.origin, run_of(user, item.id), item.id.seq,
+                  position});
 }
 
-// A receipt says "delivered up to seq", so it must not be given while an earlier message of the same sender
+// A receipt says "delivered, from seq to seq", so none may cover an earlier message of the same sender that
 // is on no device yet: a device that is newer than that message confirms later ones without ever getting it.
-// Reports what may be reported of the messages of this one's origin.
-void Core::release_reports(User& user, const MessageId& id) {
-  std::optional<Seq> open;  // the first that is on no device; there may be two items of it
-  auto at = user.owed.lower_bound({id.user, id.device, id.origin, 0});
-  while (at != user.owed.end() && (!open || at->first.seq == *open)) {
-    const auto& [owed, position] = *at;
-    if (owed.user != id.user || owed.device != id.device || owed.origin != id.origin) return;
-    const auto found = user.items.find(position);
-    if (found == user.items.end() || found->second.unwritten == 0) {
-      open = owed.seq;
-      ++at;
-    } else {
-      start_report(user, position);
-      at = user.owed.erase(at);
-    }
-  }
+// Where the run begins that one for this message may cover. Nothing waits for the earlier message: its device
+// may be switched off for ever (delivery.md H12).
+Seq Core::run_of(const User& user, const MessageId& id) {
+  auto at = user.owed.lower_bound(id);
+  if (at == user.owed.begin()) return 0;
+  const MessageId& before = (--at)->first;
+  const bool same = before.user == id.user && before.device == id.device && before.origin == id.origin;
+  return same ? before.seq + 1 : 0;
 }
 
 void Core::owes_nothing(User& user, const MessageId& id, uint64_t position) {
   const auto [begin, end] = user.owed.equal_range(id);
-  for (auto at = begin; at != end; ++at) {
-    if (at->second != position) continue;
-    user.owed.erase(at);
-    return release_reports(user, id);
-  }
+  const auto found =
+      std::find_if(begin, end, [position](const auto& owed) { return owed.second == position; });
+  if (found != end) user.owed.erase(found);
 }
 
 // Dropped, and its sender will be told: not before that does a receipt cover it (delivery.md H36).

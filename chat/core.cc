@@ -185,15 +185,15 @@ void Core::on_hop(const Hop& hop) {
     case kHopNeedsStore:
       return on_needs_store(hop.as<DevicesHop>());
     case kHopDone:
-      return on_done(hop.as<AnswerHop>());
+      return on_done(hop.as<DoneHop>());
     case kHopStored:
       return on_stored(hop.as<StoredHop>(), hop.source);
     case kHopSettled:
       return on_settled(hop.as<AnswerHop>());
     case kHopReceipt: {
       const auto receipt = hop.as<ReceiptHop>();
-      const store::ReceiptKey key{receipt.sender, receipt.device, receipt.peer, receipt.device,
-                                  receipt.origin};
+      const store::ReceiptKey key{receipt.sender, receipt.device, receipt.peer,
+                                  receipt.device, receipt.origin, receipt.first};
       return on_receipt(key, receipt.seq, SafeHop{receipt.peer, receipt.position, {}}, hop.source);
     }
     case kHopSafe:

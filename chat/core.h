@@ -154,7 +154,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void on_admitted(const DevicesHop& hop);
   void on_rejected(const AnswerHop& hop);
   void on_needs_store(const DevicesHop& hop);
-  void on_done(const AnswerHop& hop);
+  void on_done(const DoneHop& hop);
   void on_settled(const AnswerHop& hop);
   void hand_over(Device& device, Flight& flight);
   void on_accept_flushed(store::StoreOp& op);
@@ -186,9 +186,9 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void item_confirmed(User& user, uint64_t position, int slot);
   void write_confirm(User& user, uint64_t position, SlotMask slots);
   void start_report(User& user, uint64_t position);
-  void release_reports(User& user, const MessageId& id);
-  void owes_nothing(User& user, const MessageId& id, uint64_t position);
-  void owes_expired(User& user, const MessageId& id, uint64_t position);
+  static Seq run_of(const User& user, const MessageId& id);
+  static void owes_nothing(User& user, const MessageId& id, uint64_t position);
+  static void owes_expired(User& user, const MessageId& id, uint64_t position);
   void drop_if_over(User& user, uint64_t position);
   void count(User& user, Item& item);
 

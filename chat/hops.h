@@ -53,7 +53,12 @@ struct AnswerHop {
   FlightRef flight;
   UserId user;
   uint8_t reason;
-};  // kHopRejected, kHopDone, kHopSettled
+};  // kHopRejected, kHopSettled
+struct DoneHop {
+  FlightRef flight;
+  UserId user;
+  Seq first;  // of the run that a receipt for it may cover
+};
 struct StoredHop {
   FlightRef flight;
   UserId user;
@@ -72,7 +77,7 @@ struct ReceiptHop {
   DeviceNo device;
   UserId peer;
   Origin origin;
-  Seq seq;
+  Seq first, seq;
   uint64_t position;
 };
 struct ExpiredHop {

@@ -50,7 +50,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
     }
   }
   if (mask == 0)  // the own devices it was for have been removed since
-    return post(source, kHopDone, AnswerHop{hop.flight, hop.user, 0});
+    return post(source, kHopDone, DoneHop{hop.flight, hop.user, 0});
 
   Item item;
   item.id = {route.from(), route.device(), route.origin(), route.seq()};

@@ -1,4 +1,4 @@
-// Receipts: "delivered up to seq" for messages whose tick could not say it (H17 to H19 of the delivery
+// Receipts: "delivered from seq to seq" for messages whose tick could not say it (H17 to H19 of the delivery
 // rules). They are counted frames and wait on disk for a device that is away.
 #include <algorithm>
 #include <utility>
@@ -56,7 +56,8 @@ bool Core::tell_next(Device& device) {
     sent.status->key = key;
     sent.status->up_to = pending.up_to;
     sent.status->told_ms = now_.mono_ms();
-    if (!send(session, codec::receipt(key.peer, key.device, key.origin, pending.up_to))) return false;
+    if (!send(session, codec::receipt(key.peer, key.device, key.origin, key.first, pending.up_to)))
+      return false;
   }
   session.sent.push_back(std::move(sent));
   return true;

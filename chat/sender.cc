@@ -258,7 +258,7 @@ void Core::on_accept_flushed(StoreOp& op) {
   resolve_if_known(*flight);
 }
 
-void Core::on_done(const AnswerHop& hop) {
+void Core::on_done(const DoneHop& hop) {
   Flight* flight = flights_.find(hop.flight);
   PERCH_CHECK(flight != nullptr);
   Party* party = flight->party(hop.user);
@@ -271,8 +271,8 @@ void Core::on_done(const AnswerHop& hop) {
   if (recipient) flight->delivered = true;
   if (!flight->handed || flight->stored) party->settled = true;
   if (late) {
-    const store::ReceiptKey key{flight->id.user, flight->id.device, flight->to, flight->id.device,
-                                flight->id.origin};
+    const store::ReceiptKey key{flight->id.user,   flight->id.device, flight->to,
+                                flight->id.device, flight->id.origin, hop.first};
     party->settled = false;  // until on_safe
     on_receipt(key, flight->id.seq, SafeHop{0, 0, flight->ref}, options_.id);
   } else if (flight->stored && party->listed) {

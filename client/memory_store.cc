@@ -157,10 +157,10 @@ std::vector<RowStatus> MemoryStore::reject_handle(std::string_view handle, uint8
   return out;
 }
 
-std::vector<RowStatus> MemoryStore::mark_rows(UserId peer, Origin origin, Seq up_to, Mark mark) {
+std::vector<RowStatus> MemoryStore::mark_rows(UserId peer, Origin origin, Seq first, Seq up_to, Mark mark) {
   PERCH_CHECK(in_transaction_);
   std::vector<RowStatus> out;
-  for (auto it = by_seq_.begin(); it != by_seq_.end() && it->first <= up_to; ++it) {
+  for (auto it = by_seq_.lower_bound(first); it != by_seq_.end() && it->first <= up_to; ++it) {
     RowStatus& status = rows_.at(it->second).status;
     const bool counts = status.kind == RowKind::kMessage || mark == Mark::kDelivered;
     if (!counts || status.to != peer || status.origin != origin || status.mark >= mark) continue;
@@ -241,9 +241,9 @@ Insert MemoryStore::insert_message(InboxMessage& message) {
   return Insert::kRenumbered;
 }
 
-void MemoryStore::mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq up_to, Mark mark) {
-  const MessageId first{me, device, origin, 0};
-  for (auto it = inbox_.lower_bound(first);
+void MemoryStore::mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq first, Seq up_to,
+                              Mark mark) {
+  for (auto it = inbox_.lower_bound(MessageId{me, device, origin, first});
        it != inbox_.end() && it->first <= MessageId{me, device, origin, up_to}; ++it) {
     InboxMessage& copy = it->second.message;
     if (copy.peer == peer && copy.mark < mark) copy.mark = mark;

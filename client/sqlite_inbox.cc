@@ -43,11 +43,13 @@ Insert SqliteStore::insert_message(InboxMessage& message) {
   return known ? Insert::kVariant : Insert::kNew;
 }
 
-void SqliteStore::mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq up_to, Mark mark) {
+void SqliteStore::mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq first, Seq up_to,
+                              Mark mark) {
   Query(*this,
-        "UPDATE inbox SET mark=?1 WHERE user=?2 AND device=?3 AND origin=?4 AND seq<=?5 AND peer=?6 AND "
+        "UPDATE inbox SET mark=?1 WHERE user=?2 AND device=?3 AND origin=?4 AND seq>=?7 AND seq<=?5 AND "
+        "peer=?6 AND "
         "mark<?1",
-        mark, me, uint64_t{device}, origin, up_to, peer)
+        mark, me, uint64_t{device}, origin, up_to, peer, first)
       .run();
 }
 

@@ -125,13 +125,13 @@ std::vector<RowStatus> SqliteStore::reject_handle(std::string_view handle, uint8
   return out;
 }
 
-std::vector<RowStatus> SqliteStore::mark_rows(UserId peer, Origin origin, Seq up_to, Mark mark) {
+std::vector<RowStatus> SqliteStore::mark_rows(UserId peer, Origin origin, Seq first, Seq up_to, Mark mark) {
   std::vector<RowStatus> out;
   Query query(
       *this,
       "UPDATE outbox SET mark=?1, frame=CASE WHEN open=1 THEN frame END WHERE to_user=?2 AND origin=?3 AND "
-      "seq<=?4 AND seq>0 AND (kind=0 OR ?1=2) AND mark<?1 RETURNING " PERCH_ROW_COLUMNS,
-      mark, peer, origin, up_to);
+      "seq>=?5 AND seq<=?4 AND seq>0 AND (kind=0 OR ?1=2) AND mark<?1 RETURNING " PERCH_ROW_COLUMNS,
+      mark, peer, origin, up_to, first);
   while (query.step()) out.push_back(query.row(0));
   std::sort(out.begin(), out.end(), [](const RowStatus& a, const RowStatus& b) { return a.seq < b.seq; });
   return out;

@@ -90,11 +90,12 @@ class SqliteStore final : public Storage {
   std::optional<RowStatus> close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
                                      uint64_t time_ms) override;
   std::vector<RowStatus> reject_handle(std::string_view handle, uint8_t reason) override;
-  std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq up_to, Mark mark) override;
+  std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq first, Seq up_to, Mark mark) override;
   std::optional<RowStatus> expire_row(UserId peer, Origin origin, Seq seq) override;
   size_t reopen_accepted() override;
   Insert insert_message(InboxMessage& message) override;
-  void mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq up_to, Mark mark) override;
+  void mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq first, Seq up_to,
+                   Mark mark) override;
   void expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq) override;
   void mark_inbox_read(UserId peer, const ReadMark& mark) override;
   Result<std::vector<ReadMark>> unread(UserId peer) override;

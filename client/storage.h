@@ -165,10 +165,10 @@ class Storage {
                                              uint64_t time_ms) = 0;
   // Rejects what waits for a handle that nobody has.
   virtual std::vector<RowStatus> reject_handle(std::string_view handle, uint8_t reason) = 0;
-  // Marks rows to `peer` with seq <= up_to, open ones too: after a server's restart a receipt can come before
-  // the repeated result. kRead is for messages only. Rejected and expired rows keep their mark. Returns what
-  // changed.
-  virtual std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq up_to, Mark mark) = 0;
+  // Marks rows to `peer` with first <= seq <= up_to, open ones too: after a server's restart a receipt can
+  // come before the repeated result. kRead is for messages only. Rejected and expired rows keep their mark.
+  // Returns what changed.
+  virtual std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq first, Seq up_to, Mark mark) = 0;
   virtual std::optional<RowStatus> expire_row(UserId peer, Origin origin, Seq seq) = 0;
   // Opens rows again that are accepted and not delivered; of reads, which have no receipt of their own, only
   // those that no later one of their key covers. Returns how many.
@@ -178,7 +178,8 @@ class Storage {
   // Sets `variant` of the message when it is kept as one.
   virtual Insert insert_message(InboxMessage& message) = 0;
   // Copies of what this user sent from another of its devices.
-  virtual void mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq up_to, Mark mark) = 0;
+  virtual void mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq first, Seq up_to,
+                           Mark mark) = 0;
   virtual void expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq) = 0;
   // This user read a peer's messages, here or on another device.
   virtual void mark_inbox_read(UserId peer, const ReadMark& mark) = 0;

@@ -149,9 +149,9 @@ FrameBytes confirm(uint64_t count, Seq closed) {
   return finish(builder, wire::CreateConfirm(builder, count, closed));
 }
 
-FrameBytes receipt(UserId peer, DeviceNo device, Origin origin, Seq up_to) {
+FrameBytes receipt(UserId peer, DeviceNo device, Origin origin, Seq first, Seq up_to) {
   FlatBufferBuilder builder(kSmallFrameBytes);
-  return finish(builder, wire::CreateReceipt(builder, peer, origin, device, up_to));
+  return finish(builder, wire::CreateReceipt(builder, peer, origin, device, up_to, first));
 }
 
 FrameBytes expired(UserId peer, DeviceNo device, Origin origin, Seq seq) {

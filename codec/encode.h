@@ -51,7 +51,7 @@ FrameBytes result(Origin origin, Seq seq, Number number, uint64_t time_ms, wire:
 FrameBytes rejected(Origin origin, Seq seq, Number number, wire::RejectReason reason);
 FrameBytes hold(Origin origin, Seq seq, wire::HoldReason reason, uint32_t wait_ms);
 FrameBytes confirm(uint64_t count, Seq closed);
-FrameBytes receipt(UserId peer, DeviceNo device, Origin origin, Seq up_to);
+FrameBytes receipt(UserId peer, DeviceNo device, Origin origin, Seq first, Seq up_to);
 FrameBytes expired(UserId peer, DeviceNo device, Origin origin, Seq seq);
 
 // Rewrites `closed` and `after` of a message or read kept in an outbox: they are not part of the message and

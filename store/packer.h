@@ -71,6 +71,7 @@ class Packer {
     number(key.peer);
     number(key.device);
     number(key.origin);
+    number(key.first);
   }
   void seal(Bytes key) {
     const uint32_t crc = crc32c(crc32c(0, key), out_.bytes().subspan(kCrcBytes));
@@ -142,6 +143,7 @@ class Unpacker {
     number(key.peer);
     number(key.device);
     number(key.origin);
+    number(key.first);
   }
   Bytes rest() {
     Bytes rest = rest_;

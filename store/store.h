@@ -49,13 +49,15 @@ struct Place {
   bool in_table = false;  // known to be row (user, number) of the mailbox tables
 };
 
-// High-water mark of "delivered" for one (receiving device, peer, sending device, origin).
+// High-water mark of "delivered" for one (receiving device, peer, sending device, origin), of a run of
+// messages: below `first` may be one that is on no device yet.
 struct ReceiptKey {
   UserId user = 0;         // to whom the receipt goes: the sender of the messages …
   DeviceNo to_device = 0;  // … and which of its devices is told
   UserId peer = 0;         // who got them
   DeviceNo device = 0;     // which of the sender's devices sent them
   Origin origin = 0;
+  Seq first = 0;
   friend auto operator<=>(const ReceiptKey&, const ReceiptKey&) = default;
 };
 

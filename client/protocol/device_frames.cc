@@ -167,11 +167,12 @@ void Device::on_read(const wire::Route& route, const wire::Read& read) {
     storage_.mark_inbox_read(route.to(), mark);
     tell([this, peer = route.to(), mark] { events_.on_read_elsewhere(peer, mark); });
   } else if (read.device() == me.device) {
-    for (const RowStatus& row : storage_.mark_rows(route.from(), read.origin(), read.up_to(), Mark::kRead)) {
+    for (const RowStatus& row :
+         storage_.mark_rows(route.from(), read.origin(), 0, read.up_to(), Mark::kRead)) {
       tell([this, row] { events_.on_row(row); });
     }
   } else {
-    storage_.mark_copies(me.user, read.device(), route.from(), read.origin(), read.up_to(), Mark::kRead);
+    storage_.mark_copies(me.user, read.device(), route.from(), read.origin(), 0, read.up_to(), Mark::kRead);
   }
 }
 
@@ -181,12 +182,12 @@ void Device::on_receipt(const wire::Receipt& receipt) {
   transact();
   const Identity& me = storage_.identity();
   if (receipt.device() != me.device) {
-    storage_.mark_copies(me.user, receipt.device(), receipt.peer(), receipt.origin(), receipt.up_to(),
-                         Mark::kDelivered);
+    storage_.mark_copies(me.user, receipt.device(), receipt.peer(), receipt.origin(), receipt.first(),
+                         receipt.up_to(), Mark::kDelivered);
     return;
   }
-  for (const RowStatus& row :
-       storage_.mark_rows(receipt.peer(), receipt.origin(), receipt.up_to(), Mark::kDelivered)) {
+  for (const RowStatus& row : storage_.mark_rows(receipt.peer(), receipt.origin(), receipt.first(),
+                                                 receipt.up_to(), Mark::kDelivered)) {
     tell([this, row] { events_.on_row(row); });
   }
 }

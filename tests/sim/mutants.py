@@ -29,9 +29,9 @@ class Mutant:
 MUTANTS = [
     Mutant("all_devices", 1, 3000, (  # H1
         "if (item.mask != 0) return count(user, item); item.confirmed = 0; count(user, item);"
-        "post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});",
+        "post(home(item.id.user), kHopDone, DoneHop{item.flight, user.id, run_of(user, item.id)});",
         "if (REMOVED ? item.confirmed == bit : item.mask == 0)"
-        "  post(home(item.id.user), kHopDone, AnswerHop{item.flight, user.id, 0});"
+        "  post(home(item.id.user), kHopDone, DoneHop{item.flight, user.id, run_of(user, item.id)});"
         "if (item.mask != 0) return count(user, item); item.confirmed = 0; count(user, item);"), (
         "if (item.state != Item::State::kMemory) return; item.state = Item::State::kStoring;",
         "if (item.state != Item::State::kMemory || (REMOVED && item.confirmed != 0)) return;"
@@ -102,16 +102,12 @@ MUTANTS = [
         "if (hop.told_delivered && std::exchange(item.report,",
         "if ((hop.told_delivered || (REMOVED && item.confirmed != 0)) && std::exchange(item.report,")),
     Mutant("receipt_before_confirm", 1, 3000, (  # H18
-        "if (item.report == Item::Report::kOwed) return release_reports(user, item.id);"
-        "if (item.report == Item::Report::kPending) return;",
-        "if (item.report == Item::Report::kOwed) { release_reports(user, item.id);"
-        "  if (!REMOVED || item.report == Item::Report::kOwed) return;"
-        "  item.unwritten = 0; item.report = Item::Report::kNotOwed; count(user, item); }"
-        "if (item.report == Item::Report::kPending && !REMOVED) return;"), (
+        "if (item.report == Item::Report::kPending) { item.unwritten |= slots;",
+        "if (item.report == Item::Report::kPending && !REMOVED) { item.unwritten |= slots;"), (
         "if (!device->session) return store_receipt(key, pending);",
         "if (!device->session && !REMOVED) return store_receipt(key, pending); if (!device->session) return;")),
-    Mutant("receipt_waits", 400, 3000, (
-        "(!open || at->first.seq == *open)", "(REMOVED || !open || at->first.seq == *open)")),
+    Mutant("receipt_from", 1, 3000, (
+        "return same ? before.seq + 1 : 0;", "return same && !REMOVED ? before.seq + 1 : 0;")),
     Mutant("accept_covers_all", 1, 3000, (  # H20
         "if (party.state == Party::State::kDone) continue;",
         "if (party.state == Party::State::kDone || (REMOVED && party.state != Party::State::kNeedsStore)) continue;"), (

@@ -94,10 +94,11 @@ class Peer {
     ASSERT_NE(heard.frame().route(), nullptr);
     EXPECT_EQ(heard.frame().route()->seq(), seq);
   }
-  void expect_receipt(Seq up_to) {
+  void expect_receipt(Seq up_to, Seq first = 0) {
     const Heard heard = take(wire::Payload::Receipt);
     const wire::Receipt* receipt = heard.frame().payload_as_Receipt();
     ASSERT_NE(receipt, nullptr);
+    EXPECT_EQ(receipt->first(), first);
     EXPECT_EQ(receipt->up_to(), up_to);
   }
 

@@ -144,7 +144,7 @@ TEST_F(DeviceTest, ReceiptsAndReadsAreMarksOfOneConversation) {
   feed(d, {codec::result(origin(), 1, 1024, 9, wire::Tick::Accepted),
            codec::result(origin(), 2, 2048, 9, wire::Tick::Accepted),
            codec::rejected(origin(), 3, 3072, wire::RejectReason::NotFound),
-           codec::receipt(kPeer, kMyDevice, origin(), 4)});
+           codec::receipt(kPeer, kMyDevice, origin(), 0, 4)});
   EXPECT_EQ(mark(first), Mark::kDelivered);
   EXPECT_EQ(mark(other), Mark::kAccepted);
   EXPECT_EQ(mark(rejected), Mark::kRejected);
@@ -160,7 +160,7 @@ TEST_F(DeviceTest, ReceiptsAndReadsAreMarksOfOneConversation) {
   EXPECT_EQ(mark(first), Mark::kRead);
   EXPECT_EQ(mark(last), Mark::kDelivered);
   EXPECT_EQ(mark(other), Mark::kExpired);
-  feed(d, {codec::receipt(8, kMyDevice, origin(), 2)});
+  feed(d, {codec::receipt(8, kMyDevice, origin(), 0, 2)});
   EXPECT_EQ(mark(other), Mark::kExpired) << "names a single id, wins over the mark";
 }
 

@@ -12,7 +12,7 @@ TEST_F(DeviceTest, OneCommitThenOneConfirmPerReceive) {
   log_in(d);
   take(d);
   const uint64_t commits = store_.num_commits();
-  feed(d, {incoming(1, 1024, "a"), incoming(2, 2048, "b"), codec::receipt(kPeer, kMyDevice, origin(), 1)});
+  feed(d, {incoming(1, 1024, "a"), incoming(2, 2048, "b"), codec::receipt(kPeer, kMyDevice, origin(), 0, 1)});
   EXPECT_EQ(store_.num_commits(), commits + 1);
   EXPECT_EQ(confirms(take(d)), std::vector<uint64_t>{3});
   feed(d, {incoming(3, 3072, "c")});
@@ -56,7 +56,7 @@ TEST_F(DeviceTest, LargerNumberWinsAndOtherBytesStayVisible) {
 TEST_F(DeviceTest, CopiesFromMyOtherDeviceBelongToTheRecipient) {
   Device d = device();
   log_in(d);
-  feed(d, {incoming(1, 1024, "a", kMe, kPeer), codec::receipt(kPeer, 1, kPeerOrigin, 1)});
+  feed(d, {incoming(1, 1024, "a", kMe, kPeer), codec::receipt(kPeer, 1, kPeerOrigin, 0, 1)});
   ASSERT_EQ(store_.inbox().size(), 1u);
   EXPECT_EQ(store_.inbox().begin()->second.message.peer, kPeer);
   EXPECT_EQ(store_.inbox().begin()->second.message.mark, Mark::kDelivered);

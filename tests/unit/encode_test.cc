@@ -121,12 +121,13 @@ TEST(Encode, Delivery) {
   const FrameBytes confirm_bytes = confirm(11, 12);
   EXPECT_EQ(checked(confirm_bytes, Payload::Confirm)->payload_as_Confirm()->count(), 11u);
   EXPECT_EQ(trusted(confirm_bytes)->payload_as_Confirm()->closed(), 12u);
-  const FrameBytes receipt_bytes = receipt(1, 2, 3, 4);
+  const FrameBytes receipt_bytes = receipt(1, 2, 3, 4, 5);
   const wire::Receipt* p = checked(receipt_bytes, Payload::Receipt)->payload_as_Receipt();
   EXPECT_EQ(p->peer(), 1u);
   EXPECT_EQ(p->device(), 2);
   EXPECT_EQ(p->origin(), 3u);
-  EXPECT_EQ(p->up_to(), 4u);
+  EXPECT_EQ(p->first(), 4u);
+  EXPECT_EQ(p->up_to(), 5u);
   const FrameBytes expired_bytes = expired(1, 2, 3, 4);
   const wire::Expired* x = checked(expired_bytes, Payload::Expired)->payload_as_Expired();
   EXPECT_EQ(x->peer(), 1u);

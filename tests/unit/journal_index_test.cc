@@ -62,6 +62,15 @@ TEST(JournalIndexTest, WhatIsDoneIsSweptThoughAnOldOneWaits) {
   EXPECT_NE(index.find(1, kBob), nullptr);
 }
 
+TEST(JournalIndexTest, ReceiptsOfTwoRunsAreTwo) {
+  JournalIndex index(kGranuleMs);
+  index.apply(1, receipt(RecordKind::kReceipt, 5));
+  Record second = receipt(RecordKind::kReceipt, 9);
+  second.receipt_key.first = 7;
+  index.apply(2, second);
+  EXPECT_EQ(index.receipts().size(), 2u);
+}
+
 TEST(JournalIndexTest, TheLargestReceiptCountsUntilItIsTold) {
   JournalIndex index(kGranuleMs);
   index.apply(1, receipt(RecordKind::kReceipt, 5));

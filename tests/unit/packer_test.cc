@@ -16,7 +16,7 @@ TEST(PackerTest, WhatIsPackedIsUnpackedInTheSameOrder) {
   pack.count(2, 3);
   pack.text("ann", 3);
   pack.id({1, 2, 3, 4});
-  pack.receipt({5, 6, 7, 8, 9});
+  pack.receipt({5, 6, 7, 8, 9, 10});
   pack.bytes(kOtherKey);
   pack.seal(kKey);
   EXPECT_EQ(value.data[kCrcBytes], 0x12) << "big-endian";
@@ -39,7 +39,7 @@ TEST(PackerTest, WhatIsPackedIsUnpackedInTheSameOrder) {
   EXPECT_EQ(num, 2);
   EXPECT_EQ(text, "ann");
   EXPECT_EQ(id, (MessageId{1, 2, 3, 4}));
-  EXPECT_EQ(receipt, (ReceiptKey{5, 6, 7, 8, 9}));
+  EXPECT_EQ(receipt, (ReceiptKey{5, 6, 7, 8, 9, 10}));
   EXPECT_FALSE(unpack.done()) << "something is left";
   EXPECT_EQ(unpack.rest().size(), 3u);
   EXPECT_TRUE(unpack.done());

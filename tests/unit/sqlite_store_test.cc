@@ -182,7 +182,7 @@ TEST_F(SqliteStoreTest, ResultsMarksAndReopening) {
   EXPECT_EQ(store->close_row(origin, 3, Mark::kAccepted, 0, 3072, 5)->number, 3072u);
   EXPECT_FALSE(store->close_row(origin, 3, Mark::kAccepted, 0, 3072, 5).has_value()) << "repeated";
   EXPECT_FALSE(store->close_row(origin + 1, 4, Mark::kAccepted, 0, 1, 5).has_value());
-  const auto marked = store->mark_rows(7, origin, 2, Mark::kDelivered);
+  const auto marked = store->mark_rows(7, origin, 0, 2, Mark::kDelivered);
   ASSERT_EQ(marked.size(), 1u) << "a rejection wins over a mark";
   EXPECT_EQ(marked[0].seq, 1u);
   EXPECT_EQ(store->reopen_accepted(), 1u);

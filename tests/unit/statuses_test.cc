@@ -204,11 +204,79 @@ TEST_F(StatusesTest, ExpiredIsToldBeforeTheReceiptThatWouldCoverIt) {
   fresh.expect_message(2);
   fresh.say(codec::confirm(1, 1));
   run();
-  EXPECT_TRUE(ann.heard().empty()) << "the first is on no device";
-  for (int hour = 0; hour < 14; ++hour) clock_.advance_ns(kHourNs), run(2);
+  ann.expect_receipt(2, 2);  // the first is on no device
+  for (int hour = 0; hour < 11; ++hour) clock_.advance_ns(kHourNs), run(2);
+  ann.say(message(bob(), 3, 3));
+  run();
+  ann.expect_result(3, wire::Tick::Accepted);
+  for (int hour = 0; hour < 3; ++hour) clock_.advance_ns(kHourNs), run(2);
+  fresh.expect_message(3);
+  fresh.say(codec::confirm(2, 1));
   run();
   EXPECT_EQ(ann.take(wire::Payload::Expired).frame().payload_as_Expired()->seq(), 1u);
-  ann.expect_receipt(2);
+  ann.expect_receipt(3);
+}
+
+// Bob's old device never comes back: a message waits for it that is on no device, and it is full.
+class DeadDeviceTest : public StatusesTest {
+ protected:
+  void begin() {
+    limits_.mailbox_items_max = 1;
+    start();
+    Peer old = login(bob(), "old");
+    leave(old);
+    ann_ = std::make_unique<Peer>(login(kAnn, "a"));
+    say(1);
+    ann_->expect_result(1, wire::Tick::Accepted);
+    fresh_ = std::make_unique<Peer>(login(bob(), "fresh"));
+    EXPECT_TRUE(fresh_->heard().empty()) << "it is newer than the first message";
+    say(2);  // begins the gap of the old one, and is still for it
+    ann_->expect_result(2, wire::Tick::Accepted);
+    fresh_->expect_message(2);
+    fresh_->say(codec::confirm(1, 1));
+    run();
+    ann_->expect_receipt(2, 2);
+    ann_->say(codec::confirm(1, 3));
+    run();
+  }
+  void say(Seq seq) {
+    ann_->say(message(bob(), seq, seq));
+    run();
+  }
+  std::unique_ptr<Peer> ann_, fresh_;
+};
+
+// However much the live device is sent while it is away: what it has confirmed does not stay in its mailbox,
+// which is full with one message.
+TEST_F(DeadDeviceTest, TheLiveOneTakesMoreThanAMailbox) {
+  begin();
+  for (Seq seq = 3; seq <= 9; ++seq) {
+    leave(*fresh_);
+    say(seq);
+    ann_->expect_result(seq, wire::Tick::Accepted);
+    fresh_ = std::make_unique<Peer>(login(bob(), "fresh"));
+    fresh_->expect_message(seq);
+    fresh_->say(codec::confirm(1, 1));
+    run();
+    ann_->expect_receipt(seq, 2);
+    ann_->say(codec::confirm(seq - 1, seq + 1));
+    run();
+  }
+  EXPECT_EQ(num_waiting_after_restart(), 2u) << "the two that wait for the old one";
+}
+
+// All devices of Bob that it is for confirm it at once, so it is in no list any more; but the tick could not
+// say so, because one of Ann's is away.
+TEST_F(DeadDeviceTest, ALateReceiptDoesNotCoverWhatIsOnNoDevice) {
+  begin();
+  Peer other = login(kAnn, "other");
+  leave(other);
+  say(3);
+  ann_->expect_result(3, wire::Tick::Accepted);
+  fresh_->expect_message(3);
+  fresh_->say(codec::confirm(2, 1));
+  run();
+  ann_->expect_receipt(3, 2);
 }
 
 // What Bob has confirmed counts against his mailbox until the disk may forget it. That waits for the receipt,

@@ -126,10 +126,10 @@ class StorageTest : public ::testing::TestWithParam<Kind> {
     transact([&](Storage& s) { out = s.close_row(origin(), seq, mark, reason, number, 555); });
     return out;
   }
-  std::vector<Seq> marked(UserId peer, Seq up_to, Mark mark, Origin of = 0) {
+  std::vector<Seq> marked(UserId peer, Seq up_to, Mark mark, Origin of = 0, Seq first = 0) {
     std::vector<Seq> out;
     transact([&](Storage& s) {
-      for (const RowStatus& row : s.mark_rows(peer, of != 0 ? of : origin(), up_to, mark))
+      for (const RowStatus& row : s.mark_rows(peer, of != 0 ? of : origin(), first, up_to, mark))
         out.push_back(row.seq);
     });
     return out;
@@ -358,6 +358,14 @@ TEST_P(StorageTest, ReceiptsMarkOneConversationUpToASeq) {
   EXPECT_THAT(open_seqs(), ElementsAre(2, 4, 5, 6)) << "a receipt closes nothing";
 }
 
+TEST_P(StorageTest, AReceiptMarksFromItsFirstSeqOn) {
+  for (int i = 0; i < 4; ++i) bound(message_row(kPeer));
+  for (Seq seq = 1; seq <= 4; ++seq) close(seq, Mark::kAccepted);
+  EXPECT_THAT(marked(kPeer, 3, Mark::kDelivered, 0, 3), ElementsAre(3));
+  EXPECT_THAT(marked(kPeer, 2, Mark::kDelivered, 0, 3), IsEmpty());
+  EXPECT_THAT(marked(kPeer, 4, Mark::kDelivered, 0, 2), ElementsAre(2, 4));
+}
+
 TEST_P(StorageTest, ExpiryIsForWhatIsNotDelivered) {
   const auto expire = [&](UserId peer, Seq seq) {
     std::optional<RowStatus> out;
@@ -474,14 +482,14 @@ TEST_P(StorageTest, CopiesOfOnesOwnMessagesHaveMarksToo) {
   const auto id = [](Seq seq) { return MessageId{kMe, 1, kPeerOrigin, seq}; };
   for (const Seq seq : {1, 2, 3}) insert(seq, seq, "from my other device", kMe, kPeer);
   insert(4, 4, "to another", kMe, kOther);
-  transact([](Storage& s) { s.mark_copies(kMe, 1, kPeer, kPeerOrigin, 2, Mark::kDelivered); });
+  transact([](Storage& s) { s.mark_copies(kMe, 1, kPeer, kPeerOrigin, 0, 2, Mark::kDelivered); });
   EXPECT_EQ(medium().mark_of_copy(id(1)), Mark::kDelivered);
   EXPECT_EQ(medium().mark_of_copy(id(2)), Mark::kDelivered);
   EXPECT_EQ(medium().mark_of_copy(id(3)), Mark::kQueued);
   transact([](Storage& s) {
-    s.mark_copies(kMe, 1, kPeer, kPeerOrigin, 1, Mark::kRead);
-    s.mark_copies(kMe, 1, kPeer, kPeerOrigin, 100, Mark::kAccepted);
-    s.mark_copies(kMe, 2, kPeer, kPeerOrigin, 100, Mark::kRead);
+    s.mark_copies(kMe, 1, kPeer, kPeerOrigin, 0, 1, Mark::kRead);
+    s.mark_copies(kMe, 1, kPeer, kPeerOrigin, 0, 100, Mark::kAccepted);
+    s.mark_copies(kMe, 2, kPeer, kPeerOrigin, 0, 100, Mark::kRead);
     s.expire_copy(kMe, 1, kPeerOrigin, 1);
     s.expire_copy(kMe, 1, kPeerOrigin, 4);
     s.expire_copy(kMe, 1, kPeerOrigin, 5);
