@@ -45,19 +45,21 @@ Result<std::unique_ptr<Client>> Client::open(const ClientOptions& options, Devic
   if (!store.ok()) return store.error();
   client->store_ = std::move(store).value();
   SqliteStore& profile = *client->store_;
-  const std::string server = options.server.empty() ? profile.setting("server") : options.server;
-  const std::string token = options.token.empty() ? profile.setting("token") : options.token;
+  const auto known_server = profile.setting("server"), known_token = profile.setting("token");
+  if (!known_server.ok()) return known_server.error();
+  if (!known_token.ok()) return known_token.error();
+  const std::string server = options.server.empty() ? *known_server : options.server;
+  const std::string token = options.token.empty() ? *known_token : options.token;
   const bool valid = split_address(server, client->host_, client->port_);
   if (!valid && (options.connect || !server.empty())) return Error{Errc::kInvalid};
-  if ((!options.server.empty() && options.server != profile.setting("server")) ||
-      (!options.token.empty() && options.token != profile.setting("token"))) {
+  if (server != *known_server || token != *known_token) {
     profile.begin();
     profile.set_setting("server", server);
     profile.set_setting("token", token);
     if (auto committed = profile.commit(); !committed.ok()) return committed.error();
   }
   client->wants_to_connect_ = options.connect;
-  client->load_seen();
+  if (auto loaded = client->load_seen(); !loaded.ok()) return loaded.error();
   client->wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (client->wake_fd_ < 0) return Error{Errc::kSystem, errno};
   client->device_ = std::make_unique<Device>(profile, system_clock(), *client->random_, events,
@@ -87,15 +89,17 @@ Client::Target Client::target_of(std::string_view to) {
   return target;
 }
 
-UserId Client::user_of(std::string_view peer) {
+Result<UserId> Client::user_of(std::string_view peer) {
   const Target target = target_of(peer);
-  return target.user != 0 ? target.user : store_->user_of(target.handle);
+  return target.user != 0 ? Result(target.user) : store_->user_of(target.handle);
 }
 
-std::string Client::handle_of(UserId user) { return store_->handle_of(user); }
+Result<std::string> Client::handle_of(UserId user) { return store_->handle_of(user); }
 
 void Client::resolve(std::string_view peer) {
-  if (connects() && user_of(peer) == 0) device_->resolve(target_of(peer).handle);
+  if (!connects()) return;
+  const auto user = user_of(peer);
+  if (!user.ok() || *user == 0) device_->resolve(target_of(peer).handle);
 }
 
 Result<RowId> Client::send(std::string_view to, std::string_view text) {
@@ -124,7 +128,9 @@ Result<RowId> Client::send(std::string_view to, uint8_t content, Bytes body) {
 }
 
 Result<size_t> Client::mark_read(std::string_view peer) {
-  const UserId user = user_of(peer);
+  const auto found = user_of(peer);
+  if (!found.ok()) return found.error();
+  const UserId user = *found;
   if (user == 0) return size_t{0};
   if (connects()) return device_->mark_read(user);
   const auto marks = store_->unread(user);
@@ -144,13 +150,15 @@ Result<size_t> Client::mark_read(std::string_view peer) {
   return marks->size();
 }
 
-std::optional<RowStatus> Client::status(RowId row) { return store_->status(row); }
+Result<RowStatus> Client::status(RowId row) { return store_->status(row); }
 
-std::vector<HistoryLine> Client::history(std::string_view peer, size_t limit) {
-  return store_->history(user_of(peer), target_of(peer).handle, limit);
+Result<std::vector<HistoryLine>> Client::history(std::string_view peer, size_t limit) {
+  const auto user = user_of(peer);
+  if (!user.ok()) return user.error();
+  return store_->history(*user, target_of(peer).handle, limit);
 }
 
-std::vector<Arrival> Client::unseen(size_t limit) { return store_->arrivals(seen_, limit); }
+Result<std::vector<Arrival>> Client::unseen(size_t limit) { return store_->arrivals(seen_, limit); }
 
 Result<void> Client::set_seen(uint64_t arrival) {
   store_->begin();
@@ -168,9 +176,11 @@ Result<void> Client::set_token(std::string_view token) {
   return {};
 }
 
-void Client::load_seen() {
-  const std::string seen = store_->setting("seen");
-  std::from_chars(seen.data(), seen.data() + seen.size(), seen_);
+Result<void> Client::load_seen() {
+  const auto seen = store_->setting("seen");
+  if (!seen.ok()) return seen.error();
+  std::from_chars(seen->data(), seen->data() + seen->size(), seen_);
+  return {};
 }
 
 // --- the loop ----------------------------------------------------------------------------------------------
@@ -243,8 +253,10 @@ void Client::take_over() {
   looked_at_ms_ = now_ms();
   const auto owned = store_->try_own(*random_);
   if (!owned.ok() || !*owned) return;  // a disk that refuses now is tried again
-  load_seen();
-  device_->set_token(store_->setting("token"));  // the other process may have stored a newer one
+  // The other process may have stored newer ones. Where they cannot be read, what was known has to do: a
+  // message is shown twice rather than never, and an old token is refused.
+  (void)load_seen();
+  if (const auto token = store_->setting("token"); token.ok()) device_->set_token(*token);
   device_->poke();
 }
 

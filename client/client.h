@@ -9,12 +9,14 @@
 //
 // ON: one thread, the caller's; there are no others inside. Only stop() may be called from elsewhere.
 // CALLBACKS: DeviceEvents come from inside poll() and run() only, after what they tell is committed. They may
-//            call send(), mark_read(), set_token(), status(), history() and stop().
+//            call everything but resolve(), poll(), run() and the destructor.
+// ERRORS: what is read or written here is on the disk of the profile: kBusy (another program holds the
+//         database for longer than 5 s), kCorrupt, kFull, kSystem (detail: errno). A failed read is never an
+//         empty answer.
 // NEVER: throws. Blocks only in commits (fsync) and, for a server given by name instead of address, in the
 // lookup.
 #pragma once
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,31 +49,37 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // --- messages: all of it works offline ---
+  // --- messages: all of it works offline. ERRORS: those of the disk, and those that are named ---
   // Commits a message to the outbox: from here on it survives a crash. `to` is a user id in digits or a
   // handle, with or without '@'; a handle is resolved by the server, and if nobody has it the row is rejected
-  // (NotFound). Returns the row; on_row() and status() tell how far it got. ERRORS: kInvalid (`to` can name
-  // nobody), kTooLarge (detail: bytes allowed), those of the disk: then nothing was queued.
+  // (NotFound). Returns the row; on_row() and status() tell how far it got. ERRORS, and nothing was queued:
+  // kInvalid (`to` can name nobody), kTooLarge (detail: bytes allowed), kPoisoned (the device has stopped
+  // with StopReason::kStorage).
   Result<RowId> send(std::string_view to, std::string_view text);
   Result<RowId> send(std::string_view to, uint8_t content, Bytes body);
   // Tells `peer` and this user's other devices that everything received from `peer` has been read. Returns
-  // the number of read marks queued. A handle that was never resolved: 0.
+  // the number of read marks queued. A handle that was never resolved: 0. ERRORS: kPoisoned, as of send().
   Result<size_t> mark_read(std::string_view peer);
   // The user that `peer` (digits or a handle) names; 0 while a handle was never resolved.
-  UserId user_of(std::string_view peer);
+  Result<UserId> user_of(std::string_view peer);
   // A handle that was resolved to `user`; empty if none was.
-  std::string handle_of(UserId user);
-  // Asks the server whose handle `peer` is, if that is not known; on_resolved() tells. Offline: nothing.
+  Result<std::string> handle_of(UserId user);
+  // Asks the server whose handle `peer` is, if that is not known; on_resolved() tells. Offline, or if another
+  // process has the connection: nothing.
   void resolve(std::string_view peer);
-  std::optional<RowStatus> status(RowId row);
+  // How far a row of this profile has got: its state on the disk at this moment, which may be ahead of what
+  // on_row() has told, and is the only word on rows while another process has the connection. A copy.
+  // ERRORS: kNotFound: there is no such row.
+  Result<RowStatus> status(RowId row);
   // The last `limit` messages of the conversation, oldest first, own open rows last.
-  std::vector<HistoryLine> history(std::string_view peer, size_t limit);
+  Result<std::vector<HistoryLine>> history(std::string_view peer, size_t limit);
   // Received messages that no set_seen() has covered, in order of arrival. on_message() tells what comes now;
   // this tells what came in while another program of this profile was running, or was committed just before a
   // crash.
-  std::vector<Arrival> unseen(size_t limit);
-  // ERRORS: those of the disk.
+  Result<std::vector<Arrival>> unseen(size_t limit);
+  // What has arrived up to here was shown.
   Result<void> set_seen(uint64_t arrival);
+  // Who this is. LIFETIME: the Client's; the values change at a login and when rows get ids.
   const Identity& identity() const { return store_->identity(); }
 
   // --- the loop ---
@@ -83,12 +91,14 @@ class Client {
   // Ends run() soon. May be called from another thread and from a signal handler.
   void stop();
   // A fresh token, for the running session and the next ones; stored in the profile. If the device stopped
-  // because of the old one (StopReason::kToken), it comes back. ERRORS: those of the disk.
+  // because of the old one (StopReason::kToken), it comes back. ERRORS: those of the disk: the old one stays.
   Result<void> set_token(std::string_view token);
 
   bool connects() const { return store_->owner(); }
   bool online() const { return device_->state() == Device::State::kOnline; }
   StopReason stop_reason() const { return device_->stop_reason(); }
+  // What this Client has done since open(); nothing of it is on the disk. LIFETIME: the Client's; the values
+  // grow in poll(), run(), send() and mark_read(), on the Client's thread: for another one, copy them there.
   const DeviceCounters& counters() const { return device_->counters(); }
 
  private:
@@ -97,7 +107,7 @@ class Client {
     std::string handle;
   };
   static Target target_of(std::string_view to);
-  void load_seen();
+  Result<void> load_seen();
 
   Client() = default;
   void take_over();     // if the process that owns the profile has ended

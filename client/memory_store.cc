@@ -39,9 +39,9 @@ void MemoryStore::raise_after(Number number) { identity_.after = std::max(identi
 
 void MemoryStore::set_handle(std::string_view handle, UserId user) { handles_[std::string(handle)] = user; }
 
-UserId MemoryStore::user_of(std::string_view handle) {
+Result<UserId> MemoryStore::user_of(std::string_view handle) {
   const auto found = handles_.find(handle);
-  return found == handles_.end() ? 0 : found->second;
+  return found == handles_.end() ? UserId{0} : found->second;
 }
 
 RowId MemoryStore::add_row(const NewRow& row) {
@@ -91,7 +91,7 @@ Result<std::vector<WaitingRow>> MemoryStore::bindable_rows(size_t limit) {
   for (const RowId id : waiting_) {
     if (out.size() == limit) break;
     const Row& row = rows_.at(id);
-    const UserId to = row.composed.to != 0 ? row.composed.to : user_of(row.composed.handle);
+    const UserId to = row.composed.to != 0 ? row.composed.to : *user_of(row.composed.handle);
     if (to == 0) continue;
     out.push_back({id, row.status.kind, to, row.composed.content, row.composed.body, row.composed.read});
   }
@@ -102,7 +102,7 @@ Result<std::vector<std::string>> MemoryStore::unresolved_handles() {
   std::set<std::string> out;
   for (const RowId id : waiting_) {
     const Row& row = rows_.at(id);
-    if (row.composed.to == 0 && user_of(row.composed.handle) == 0) out.insert(row.composed.handle);
+    if (row.composed.to == 0 && *user_of(row.composed.handle) == 0) out.insert(row.composed.handle);
   }
   return std::vector<std::string>(out.begin(), out.end());
 }
@@ -116,9 +116,9 @@ Result<std::vector<OpenRow>> MemoryStore::open_rows(Seq above, size_t limit) {
   return out;
 }
 
-std::optional<RowStatus> MemoryStore::status(RowId row) {
+Result<RowStatus> MemoryStore::status(RowId row) {
   const auto found = rows_.find(row);
-  if (found == rows_.end()) return std::nullopt;
+  if (found == rows_.end()) return Error{Errc::kNotFound};
   return found->second.status;
 }
 

@@ -40,7 +40,7 @@ class MemoryStore final : public Storage {
   void set_login(UserId user, DeviceNo device, uint64_t incarnation, std::string_view handle) override;
   void raise_after(Number number) override;
   void set_handle(std::string_view handle, UserId user) override;
-  UserId user_of(std::string_view handle) override;
+  Result<UserId> user_of(std::string_view handle) override;
   RowId add_row(const NewRow& row) override;
   Seq take_seq() override { return identity_.next_seq++; }
   void bind_row(RowId row, UserId to, Seq seq, Bytes frame) override;
@@ -49,7 +49,7 @@ class MemoryStore final : public Storage {
   Result<std::vector<std::string>> unresolved_handles() override;
   Result<std::vector<OpenRow>> open_rows(Seq above, size_t limit) override;
   Seq lowest_open() override { return open_.empty() ? 0 : *open_.begin(); }
-  std::optional<RowStatus> status(RowId row) override;
+  Result<RowStatus> status(RowId row) override;
   std::optional<RowStatus> close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
                                      uint64_t time_ms) override;
   std::vector<RowStatus> reject_handle(std::string_view handle, uint8_t reason) override;

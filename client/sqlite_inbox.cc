@@ -75,15 +75,15 @@ Result<std::vector<ReadMark>> SqliteStore::unread(UserId peer) {
   return unless_failed(std::move(out));
 }
 
-std::vector<Arrival> SqliteStore::arrivals(uint64_t after, size_t limit) {
+Result<std::vector<Arrival>> SqliteStore::arrivals(uint64_t after, size_t limit) {
   std::vector<Arrival> out;
   Query query(*this, "SELECT " PERCH_MESSAGE_COLUMNS " FROM inbox WHERE arrival>? ORDER BY arrival LIMIT ?",
               after, uint64_t{limit});
   while (query.step()) out.push_back(query.message(0));
-  return out;
+  return unless_failed(std::move(out));
 }
 
-std::vector<HistoryLine> SqliteStore::history(UserId peer, std::string_view handle, size_t limit) {
+Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_view handle, size_t limit) {
   std::vector<HistoryLine> out;
   {
     Query query(*this,
@@ -103,6 +103,7 @@ std::vector<HistoryLine> SqliteStore::history(UserId peer, std::string_view hand
       out.push_back(std::move(line));
     }
   }
+  if (failed_ != 0) return error_of(failed_);
   std::reverse(out.begin(), out.end());
   {
     Query query(*this,
@@ -124,6 +125,7 @@ std::vector<HistoryLine> SqliteStore::history(UserId peer, std::string_view hand
       out.push_back(std::move(line));
     }
   }
+  if (failed_ != 0) return error_of(failed_);
   std::stable_sort(out.begin(), out.end(),
                    [](const HistoryLine& a, const HistoryLine& b) { return a.number < b.number; });
   if (out.size() > limit) out.erase(out.begin(), out.end() - static_cast<ptrdiff_t>(limit));

@@ -89,10 +89,10 @@ Seq SqliteStore::lowest_open() {
   return failed_ == 0 ? 0 : 1;  // unknown: say that nothing is closed, the server then keeps every result
 }
 
-std::optional<RowStatus> SqliteStore::status(RowId row) {
+Result<RowStatus> SqliteStore::status(RowId row) {
   Query query(*this, "SELECT " PERCH_ROW_COLUMNS " FROM outbox WHERE row=?", row);
-  if (!query.step()) return std::nullopt;
-  return query.row(0);
+  if (query.step()) return query.row(0);
+  return failed_ != 0 ? error_of(failed_) : Error{Errc::kNotFound};
 }
 
 std::optional<RowStatus> SqliteStore::close_row(Origin origin, Seq seq, Mark mark, uint8_t reason,

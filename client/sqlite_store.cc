@@ -195,9 +195,9 @@ uint64_t SqliteStore::data_version() {
   return query.step() ? query.u64(0) : 0;
 }
 
-std::string SqliteStore::setting(std::string_view name) {
+Result<std::string> SqliteStore::setting(std::string_view name) {
   Query query(*this, "SELECT value FROM settings WHERE name=?", name);
-  return query.step() ? query.text(0) : std::string();
+  return unless_failed(query.step() ? query.text(0) : std::string());
 }
 
 void SqliteStore::set_setting(std::string_view name, std::string_view value) {
@@ -229,14 +229,14 @@ void SqliteStore::set_handle(std::string_view handle, UserId user) {
       .run();
 }
 
-std::string SqliteStore::handle_of(UserId user) {
+Result<std::string> SqliteStore::handle_of(UserId user) {
   Query query(*this, "SELECT handle FROM handles WHERE user=? ORDER BY handle LIMIT 1", user);
-  return query.step() ? query.text(0) : std::string();
+  return unless_failed(query.step() ? query.text(0) : std::string());
 }
 
-UserId SqliteStore::user_of(std::string_view handle) {
+Result<UserId> SqliteStore::user_of(std::string_view handle) {
   Query query(*this, "SELECT user FROM handles WHERE handle=?", handle);
-  return query.step() ? query.u64(0) : 0;
+  return unless_failed(query.step() ? query.u64(0) : UserId{0});
 }
 
 }  // namespace perch::client

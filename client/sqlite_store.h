@@ -6,7 +6,8 @@
 // connects, and gives ids to rows. The others only add rows without an id and read; ids come from the owner,
 // so that a profile put back from a backup never uses an id twice.
 //
-// ON: one thread. ERRORS of writes: as storage.h says, at commit().
+// ON: one thread. ERRORS: as storage.h says: of writes at commit(), of each read in its result (kBusy,
+// kCorrupt, kSystem; detail: SQLite's code or errno).
 #pragma once
 #include <memory>
 #include <string>
@@ -60,16 +61,16 @@ class SqliteStore final : public Storage {
   // Changes when another process has committed.
   uint64_t data_version();
   // Small texts kept with the profile: "server", "token". Empty if never set.
-  std::string setting(std::string_view name);
+  Result<std::string> setting(std::string_view name);
   void set_setting(std::string_view name, std::string_view value);  // REQUIRES: a transaction
   // A handle that was resolved to `user`; empty if none was.
-  std::string handle_of(UserId user);
+  Result<std::string> handle_of(UserId user);
   // The last `limit` messages with `peer`, oldest first: by number, own open rows last. `handle`, if not
   // empty, adds rows that wait for it.
-  std::vector<HistoryLine> history(UserId peer, std::string_view handle, size_t limit);
+  Result<std::vector<HistoryLine>> history(UserId peer, std::string_view handle, size_t limit);
 
   // Received messages with arrival > after, in order of arrival.
-  std::vector<Arrival> arrivals(uint64_t after, size_t limit);
+  Result<std::vector<Arrival>> arrivals(uint64_t after, size_t limit);
 
   const Identity& identity() const override { return identity_; }
   void begin() override;
@@ -77,7 +78,7 @@ class SqliteStore final : public Storage {
   void set_login(UserId user, DeviceNo device, uint64_t incarnation, std::string_view handle) override;
   void raise_after(Number number) override;
   void set_handle(std::string_view handle, UserId user) override;
-  UserId user_of(std::string_view handle) override;
+  Result<UserId> user_of(std::string_view handle) override;
   RowId add_row(const NewRow& row) override;
   Seq take_seq() override;
   void bind_row(RowId row, UserId to, Seq seq, Bytes frame) override;
@@ -86,7 +87,7 @@ class SqliteStore final : public Storage {
   Result<std::vector<std::string>> unresolved_handles() override;
   Result<std::vector<OpenRow>> open_rows(Seq above, size_t limit) override;
   Seq lowest_open() override;
-  std::optional<RowStatus> status(RowId row) override;
+  Result<RowStatus> status(RowId row) override;
   std::optional<RowStatus> close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
                                      uint64_t time_ms) override;
   std::vector<RowStatus> reject_handle(std::string_view handle, uint8_t reason) override;

@@ -5,7 +5,8 @@
 // TRANSACTIONS: every write happens between begin() and commit(). Writes do not report errors one by one: the
 // first failure is remembered, the rest of the transaction does nothing, and commit() rolls back and returns
 // it. After a failed commit nothing of the transaction is visible, and the caller must not tell anybody about
-// it. A read that a device acts on returns its failure; inside a transaction that fails the transaction too.
+// it. A read returns its failure, so that what cannot be read is never taken for what is not there; inside a
+// transaction it fails that too.
 // ON: one thread.
 #pragma once
 #include <optional>
@@ -143,7 +144,7 @@ class Storage {
   virtual void raise_after(Number number) = 0;  // smaller ones change nothing
   virtual void set_handle(std::string_view handle, UserId user) = 0;
   // The user a handle was resolved to, 0 if it never was.
-  virtual UserId user_of(std::string_view handle) = 0;
+  virtual Result<UserId> user_of(std::string_view handle) = 0;
 
   // --- outbox: writes REQUIRE a transaction ---
   // A read row replaces rows of its key (to, device, origin) that were never sent.
@@ -158,7 +159,7 @@ class Storage {
   // Open rows with an id and seq > above, in order of seq.
   virtual Result<std::vector<OpenRow>> open_rows(Seq above, size_t limit) = 0;
   virtual Seq lowest_open() = 0;  // 0 if none; 1 if that cannot be read: nothing is said to be closed then
-  virtual std::optional<RowStatus> status(RowId row) = 0;
+  virtual Result<RowStatus> status(RowId row) = 0;  // kNotFound: there is no such row
   // A result: closes the row; for one already closed only a larger mark or number counts. Nothing if unknown
   // or unchanged.
   virtual std::optional<RowStatus> close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,

@@ -58,21 +58,34 @@ struct LoginInfo {
   size_t num_reopened = 0;         // rows that go out again because of it
 };
 
-// What a Device tells. Every call comes after the commit of what it tells about, from inside on_bytes(),
-// on_timer(), on_disconnected() or poke(); it may call send(), mark_read() and set_token(), nothing else of
-// the Device.
+// What a Device tells, in the order in which it happened. Every call comes after the commit of what it tells
+// about, from inside on_bytes(), on_timer(), on_disconnected() or poke(); it may call send(), mark_read() and
+// set_token(), nothing else of the Device. A process that ends between a commit and its call never tells:
+// what must not be missed is asked from the storage.
+// ON: the Device's thread. LIFETIME: arguments until the call returns; the texts are a peer's or the
+// server's, and may hold any bytes. ERRORS: none can be returned; an exception must not leave a call.
 class DeviceEvents {
  public:
   virtual ~DeviceEvents() = default;
-  virtual void on_online(const LoginInfo&) {}
+  virtual void on_online(const LoginInfo&) {}  // at each login
+  // The session, or the attempt to have one, is over; another attempt follows by itself. Not after
+  // on_stopped().
   virtual void on_offline(std::string_view /*why*/) {}
-  // Never with kKnown. kRenumbered: told before, and only its place in the order is another.
+  // A message came, or a copy of what this user sent from another device. Never with kKnown. kRenumbered:
+  // told before, and only its place in the order is another.
   virtual void on_message(const InboxMessage&, Insert) {}
-  virtual void on_row(const RowStatus&) {}  // a tick, a rejection, an expiry
-  virtual void on_read_elsewhere(UserId /*peer*/, const ReadMark&) {}
+  // A row of this device has got further: a tick, a read mark, a rejection, an expiry, a later place in the
+  // order. Also rows of earlier processes and of others of this profile; `open` may still be true.
+  virtual void on_row(const RowStatus&) {}
+  virtual void on_read_elsewhere(UserId /*peer*/, const ReadMark&) {}  // by this user, on another device
   virtual void on_resolved(std::string_view /*handle*/, UserId /*user, 0 if nobody has it*/) {}
+  // The server takes nothing new for so long; what waits goes out by itself then.
   virtual void on_hold(wire::HoldReason, uint32_t /*wait_ms*/) {}
+  // The server said so; on_offline() or on_stopped() tells what follows. TooLarge may also be about a row
+  // that was sent before and is over this server's limit: it waits, with all behind it, and the session goes
+  // on.
   virtual void on_error(wire::ErrorCode, std::string_view /*text*/) {}
+  // It does not come back by itself: stop_reason() says why, and whether set_token() may help.
   virtual void on_stopped(StopReason, std::string_view /*text*/) {}
 };
 

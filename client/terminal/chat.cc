@@ -1,6 +1,7 @@
 // perch chat: lines in, lines and ticks out; works offline and says so.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <vector>
@@ -31,21 +32,25 @@ struct Chat : Tracker {
     answered = true;
   }
 
-  // Shows what no program of this profile has shown yet, of every conversation; false: the profile cannot be
-  // written. The marks follow the print, and cover nothing that was not printed.
-  bool show_unseen() {
+  // Shows what no program of this profile has shown yet, of every conversation. The marks follow the print,
+  // and cover nothing that was not printed. ERRORS: those of the disk.
+  Result<void> show_unseen() {
     // Until the server has said who `to` is, nobody can tell whose message this is.
-    if (peer == 0 && !answered && !offline && client->stop_reason() == StopReason::kNone) return true;
-    for (std::vector<Arrival> next; !(next = client->unseen(256)).empty();) {
-      for (const Arrival& arrival : next) {
+    if (peer == 0 && !answered && !offline && client->stop_reason() == StopReason::kNone) return {};
+    while (true) {
+      const auto next = client->unseen(256);
+      if (!next.ok()) return next.error();
+      if (next->empty()) break;
+      for (const Arrival& arrival : *next) {
         show(arrival.message);
         unread = unread || (arrival.message.peer == peer && !mine(arrival.message));
       }
-      if (!client->set_seen(next.back().arrival).ok()) return false;
+      if (auto seen = client->set_seen(next->back().arrival); !seen.ok()) return seen;
     }
-    if (!unread || peer == 0) return true;
+    if (!unread || peer == 0) return {};
+    if (const auto marked = client->mark_read(to); !marked.ok()) return marked.error();
     unread = false;
-    return client->mark_read(to).ok();
+    return {};
   }
   bool mine(const InboxMessage& in) const { return in.id.user == client->identity().user; }
   void show(const InboxMessage& in) {
@@ -54,18 +59,33 @@ struct Chat : Tracker {
     std::printf("%s: %s\n", who.c_str(), printable(text_of(in.body)).c_str());
     std::fflush(stdout);
   }
-  // The conversation so far, but for what show_unseen() is about to show.
-  void show_past() {
-    std::vector<HistoryLine> past = client->history(to, kPastLines);
-    // Who has the connection shows the rest as unseen; otherwise another process does, or nobody.
-    const std::vector<Arrival> unseen = client->connects() ? client->unseen(1) : std::vector<Arrival>();
-    if (!unseen.empty()) {
-      std::erase_if(past, [&](const HistoryLine& line) { return line.arrival >= unseen[0].arrival; });
+  // The conversation so far, but for what show_unseen() is about to show. ERRORS: those of the disk.
+  Result<void> show_past() {
+    const auto known = client->user_of(to);
+    if (!known.ok()) return known.error();
+    peer = *known;
+    auto past = client->history(to, kPastLines);
+    if (!past.ok()) return past.error();
+    if (client->connects()) {  // who has the connection shows the rest as unseen
+      const auto unseen = client->unseen(1);
+      if (!unseen.ok()) return unseen.error();
+      if (!unseen->empty()) {
+        std::erase_if(*past,
+                      [&](const HistoryLine& line) { return line.arrival >= unseen->front().arrival; });
+      }
     }
-    print_history(past, to);
-    for (const HistoryLine& line : past) {
+    print_history(*past, to);
+    for (const HistoryLine& line : *past) {
       if (line.own_device && line.mark < Mark::kDelivered) lines[line.row.row] = text_of(line.body);
     }
+    return {};
+  }
+  // Some line has no result yet, as far as can be known.
+  bool waits() {
+    return std::any_of(lines.begin(), lines.end(), [&](const auto& line) {
+      const auto status = client->status(line.first);
+      return !status.ok() || status->open;
+    });
   }
 
   Client* client = nullptr;
@@ -88,10 +108,9 @@ int run_chat(const Flags& flags) {
   Client& client = **opened;
   chat.client = &client;
   chat.to = flags.to.front() == '@' ? flags.to.substr(1) : flags.to;
-  chat.show_past();
+  if (const auto shown = chat.show_past(); !shown.ok()) return profile_failed(flags, shown.error());
   if (!client.connects())
     chat.note("another process holds this profile's connection and will send what you write");
-  chat.peer = client.user_of(chat.to);
   const Running signals(client);
   std::string pending;
   bool eof = false;
@@ -101,17 +120,10 @@ int run_chat(const Flags& flags) {
     if (now >= leave_at) break;
     const bool readable = client.poll(std::min<uint64_t>(leave_at - now, 500), eof ? -1 : STDIN_FILENO);
     if (chat.peer == 0 && !chat.answered) client.resolve(chat.to);
-    if (client.connects() && !chat.show_unseen()) {
-      return complain(kNoProfile, flags.profile + ": cannot be written");
+    if (client.connects()) {
+      if (const auto shown = chat.show_unseen(); !shown.ok()) return profile_failed(flags, shown.error());
     }
-    if (eof) {
-      bool waits = false;
-      for (const auto& [row, text] : chat.lines) {
-        const auto status = client.status(row);
-        waits = waits || (status && status->open);
-      }
-      if (!waits) break;
-    }
+    if (eof && !chat.waits()) break;
     if (!readable || eof) continue;
     char bytes[4096];
     const ssize_t len = read(STDIN_FILENO, bytes, sizeof(bytes));
@@ -135,13 +147,11 @@ int run_chat(const Flags& flags) {
       if (!client.online()) chat.note("queued: " + printable(line));
     }
   }
-  if (client.connects()) chat.show_unseen();
-  if (client.stop_reason() != StopReason::kNone) return refused(client, chat);
-  for (const auto& [row, text] : chat.lines) {
-    const auto status = client.status(row);
-    if (status && status->open) return kQueued;
+  if (client.connects() && client.stop_reason() != StopReason::kStorage) {
+    if (const auto shown = chat.show_unseen(); !shown.ok()) return profile_failed(flags, shown.error());
   }
-  return kDone;
+  if (client.stop_reason() != StopReason::kNone) return refused(client, chat);
+  return chat.waits() ? kQueued : kDone;
 }
 
 }  // namespace perch::client

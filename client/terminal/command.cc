@@ -79,6 +79,10 @@ int open_failed(const Flags& flags, Error error) {
   }
 }
 
+int profile_failed(const Flags& flags, Error error) {
+  return complain(kNoProfile, flags.profile + ": cannot be read or written: " + name_of(error.code));
+}
+
 ClientOptions options_of(const Flags& flags, bool connect) {
   ClientOptions options;
   options.profile_path = flags.profile;

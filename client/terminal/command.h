@@ -40,6 +40,7 @@ class Running {
 int complain(int status, const std::string& text);
 int open_failed(const Flags& flags, Error error);
 int send_failed(Error error);
+int profile_failed(const Flags& flags, Error error);  // a read or a write that is not a message's
 ClientOptions options_of(const Flags& flags, bool connect);
 uint64_t now_ms();
 

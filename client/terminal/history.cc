@@ -45,11 +45,12 @@ int run_history(const Flags& flags) {
   Tracker tracker;
   auto opened = Client::open(options_of(flags, false), tracker);
   if (!opened.ok()) return open_failed(flags, opened.error());
-  const std::vector<HistoryLine> lines = (*opened)->history(flags.to, flags.limit);
+  const auto lines = (*opened)->history(flags.to, flags.limit);
+  if (!lines.ok()) return profile_failed(flags, lines.error());
   if (flags.json) {
-    print_history_json(lines, (*opened)->identity());
+    print_history_json(*lines, (*opened)->identity());
   } else {
-    print_history(lines, printable(flags.to));
+    print_history(*lines, printable(flags.to));
   }
   return kDone;
 }

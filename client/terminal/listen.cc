@@ -9,17 +9,18 @@ namespace perch::client {
 namespace {
 
 struct Listener : Tracker {
-  // Prints what nobody has shown yet; false: the profile cannot be written. The mark follows the print: a
-  // crash in between prints a message twice rather than never.
-  bool print_unseen(Client& client) {
+  // Prints what nobody has shown yet. The mark follows the print: a crash in between prints a message twice
+  // rather than never. ERRORS: those of the disk.
+  Result<void> print_unseen(Client& client) {
     while (count == 0 || seen < count) {
       const auto arrivals = client.unseen(count == 0 ? 256 : std::min<uint64_t>(256, count - seen));
-      if (arrivals.empty()) return true;
-      for (const Arrival& next : arrivals) print(client, next.message);
+      if (!arrivals.ok()) return arrivals.error();
+      if (arrivals->empty()) return {};
+      for (const Arrival& next : *arrivals) print(client, next.message);
       std::fflush(stdout);
-      if (!client.set_seen(arrivals.back().arrival).ok()) return false;
+      if (auto seen_to = client.set_seen(arrivals->back().arrival); !seen_to.ok()) return seen_to;
     }
-    return true;
+    return {};
   }
 
   void print(Client& client, const InboxMessage& in) {
@@ -62,8 +63,10 @@ int run_listen(const Flags& flags) {
   const uint64_t until =
       flags.seconds > 0 ? now_ms() + static_cast<uint64_t>(flags.seconds * 1000) : UINT64_MAX;
   while (!interrupted() && client.stop_reason() == StopReason::kNone) {
-    if (client.connects() && !listener.print_unseen(client))
-      return complain(kNoProfile, flags.profile + ": cannot be written");
+    if (client.connects()) {
+      if (const auto printed = listener.print_unseen(client); !printed.ok())
+        return profile_failed(flags, printed.error());
+    }
     if (flags.count != 0 && listener.seen >= flags.count) break;
     const uint64_t now = now_ms();
     if (now >= until) break;

@@ -25,7 +25,7 @@ int run_send(const Flags& flags) {
   const uint64_t until = now_ms() + static_cast<uint64_t>(flags.wait_seconds * 1000);
   RowStatus status;
   while (true) {
-    if (const auto now = client.status(*row)) status = *now;
+    if (const auto now = client.status(*row); now.ok()) status = *now;  // unknown: open, as it was
     if (!status.open || client.stop_reason() != StopReason::kNone || interrupted()) break;
     const uint64_t now = now_ms();
     if (now >= until) break;

@@ -67,8 +67,8 @@ std::string json_text(const std::string& text) {
 }
 
 std::string name_of_user(Client& client, UserId user) {
-  const std::string handle = client.handle_of(user);
-  return handle.empty() ? std::to_string(user) : printable(handle);
+  const auto handle = client.handle_of(user);
+  return handle.ok() && !handle->empty() ? printable(*handle) : std::to_string(user);
 }
 
 std::string clock_text(uint64_t time_ms) {

@@ -424,6 +424,12 @@ class Offline(unittest.TestCase):
         (self.person.profile / "profile.db").write_bytes(b"no database at all " * 1000)
         self.ended(self.perch("send", "bob", "hi"), NO_PROFILE, "", "^perch: .*: cannot be opened: corrupt$")
 
+    def test_a_profile_that_cannot_be_read(self):
+        self.perch("send", "--wait", 0, "bob", "kept", server=NOBODY)
+        self.person.change("ALTER TABLE inbox RENAME TO gone")
+        for command in (("listen",), ("chat", "bob"), ("history", "bob")):
+            self.ended(self.perch(*command, server=NOBODY), NO_PROFILE, r"\A\Z", "^perch: .*: cannot be read or written: corrupt$")
+
     def test_a_profile_that_another_process_holds(self):
         chat = self.person.start("chat", "bob", server=NOBODY)
         self.assertIn("offline", chat.stderr.readline())

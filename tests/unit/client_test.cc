@@ -53,6 +53,24 @@ TEST_F(ClientTest, AProfileThatCannotBeReadEndsIt) {
   EXPECT_FALSE(client->mark_read("7").ok());
 }
 
+TEST_F(ClientTest, WhatCannotBeReadIsNotTakenForNothing) {
+  auto client = open();
+  const RowId row = *client->send("@bob", "hello");
+  EXPECT_EQ(client->history("bob", 10)->size(), 1u);
+  EXPECT_TRUE(client->unseen(10)->empty());
+  change("DROP TABLE outbox; DROP TABLE inbox; DROP TABLE handles");
+  EXPECT_EQ(client->history("7", 10).error().code, Errc::kCorrupt);
+  EXPECT_EQ(client->history("bob", 10).error().code, Errc::kCorrupt);
+  EXPECT_EQ(client->unseen(10).error().code, Errc::kCorrupt);
+  EXPECT_EQ(client->status(row).error().code, Errc::kCorrupt);
+  EXPECT_EQ(client->user_of("bob").error().code, Errc::kCorrupt);
+  EXPECT_EQ(client->handle_of(7).error().code, Errc::kCorrupt);
+  EXPECT_EQ(client->mark_read("bob").error().code, Errc::kCorrupt);
+  client.reset();
+  change("DROP TABLE settings");
+  EXPECT_EQ(Client::open({.profile_path = profile_}, events_).error().code, Errc::kCorrupt) << "not kInvalid";
+}
+
 TEST_F(ClientTest, WhatAnotherProcessLeftIsTakenOver) {
   auto owner = open();
   auto waiting = open();

@@ -112,7 +112,7 @@ TEST_F(SqliteStoreTest, AnUnfinishedTransactionKeepsNothing) {
   EXPECT_EQ(store->lowest_open(), 0u);
   EXPECT_EQ(store->identity().after, 0u);
   EXPECT_EQ(store->identity().next_seq, 1u);
-  EXPECT_FALSE(store->status(row).has_value());
+  EXPECT_EQ(store->status(row).error().code, Errc::kNotFound);
 }
 
 TEST_F(SqliteStoreTest, LargerNumberWinsAndOtherBytesAreKept) {
@@ -133,11 +133,11 @@ TEST_F(SqliteStoreTest, LargerNumberWinsAndOtherBytesAreKept) {
   EXPECT_EQ(store->insert_message(third), Insert::kVariant);
   EXPECT_EQ(third.variant, 2u);
   ASSERT_TRUE(store->commit().ok());
-  const auto history = store->history(7, "", 10);
+  const auto history = *store->history(7, "", 10);
   ASSERT_EQ(history.size(), 3u);
   EXPECT_EQ(history[0].number, 20u);
   EXPECT_EQ(history[0].id.origin, 0x8000000000000001u);
-  const auto arrivals = store->arrivals(1, 10);
+  const auto arrivals = *store->arrivals(1, 10);
   ASSERT_EQ(arrivals.size(), 2u);
   EXPECT_EQ(arrivals[0].message.variant, 1u);
   const auto unread = *store->unread(7);
@@ -166,7 +166,7 @@ TEST_F(SqliteStoreTest, OneProcessOwnsOthersAdd) {
   EXPECT_EQ(rows[0].to, 9u);
   owner->bind_row(row, 9, owner->take_seq(), frame_);
   ASSERT_TRUE(owner->commit().ok());
-  ASSERT_TRUE(adder->status(row).has_value());
+  ASSERT_TRUE(adder->status(row));
   EXPECT_EQ(adder->status(row)->seq, 1u);
   owner.reset();
   EXPECT_TRUE(open()->owner());
@@ -205,12 +205,12 @@ TEST_F(SqliteStoreTest, AnUnsentReadMarkIsReplaced) {
   store->bind_row(first, 7, store->take_seq(), frame_);
   read.read.up_to = 6;
   const RowId second = store->add_row(read);
-  EXPECT_FALSE(store->status(first).has_value());
+  EXPECT_FALSE(store->status(first));
   store->bind_row(second, 7, store->take_seq(), frame_);
   store->mark_sent(2);
   read.read.up_to = 7;
   store->add_row(read);
-  EXPECT_TRUE(store->status(second).has_value()) << "what was sent is fixed";
+  EXPECT_TRUE(store->status(second)) << "what was sent is fixed";
   ASSERT_TRUE(store->commit().ok());
 }
 
@@ -218,16 +218,30 @@ TEST_F(SqliteStoreTest, AReadThatFailsIsNoEmptyAnswer) {
   auto store = open();
   sqlite3* other = nullptr;
   ASSERT_EQ(sqlite3_open((dir_ + "/me/profile.db").c_str(), &other), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(other, "DROP TABLE outbox; DROP TABLE inbox", nullptr, nullptr, nullptr), SQLITE_OK);
-  sqlite3_close(other);
+  ASSERT_EQ(
+      sqlite3_exec(
+          other,
+          "ALTER TABLE outbox RENAME TO gone; DROP TABLE inbox; DROP TABLE handles; DROP TABLE settings",
+          nullptr, nullptr, nullptr),
+      SQLITE_OK);
   EXPECT_EQ(store->open_rows(0, 10).error().code, Errc::kCorrupt);
   EXPECT_EQ(store->bindable_rows(10).error().code, Errc::kCorrupt);
   EXPECT_EQ(store->unresolved_handles().error().code, Errc::kCorrupt);
   EXPECT_EQ(store->unread(7).error().code, Errc::kCorrupt);
+  EXPECT_EQ(store->status(1).error().code, Errc::kCorrupt) << "not kNotFound";
+  EXPECT_EQ(store->user_of("bob").error().code, Errc::kCorrupt);
+  EXPECT_EQ(store->handle_of(7).error().code, Errc::kCorrupt);
+  EXPECT_EQ(store->setting("seen").error().code, Errc::kCorrupt);
+  EXPECT_EQ(store->arrivals(0, 10).error().code, Errc::kCorrupt);
+  EXPECT_EQ(store->history(7, "", 10).error().code, Errc::kCorrupt);
   EXPECT_EQ(store->lowest_open(), 1u) << "nothing is said to be closed";
   store->begin();
   (void)store->bindable_rows(10);
   EXPECT_EQ(store->commit().error().code, Errc::kCorrupt) << "in a transaction it fails that too";
+  ASSERT_EQ(sqlite3_exec(other, "ALTER TABLE gone RENAME TO outbox", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(other);
+  EXPECT_TRUE(store->open_rows(0, 10)->empty());
+  EXPECT_EQ(store->history(7, "", 10).error().code, Errc::kCorrupt) << "its other half";
 }
 
 TEST_F(SqliteStoreTest, NewerSchemaIsRefused) {

@@ -62,7 +62,8 @@ class OnDisk final : public Medium {
     store_ = std::move(opened).value();
   }
   Mark mark_of_copy(const MessageId& id) override {
-    for (const Arrival& next : store_->arrivals(0, 1000)) {
+    const auto arrivals = store_->arrivals(0, 1000);
+    for (const Arrival& next : *arrivals) {
       if (next.message.id == id) return next.message.mark;
     }
     ADD_FAILURE() << "no such copy";
@@ -201,13 +202,13 @@ TEST_P(StorageTest, AfterGrowsAndSeqsAreNeverTakenTwice) {
 }
 
 TEST_P(StorageTest, HandlesAreRemembered) {
-  EXPECT_EQ(store().user_of("bob"), 0u);
+  EXPECT_EQ(*store().user_of("bob"), 0u);
   transact([](Storage& s) { s.set_handle("bob", kPeer); });
-  EXPECT_EQ(store().user_of("bob"), kPeer);
+  EXPECT_EQ(*store().user_of("bob"), kPeer);
   transact([](Storage& s) { s.set_handle("bob", kOther); });
   medium().reopen();
-  EXPECT_EQ(store().user_of("bob"), kOther);
-  EXPECT_EQ(store().user_of("Bob"), 0u);
+  EXPECT_EQ(*store().user_of("bob"), kOther);
+  EXPECT_EQ(*store().user_of("Bob"), 0u);
 }
 
 // --- outbox ------------------------------------------------------------------------------------------------
@@ -240,7 +241,7 @@ TEST_P(StorageTest, ARowWaitsThenIsOpenUnderItsId) {
   EXPECT_EQ(open[0].frame, frame);
   transact([](Storage& s) { s.mark_sent(1); });
   EXPECT_TRUE(store().open_rows(0, 10).value()[0].sent);
-  EXPECT_FALSE(store().status(row + 1));
+  EXPECT_EQ(store().status(row + 1).error().code, Errc::kNotFound);
   const Origin of = origin();
   medium().reopen();
   EXPECT_EQ(store().open_rows(0, 10).value()[0].origin, of) << "a row keeps the id it was given";
