@@ -130,6 +130,14 @@ User* Core::find_user(UserId id) {
   return user ? *user : nullptr;
 }
 
+Result<Device*> Core::load_device(UserId user, DeviceNo number) {
+  const Result<User*> loaded = load_user(user);
+  if (!loaded) return loaded.error();
+  Device* device = (*loaded)->device(number);
+  if (device == nullptr) return Error{Errc::kNotFound};
+  return device;
+}
+
 void Core::log_unreadable(UserId user, std::string_view handle, Errc why) {
   log_.refused(Metric::kErrorBusy, "an account cannot be read back",
                {{"user", user}, {"handle", handle}, {"error", name_of(why)}});

@@ -81,6 +81,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   }
   Result<User*> load_user(UserId id);  // ERRORS: kNotFound; those of Reader, which it logs
   User* find_user(UserId id);          // null: neither there nor readable
+  // ERRORS: kNotFound: it was removed, nobody is left to be told; those of Reader: what waits for it is kept.
+  Result<Device*> load_device(UserId user, DeviceNo number);
   void log_unreadable(UserId user, std::string_view handle, Errc why);
   User& put_user(const store::UserRow& row);
   store::UserRow row_of(const User& user) const;
@@ -197,6 +199,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void queue_receipt(Session& session, const store::ReceiptKey& key, PendingReceipt& pending);
   bool tell_next(Device& device);
   void store_receipt(const store::ReceiptKey& key, PendingReceipt& pending);
+  void store_unreadable(const store::ReceiptKey& key, const PendingReceipt::Waiter& waiter);
   uint64_t store_late_receipts(User& user);
   void receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq up_to);
   static std::unique_ptr<store::StoreOp> receipt_ack(const store::ReceiptKey& key, Seq up_to);

@@ -82,13 +82,17 @@ std::unique_ptr<StoreOp> Core::drop_op(const Item& item, const store::Waiting& w
 }
 
 void Core::on_expired(const MessageId& id, UserId to) {
-  User* user = find_user(id.user);
-  Device* device = user ? user->device(id.device) : nullptr;
-  if (device == nullptr) return submit(expired_ack(id));  // removed: nobody is left to be told
+  const Result<Device*> loaded = load_device(id.user, id.device);
+  if (!loaded) {
+    if (loaded.error().code == Errc::kNotFound) submit(expired_ack(id));
+    return;  // else the record keeps it
+  }
+  Device* const device = *loaded;
   device->expired[id] = to;
   if (!device->session) return;
   device->session->expired_to_tell.push_back(id);
-  pump(*user, user->slot_of(id.device));
+  User& user = *find_user(id.user);
+  pump(user, user.slot_of(id.device));
 }
 
 void Core::expired_confirmed(Device& device, const MessageId& id) {

@@ -12,9 +12,12 @@ using store::StoreOp;
 
 void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who, CoreId source) {
   metrics_.add(Metric::kReceipts);
-  User* user = find_user(key.user);
-  Device* device = user ? user->device(key.to_device) : nullptr;
-  if (device == nullptr) return post(source, kHopSafe, who);  // nobody is left to be told
+  const Result<Device*> loaded = load_device(key.user, key.to_device);
+  if (!loaded)
+    return loaded.error().code == Errc::kNotFound ? post(source, kHopSafe, who)
+                                                  : store_unreadable(key, {seq, who, source});
+  User& user = *find_user(key.user);
+  Device* const device = *loaded;
   PendingReceipt& pending = device->receipts[key];
   if (seq <= pending.stored) return post(source, kHopSafe, who);
   pending.waiters.push_back({seq, who, source});
@@ -23,11 +26,11 @@ void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who,
   if (!device->session) return store_receipt(key, pending);
   if (raised) {  // or it was told on this session, or is queued
     queue_receipt(*device->session, key, pending);
-    pump(*user, user->slot_of(key.to_device));
+    pump(user, user.slot_of(key.to_device));
   }
   // As with messages: what is not told at once, or to a slow device, is stored at once; else in time.
   if (device->slow || pending.queued_on == device->session->id) return store_receipt(key, pending);
-  arm_confirm_timer(*user);
+  arm_confirm_timer(user);
 }
 
 void Core::queue_receipt(Session& session, const store::ReceiptKey& key, PendingReceipt& pending) {
@@ -70,6 +73,17 @@ void Core::store_receipt(const store::ReceiptKey& key, PendingReceipt& pending) 
   op->kind = OpKind::kReceipt;
   op->receipt_key = key;
   op->up_to = pending.up_to;
+  submit(std::move(op));
+}
+
+// The row of its device cannot be read now. The receipt waits on the disk for a start that can, and the
+// recipient's CONFIRM for no longer than that it is there.
+void Core::store_unreadable(const store::ReceiptKey& key, const PendingReceipt::Waiter& waiter) {
+  auto op = std::make_unique<StoreOp>();
+  op->kind = OpKind::kReceipt;
+  op->receipt_key = key;
+  op->up_to = waiter.seq;
+  op->context = new PendingReceipt::Waiter(waiter);
   submit(std::move(op));
 }
 

@@ -45,20 +45,24 @@ void Core::mark(const store::RecoveredMark& found) {
 
 void Core::receipt(const store::RecoveredReceipt& found) {
   if (home(found.key.user) != options_.id) return;
-  User* user = find_user(found.key.user);
-  Device* device = user ? user->device(found.key.to_device) : nullptr;
-  if (device == nullptr) return orphans_.push_back(receipt_ack(found.key, found.up_to));
-  PendingReceipt& pending = device->receipts[found.key];
+  const Result<Device*> device = load_device(found.key.user, found.key.to_device);
+  if (!device) {
+    if (device.error().code == Errc::kNotFound) orphans_.push_back(receipt_ack(found.key, found.up_to));
+    return;
+  }
+  PendingReceipt& pending = (*device)->receipts[found.key];
   pending.up_to = std::max(pending.up_to, found.up_to);
   pending.asked = pending.stored = pending.up_to;
 }
 
 void Core::expired(const store::RecoveredExpired& found) {
   if (home(found.id.user) != options_.id) return;
-  User* user = find_user(found.id.user);
-  Device* device = user ? user->device(found.id.device) : nullptr;
-  if (device == nullptr) return orphans_.push_back(expired_ack(found.id));
-  device->expired[found.id] = found.to;
+  const Result<Device*> device = load_device(found.id.user, found.id.device);
+  if (!device) {
+    if (device.error().code == Errc::kNotFound) orphans_.push_back(expired_ack(found.id));
+    return;
+  }
+  (*device)->expired[found.id] = found.to;
 }
 
 void Core::recovered() {

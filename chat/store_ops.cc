@@ -34,6 +34,8 @@ void Core::on_store_done(StoreOp* raw) {
     case OpKind::kAccept:
       return on_accept_flushed(*op);
     case OpKind::kReceipt: {
+      const std::unique_ptr<PendingReceipt::Waiter> waiter(static_cast<PendingReceipt::Waiter*>(op->context));
+      if (waiter && op->status == Status::kDone) post(waiter->core, kHopSafe, waiter->who);
       User* user = find_user(op->receipt_key.user);
       Device* device = user ? user->device(op->receipt_key.to_device) : nullptr;
       if (device == nullptr || op->status != Status::kDone) return;
