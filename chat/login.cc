@@ -118,10 +118,16 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
   for (auto& device : user->devices) {
     if (device && device->row.name == login->device) {
       login->number = device->row.number;
+      const Origin known = device->row.origin;
       meet(device->row, *login);
       if (!device->registered) {  // welcome only once it is
         device->row.seen_ms = now_.wall_ms();
         return write_user(*user, std::move(login));
+      }
+      // Now, not by the day: after a stop the next opening would be told of a gap that there is not.
+      if (device->row.origin != known) {
+        device->row.seen_ms = now_.wall_ms();
+        write_user(*user);
       }
       note_seen(*user, *device);
       return welcome(std::move(login));

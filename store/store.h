@@ -65,7 +65,7 @@ struct DeviceRow {
   DeviceNo number = 0;
   std::string name;      // the token's `dev`, 1 … 64 bytes
   uint64_t seen_ms = 0;  // wall clock of its last login, written lazily
-  Origin origin = 0;     // last known, written lazily
+  Origin origin = 0;     // last known
   bool overflowed = false;
 };
 struct UserRow {

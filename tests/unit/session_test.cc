@@ -178,6 +178,27 @@ TEST_F(SessionTest, ARowThatCannotBeReadIsItsUsersTroubleAlone) {
   login(10'000, "new here");
 }
 
+// A client has a new origin each time it opens its database. That the last one is known does not end with the
+// server; and to come back with the same one, as in a storm of logins, writes nothing.
+TEST_F(SessionTest, ANewOriginIsOnTheDiskAndAnOldOneWritesNothing) {
+  start();
+  const auto opening = [this](Origin origin, Origin previous, uint64_t attempt) {
+    Peer ann = say_hello(token(kAnn, "a"), origin, attempt, previous);
+    const Heard welcome = ann.take(wire::Payload::Welcome);
+    EXPECT_FALSE(welcome.frame().payload_as_Welcome()->continuity_broken()) << origin;
+    leave(ann);
+  };
+  opening(5, 0, 1);
+  opening(6, 5, 1);
+  const uint64_t commits = disk_.num_commits;
+  opening(6, 5, 2);
+  EXPECT_EQ(disk_.num_commits, commits);
+  opening(7, 6, 1);
+  EXPECT_EQ(disk_.num_commits, commits + 1);
+  restart();
+  opening(8, 7, 1);
+}
+
 TEST_F(SessionTest, NoAccountIsMadeWhereThatIsNotAllowed) {
   accounts_auto_ = false;
   start();
