@@ -93,6 +93,7 @@ struct World::Client final : public client::DeviceEvents {
   std::shared_ptr<Link> link;
   uint64_t away_until_ns = 0;  // not trying to connect
   bool was_online = false;
+  bool restored = false;   // … it was
   bool impatient = false;  // gives up the present connection once HELLO is written
 };
 

@@ -2,27 +2,30 @@
 
 namespace perch::chat {
 
-std::string CorePeek::left(const Core& core, bool restored) {
+std::string CorePeek::left(const Core& core, const std::set<UserId>& restored) {
   std::string out;
   const auto count = [&out](const char* name, uint64_t number) {
     if (number != 0) out += std::string(" ") + name + " " + std::to_string(number);
   };
-  if (!restored) count("flights", core.flights_.size());
   count("bytes of frames", core.frames_.bytes_held());
   count("logins on the move", core.moving_.size());
   count("store operations", core.num_store_ops_);
   count("hops", core.mesh_.num_waiting_to_publish());
-  uint64_t num_sessions = 0;
+  uint64_t num_sessions = 0, num_flights_forgotten = 0;
   for (const auto& [id, user] : core.users_) {
     const size_t before = out.size();
+    const bool forgets = restored.contains(id);
     count("items", user->items.size());
     for (const auto& device : user->devices) {
       if (!device) continue;
       count("items for a device", device->num_waiting);
       count("bytes for a device", device->bytes_waiting);
-      if (!restored) count("flights of a device", device->flights.size());
+      if (forgets)
+        num_flights_forgotten += device->flights.size();
+      else
+        count("flights of a device", device->flights.size());
       count("without a result", device->num_without_result);
-      if (!restored) count("marks", device->marks.size());
+      if (!forgets) count("marks", device->marks.size());
       count("receipts", device->receipts.size());
       count("expiries to tell", device->expired.size());
       count("slow", device->slow);
@@ -36,6 +39,7 @@ std::string CorePeek::left(const Core& core, bool restored) {
     }
     if (out.size() != before) out += " of user " + std::to_string(id);
   }
+  count("flights", core.flights_.size() - num_flights_forgotten);
   if (num_sessions != core.num_sessions_now_) out += " sessions are counted wrong";
   return out;
 }

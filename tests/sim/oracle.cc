@@ -31,6 +31,7 @@ void Oracle::told_gap(size_t device) {
 // got on the copy, and may send again what was closed since.
 void Oracle::restoring(size_t device, const client::MemoryStore& older) {
   devices_[device].restored = ++now_;
+  devices_[device].rewound = older.rows().empty() ? 0 : older.rows().rbegin()->first;
   std::erase_if(last_from_, [device](const auto& entry) { return std::get<0>(entry.first) == device; });
   std::erase_if(arrived_, [device](const auto& entry) {
     return std::get<0>(entry.first) == device || std::get<1>(entry.first) == device;
@@ -137,15 +138,15 @@ void Oracle::received(size_t device, const client::InboxMessage& message, Insert
       fail("a message has the id of another: " + describe(sent));
     if (status(sent).mark == Mark::kRejected && sent.stops == num_stops_ && !sent.rewound)
       fail("S6 rejected and shown: " + describe(sent));
-    // Arrival order is promised for what was never rejected, so not for what went to nobody at first; nor to
-    // a device that registered after it was composed, or missed it and was told so, and gets it because a
-    // stop of the server made it be taken again.
-    // With small mailboxes neither is what a stop made be taken again: it may have been rejected before, in
-    // an answer that was lost with the server.
-    const bool rejected_unheard = may_overflow_ && sent.stops != num_stops_;
-    if (sent.recipient_known && !sent.gone && !sent.rewound && !rejected_unheard &&
-        !sent.had.contains(device) && !knows_gap(sent, device) &&
-        std::ranges::find(sent.owed, device) != sent.owed.end()) {
+    // Arrival order is promised for what was never rejected. What a stop of the server made be taken again
+    // may have been, in an answer that was lost with it, where mailboxes are small or nobody had seen the
+    // recipient. Nor is it promised then to a device that had registered after it was composed, or has
+    // forgotten it, or missed it and was told so.
+    const bool rejected_unheard = may_overflow_ || !sent.recipient_known;
+    const bool was_passed_over = sent.had.contains(device) || knows_gap(sent, device) ||
+                                 std::ranges::find(sent.owed, device) == sent.owed.end();
+    const bool excused = may_be_taken_again(sent) && (rejected_unheard || was_passed_over);
+    if (!sent.gone && !sent.rewound && !excused) {
       Seq& last = arrived_[{device, sent.device, sent.to}];
       if (sent.seq < last)
         fail("S5 arrived after seq " + std::to_string(last) + ": " + describe(sent) + " at " + name(device));
@@ -189,7 +190,7 @@ void Oracle::row_changed(size_t device, const client::RowStatus& row) {
   if (row.open || sent.closed) return;
   sent.closed = true;
   for (const auto& [id, other] : devices_[device].store->rows()) {
-    if (devices_[device].restored == 0 && other.status.to == row.to && other.status.open &&
+    if (std::min(id, row.row) > devices_[device].rewound && other.status.to == row.to && other.status.open &&
         other.status.seq != 0 && other.status.seq < row.seq)
       fail("S7 closed before seq " + std::to_string(other.status.seq) + ": " + describe(sent));
   }
@@ -273,12 +274,15 @@ void Oracle::check_numbers() {
     const client::RowStatus& row = status(sent);
     if (row.mark == Mark::kRejected || (sent.gone && row.open)) continue;
     // A restored database may send again what its row's number was dropped for: recipients then have a larger
-    // one, and a later answer from the disk may still be the first.
-    for (const size_t device : sent.has)
-      if (!sent.rewound && devices_[device].restored <= sent.at && number_on(sent, device) != row.number &&
-          !may_miss(sent, device))
+    // one, and a later answer from the disk may still be the first. A recipient that is restored, or misses
+    // what a stop made be taken again, may have the number from before.
+    for (const size_t device : sent.has) {
+      const bool excused =
+          may_be_taken_again(sent) && (devices_[device].restored > sent.at || may_miss(sent, device));
+      if (!sent.rewound && !excused && number_on(sent, device) != row.number)
         fail("S4 number " + std::to_string(row.number) + " at the sender, " +
              std::to_string(number_on(sent, device)) + " at " + name(device) + ": " + describe(sent));
+    }
     if (sent.gone || sent.rewound) continue;
     const auto [other, added] = numbers.emplace(row.number, &sent);
     if (!added) fail("S4 one number for " + describe(sent) + " and " + describe(*other->second));

@@ -20,8 +20,9 @@ struct OracleDevice {
   UserId user = 0;
   DeviceNo number = 0;  // 0: has never logged in
   const client::MemoryStore* store = nullptr;
-  uint64_t restored = 0;  // when its storage was put back to an earlier state
-  uint64_t gap_told = 0;  // when it was last told that messages for it were dropped
+  uint64_t restored = 0;      // when its storage was put back to an earlier state
+  client::RowId rewound = 0;  // the last row that it had then
+  uint64_t gap_told = 0;      // when it was last told that messages for it were dropped
 };
 
 class Oracle {
@@ -85,6 +86,8 @@ class Oracle {
   bool on_disk(const Sent& sent, size_t device) const;
   bool knows_gap(const Sent& sent, size_t device) const { return devices_[device].gap_told > sent.at; }
   bool gap_noted(size_t device) const;
+  // Whether it can have been taken twice: only a stop makes the server forget what is not on the disk.
+  bool may_be_taken_again(const Sent& sent) const { return sent.stops != num_stops_; }
   // The device was told, or the disk says that it must be told, that it has a gap which may be this message.
   bool may_miss(const Sent& sent, size_t device) const {
     return sent.had.contains(device) || knows_gap(sent, device) || (may_overflow_ && gap_noted(device));

@@ -182,9 +182,12 @@ bool World::heal() {
 std::string World::left_in_memory() const {
   if (!node_) return " nothing is up";
   std::string out;
+  std::set<UserId> restored;
+  for (const auto& client : clients_)
+    if (client->restored) restored.insert(client->user);
   size_t num_connections = 0;
   for (const auto& core : node_->cores) {
-    out += chat::CorePeek::left(*core, plan_.restore > 0);
+    out += chat::CorePeek::left(*core, restored);
     num_connections += core->net().num_connections();
   }
   const size_t num_links = static_cast<size_t>(

@@ -3,6 +3,7 @@
 // all is healed and everything must arrive.
 #pragma once
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 

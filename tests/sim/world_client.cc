@@ -41,6 +41,7 @@ void World::copy_or_restore(Client& client) {
   log("%s is restored", client.label().c_str());
   end_process(client);
   oracle_.restoring(client.index, *client.copy);
+  client.restored = true;
   client.storage = *client.copy;
   client.storage.reopen(*client.random);
   client.open();
