@@ -152,7 +152,9 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void hold(Session& session, const wire::Route& route, wire::HoldReason reason, uint32_t wait_ms);
   void add_flight(Device& device, Flight& flight);
   void closed_up_to(Device& device, Seq closed);
-  bool closes_too_little(const Device& device) const;
+  template <typename Which>
+  void close_rows(Device& device, const Which& which);
+  bool closes_too_little(Device& device);
   void on_admitted(const DevicesHop& hop);
   void on_rejected(const AnswerHop& hop);
   void on_needs_store(const DevicesHop& hop);

@@ -42,6 +42,7 @@ struct Flight {
   bool closed = false;         // the sender has committed the result
   bool over = false;           // it has its result, and no core will say more of it
   uint64_t told_on = 0;        // the session that was told the result
+  uint64_t sent_on = 0;        // … that sent the row last
   store::Place place;
 
   bool resolved() const { return outcome != Outcome::kNone; }

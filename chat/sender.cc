@@ -47,6 +47,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   for (const auto& [origin, seq, flight] : device.flights) {
     if (origin != route.origin() || seq != route.seq()) continue;
     session.given = std::max(session.given, flight->number);
+    flight->sent_on = session.id;
     if (flight->released) give_result(device, *flight);
     return;
   }
@@ -121,27 +122,41 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
 }
 
 void Core::add_flight(Device& device, Flight& flight) {
+  flight.sent_on = device.session->id;
   device.flights.push_back({flight.id.origin, flight.id.seq, &flight});
   ++device.num_without_result;
   ++num_flights_open_;
 }
 
-void Core::closed_up_to(Device& device, Seq closed) {
-  std::erase_if(device.flights, [this, closed](const Outgoing& out) {
-    if (out.seq >= closed || !out.flight->released) return false;
+template <typename Which>
+void Core::close_rows(Device& device, const Which& which) {
+  std::erase_if(device.flights, [&](const Outgoing& out) {
+    if (!out.flight->released || !which(out)) return false;
     out.flight->closed = true;
     forget_if_over(*out.flight);
     return true;
   });
+}
+
+void Core::closed_up_to(Device& device, Seq closed) {
+  close_rows(device, [closed](const Outgoing& out) { return out.seq < closed; });
   for (auto it = device.marks.begin(); it != device.marks.end();)
     it = it->first.second < closed ? device.marks.erase(it) : std::next(it);
 }
 
 // Its results are kept until it closes them, so a device that never does is held, alone. Rows taken after one
 // without a result cannot be closed yet; by the order of taking, because what `seq` says is the peer's.
-bool Core::closes_too_little(const Device& device) const {
+//
+// Nothing closes the rows of a storage that the device has no more: it was set up anew, put back from a
+// copy, or kept in memory. On every session open rows are sent in order of `seq`. So when a new one comes,
+// each that was taken before and was not sent on this session is closed at the device, or gone with its
+// storage.
+// REQUIRES: a row that is new.
+bool Core::closes_too_little(Device& device) {
   const size_t max = size_t{limits_.unclosed_windows_max} * limits_.window;
   if (device.flights.size() - device.num_without_result < max) return false;
+  const uint64_t session = device.session->id;
+  close_rows(device, [session](const Outgoing& out) { return out.flight->sent_on != session; });
   const auto open =
       std::ranges::find_if(device.flights, [](const Outgoing& out) { return !out.flight->released; });
   return static_cast<size_t>(open - device.flights.begin()) >= max;

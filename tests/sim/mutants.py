@@ -52,8 +52,10 @@ MUTANTS = [
     Mutant("repeat_results", 1, 3000, (  # H6
         "session.results_wait = true; for", "session.results_wait = !REMOVED; for")),
     Mutant("retain_results", 1, 3000, (  # H6
-        "if (out.seq >= closed || !out.flight->released) return false;",
-        "if ((out.seq >= closed && !REMOVED) || !out.flight->released) return false;")),
+        "return out.seq < closed;", "return out.seq < closed || REMOVED;")),
+    Mutant("gone_storage", 1000, 3000, (
+        "const uint64_t session = device.session->id; close_rows(device,",
+        "const uint64_t session = device.session->id; if (!REMOVED) close_rows(device,")),
     Mutant("mark_above", 1, 3000, (  # H7
         "mark->second.number > std::max(session.given, route.after())",
         "(REMOVED || mark->second.number > std::max(session.given, route.after()))")),

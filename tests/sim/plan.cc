@@ -60,6 +60,7 @@ Plan Plan::from(uint64_t seed) {
     plan.limits.rate_burst = pick<uint32_t>(r, {3, 1000});
     plan.ring.buffers = 2;
     plan.ring.buffer_bytes = 64;
+    plan.limits.unclosed_windows_max = pick<uint32_t>(r, {1, 4});
   }
   plan.draw_subjects();
   return plan;
@@ -135,6 +136,7 @@ std::string Plan::text() const {
   add("mesh_slots", limits.mesh_slots);
   add("flights_max", limits.flights_max);
   add("rate_burst", limits.rate_burst);
+  add("unclosed_windows_max", limits.unclosed_windows_max);
   add("restore", restore);
   add("quota", quota);
   if (quota) {

@@ -103,6 +103,48 @@ TEST_F(ChatLimitsTest, UnclosedWindowsMaxIsNotEvadedByGoingDown) {
   ann_->expect_hold(wire::HoldReason::Busy);
 }
 
+// A device that is set up anew each time, or keeps nothing: nobody closes what an earlier storage has sent.
+TEST_F(ChatLimitsTest, ResultsOfAStorageThatIsGoneAreNotHeldAgainstADevice) {
+  limits_.unclosed_windows_max = 2;
+  limits_.window = 2;
+  both_log_in();
+  leave(*bo_);
+  for (Origin origin = 1; origin <= 10; ++origin) {
+    Peer ann = login(kAnn, "a", nullptr, origin);
+    ann.heard().clear();  // what earlier ones were told
+    ann.say(message(bob(), 1, 1, "hello", 0, origin));
+    run();
+    ann.expect_result(1, wire::Tick::Accepted);
+    leave(ann);
+  }
+}
+
+// Sent again on this session, a row is open: it may not have been heard that it has a result.
+TEST_F(ChatLimitsTest, WhatIsSentAgainKeepsItsResult) {
+  limits_.unclosed_windows_max = 2;
+  limits_.window = 2;
+  both_log_in();
+  leave(*bo_);
+  std::vector<Number> numbers;
+  for (Seq seq = 1; seq <= 4; ++seq) {
+    say(seq);
+    numbers.push_back(ann_->expect_result(seq, wire::Tick::Accepted));
+  }
+  leave(*ann_);
+  Peer again = login(kAnn, "a");
+  again.heard().clear();
+  again.say(message(bob(), 4));
+  again.say(message(bob(), 5));
+  run();
+  EXPECT_EQ(again.expect_result(4, wire::Tick::Accepted), numbers[3]);
+  numbers.push_back(again.expect_result(5, wire::Tick::Accepted));
+  leave(again);
+  Peer third = login(kAnn, "a");
+  for (Seq seq = 4; seq <= 5; ++seq)
+    EXPECT_EQ(third.expect_result(seq, wire::Tick::Accepted), numbers[seq - 1]);
+  EXPECT_TRUE(third.heard().empty());
+}
+
 TEST_F(ChatLimitsTest, WhatCannotBeClosedYetIsNotHeldAgainstASender) {
   limits_.unclosed_windows_max = 1;
   limits_.window = 2;
