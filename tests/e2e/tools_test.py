@@ -3,6 +3,7 @@
 something is missing. apt-get, sudo, cmake and the like are stand-ins first in PATH: nothing is installed or built."""
 import os
 import pathlib
+import random
 import re
 import shlex
 import shutil
@@ -61,23 +62,27 @@ class Case(unittest.TestCase):
         return done
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+def some_port():
+    return str(random.randrange(10_000, 32_768))  # below those that the kernel hands out by itself
 
 
 class Serve(Case):
-    def serve(self, port):
-        """The process and the two commands it prints, as a shell would run them."""
-        process = self.start("--serve", "--port", port, "--reactors", "1")
-        said, commands = "", []
-        for line in process.stdout:
-            said += line
-            if " chat --profile " in line:
-                commands.append(shlex.split(line))
-                if len(commands) == 2:
-                    return process, commands
+    def serve(self, port=None):
+        """The process, the two commands it prints, as a shell would run them, and its port: the one that was asked for,
+        or another if somebody has that. Nobody can tell before the server tries."""
+        for _ in range(10):
+            port = port or some_port()
+            process = self.start("--serve", "--port", port, "--reactors", "1")
+            said, commands = "", []
+            for line in process.stdout:
+                said += line
+                if " chat --profile " in line:
+                    commands.append(shlex.split(line))
+                    if len(commands) == 2:
+                        return process, commands, port
+            if "Address already in use" not in said:
+                break
+            port = None
         self.fail(said)
 
     def chat(self, command):
@@ -107,15 +112,14 @@ class Serve(Case):
                 process.communicate(timeout=20)
 
     def test_the_printed_commands_work_and_a_second_run_is_safe(self):
-        port = free_port()
+        port = None
         for _ in range(2):
-            process, commands = self.serve(port)
+            process, commands, port = self.serve(port)
             self.talk(commands)
             self.stop(process)
 
     def test_a_second_run_beside_the_first(self):
-        port = free_port()
-        _, commands = self.serve(port)
+        _, commands, port = self.serve()
         self.refused("--serve", "--port", port, says="if the port is in use, choose another with --port")
         self.talk(commands)
 
