@@ -155,6 +155,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   template <typename Which>
   void close_rows(Device& device, const Which& which);
   bool closes_too_little(Device& device);
+  static bool would_be_covered(UserId user, const Device& device, const wire::Route& route);
   void on_admitted(const DevicesHop& hop);
   void on_rejected(const AnswerHop& hop);
   void on_needs_store(const DevicesHop& hop);
@@ -198,6 +199,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
 
   // ---- receipts.cc
   void on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who, CoreId source);
+  static void note_delivered(Device& device, Origin origin, Seq seq);
   void queue_receipt(Session& session, const store::ReceiptKey& key, PendingReceipt& pending);
   bool tell_next(Device& device);
   void store_receipt(const store::ReceiptKey& key, PendingReceipt& pending);

@@ -18,19 +18,34 @@ void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who,
                                                   : store_unreadable(key, {seq, who, source});
   User& user = *find_user(key.user);
   Device* const device = *loaded;
+  note_delivered(*device, key.origin, seq);
   PendingReceipt& pending = device->receipts[key];
-  if (seq <= pending.stored) return post(source, kHopSafe, who);
-  pending.waiters.push_back({seq, who, source});
-  const bool raised = seq > pending.up_to;
-  if (raised) pending.up_to = seq;
-  if (!device->session) return store_receipt(key, pending);
-  if (raised) {  // or it was told on this session, or is queued
-    queue_receipt(*device->session, key, pending);
-    pump(user, user.slot_of(key.to_device));
+  pending.up_to = std::max(pending.up_to, seq);
+  if (seq <= pending.stored) {
+    post(source, kHopSafe, who);
+  } else {
+    pending.waiters.push_back({seq, who, source});
   }
+  if (!device->session) return store_receipt(key, pending);
+  // Also if it has heard one that goes further: the row may have been open then, and a receipt is for closed
+  // rows.
+  queue_receipt(*device->session, key, pending);
+  pump(user, user.slot_of(key.to_device));
   // As with messages: what is not told at once, or to a slow device, is stored at once; else in time.
   if (device->slow || pending.queued_on == device->session->id) return store_receipt(key, pending);
   arm_confirm_timer(user);
+}
+
+// From now on its result says so: a device whose row is open learns it from that.
+void Core::note_delivered(Device& device, Origin origin, Seq seq) {
+  const auto mark = device.marks.find({origin, seq});
+  if (mark != device.marks.end()) mark->second.delivered = true;
+  for (const Outgoing& out : device.flights) {
+    if (out.origin != origin || out.seq != seq) continue;
+    out.flight->delivered = true;
+    if (out.flight->outcome == Flight::Outcome::kAccepted) out.flight->outcome = Flight::Outcome::kDelivered;
+    return;
+  }
 }
 
 void Core::queue_receipt(Session& session, const store::ReceiptKey& key, PendingReceipt& pending) {
@@ -55,6 +70,7 @@ bool Core::tell_next(Device& device) {
     const store::ReceiptKey key = session.receipts_to_tell.pop_front();
     PendingReceipt& pending = device.receipts.at(key);
     pending.queued_on = 0;
+    pending.told_as = session.num_confirmed + session.sent.size() + 1;
     sent.what = Sent::What::kReceipt;
     sent.status->key = key;
     sent.status->up_to = pending.up_to;
@@ -124,9 +140,9 @@ void Core::receipt_safe(PendingReceipt& pending, Seq up_to) {
 
 void Core::receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq up_to) {
   const auto found = device.receipts.find(key);
-  if (found == device.receipts.end()) return;
+  PERCH_CHECK(found != device.receipts.end());
   receipt_safe(found->second, up_to);
-  if (found->second.up_to > up_to) return;
+  if (found->second.queued_on != 0 || found->second.told_as != device.session->num_confirmed) return;
   device.receipts.erase(found);
   submit(receipt_ack(key, up_to));
 }

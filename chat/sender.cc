@@ -71,6 +71,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   if (num_flights_open_ >= limits_.flights_max || frames_.bytes_held() >= limits_.flight_bytes_max ||
       counter_ + 1 >= ceiling_ || closes_too_little(device))
     return hold(session, route, wire::HoldReason::Busy, 100);
+  if (would_be_covered(at.user->id, device, route)) return hold(session, route, wire::HoldReason::Busy, 100);
   const uint64_t now = now_.mono_ms();
   const double refilled = static_cast<double>(now - device.rate_ms) * limits_.rate_per_second / 1000.0;
   device.rate_used = std::max(0.0, device.rate_used - refilled);
@@ -119,6 +120,16 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   // The sender's own copies go out only once the recipient's core has admitted the message (delivery.md H11).
   const UserId first = flight.parties[0].user;
   post(home(first), kHopMessage, MessageHop{flight.ref, frames_.lend(flight.frame), first});
+}
+
+// By a receipt that the device may still have to hear: it would say "delivered" of what is taken only now.
+bool Core::would_be_covered(UserId user, const Device& device, const wire::Route& route) {
+  const DeviceNo number = device.row.number;
+  const auto runs = [&](Seq first) {
+    return device.receipts.lower_bound({user, number, route.to(), number, route.origin(), first});
+  };
+  return std::any_of(runs(0), runs(route.seq() + 1),
+                     [&](const auto& run) { return run.second.up_to >= route.seq(); });
 }
 
 void Core::add_flight(Device& device, Flight& flight) {

@@ -103,6 +103,7 @@ struct PendingReceipt {
   Seq asked = 0;           // a RECEIPT row is asked for up to here
   Seq stored = 0;          // … and flushed
   uint64_t queued_on = 0;  // the session that has it in receipts_to_tell
+  uint64_t told_as = 0;    // which counted frame of the present session told it last
   struct Waiter {
     Seq seq;
     SafeHop who;

@@ -157,17 +157,35 @@ std::vector<RowStatus> MemoryStore::reject_handle(std::string_view handle, uint8
   return out;
 }
 
-std::vector<RowStatus> MemoryStore::mark_rows(UserId peer, Origin origin, Seq first, Seq up_to, Mark mark) {
+// Does `change` to the messages to `peer` from there to there. Returns those for which it is true.
+template <typename Change>
+std::vector<RowStatus> MemoryStore::change_rows(UserId peer, Origin origin, Seq first, Seq up_to,
+                                                Change change) {
   PERCH_CHECK(in_transaction_);
   std::vector<RowStatus> out;
   for (auto it = by_seq_.lower_bound(first); it != by_seq_.end() && it->first <= up_to; ++it) {
-    RowStatus& status = rows_.at(it->second).status;
-    const bool counts = status.kind == RowKind::kMessage || mark == Mark::kDelivered;
-    if (!counts || status.to != peer || status.origin != origin || status.mark >= mark) continue;
-    status.mark = mark;
-    out.push_back(status);
+    RowStatus& row = rows_.at(it->second).status;
+    if (row.kind != RowKind::kMessage || row.to != peer || row.origin != origin) continue;
+    if (change(row)) out.push_back(row);
   }
   return out;
+}
+
+std::vector<RowStatus> MemoryStore::rows_delivered(UserId peer, Origin origin, Seq first, Seq up_to) {
+  return change_rows(peer, origin, first, up_to, [](RowStatus& row) {
+    if (row.open || row.mark >= Mark::kDelivered) return false;
+    row.mark = row.read ? Mark::kRead : Mark::kDelivered;
+    return true;
+  });
+}
+
+std::vector<RowStatus> MemoryStore::rows_read(UserId peer, Origin origin, Seq up_to) {
+  return change_rows(peer, origin, 0, up_to, [](RowStatus& row) {
+    row.read = true;
+    if (row.mark != Mark::kDelivered) return false;
+    row.mark = Mark::kRead;
+    return true;
+  });
 }
 
 std::optional<RowStatus> MemoryStore::expire_row(UserId peer, Origin origin, Seq seq) {

@@ -53,7 +53,8 @@ class MemoryStore final : public Storage {
   std::optional<RowStatus> close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
                                      uint64_t time_ms) override;
   std::vector<RowStatus> reject_handle(std::string_view handle, uint8_t reason) override;
-  std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq first, Seq up_to, Mark mark) override;
+  std::vector<RowStatus> rows_delivered(UserId peer, Origin origin, Seq first, Seq up_to) override;
+  std::vector<RowStatus> rows_read(UserId peer, Origin origin, Seq up_to) override;
   std::optional<RowStatus> expire_row(UserId peer, Origin origin, Seq seq) override;
   size_t reopen_accepted() override;
   Insert insert_message(InboxMessage& message) override;
@@ -73,6 +74,8 @@ class MemoryStore final : public Storage {
   void fail_commits(std::optional<Error> error) { failure_ = error; }
 
  private:
+  template <typename Change>
+  std::vector<RowStatus> change_rows(UserId peer, Origin origin, Seq first, Seq up_to, Change change);
   struct Stream {  // from one opening of a sender's device
     SeqSet seen;
     Number largest = 0;

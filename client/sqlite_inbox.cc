@@ -98,8 +98,8 @@ Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_v
       line.mark = line.row.mark;
       line.number = line.row.open ? UINT64_MAX : line.row.number;
       line.time_ms = line.row.time_ms;
-      line.content = static_cast<uint8_t>(query.u64(10));
-      line.body = query.blob(11);
+      line.content = static_cast<uint8_t>(query.u64(11));
+      line.body = query.blob(12);
       out.push_back(std::move(line));
     }
   }

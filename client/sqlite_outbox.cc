@@ -125,16 +125,25 @@ std::vector<RowStatus> SqliteStore::reject_handle(std::string_view handle, uint8
   return out;
 }
 
-std::vector<RowStatus> SqliteStore::mark_rows(UserId peer, Origin origin, Seq first, Seq up_to, Mark mark) {
-  std::vector<RowStatus> out;
-  Query query(
-      *this,
-      "UPDATE outbox SET mark=?1, frame=CASE WHEN open=1 THEN frame END WHERE to_user=?2 AND origin=?3 AND "
-      "seq>=?5 AND seq<=?4 AND seq>0 AND (kind=0 OR ?1=2) AND mark<?1 RETURNING " PERCH_ROW_COLUMNS,
-      mark, peer, origin, up_to, first);
-  while (query.step()) out.push_back(query.row(0));
-  std::sort(out.begin(), out.end(), [](const RowStatus& a, const RowStatus& b) { return a.seq < b.seq; });
-  return out;
+std::vector<RowStatus> SqliteStore::rows_delivered(UserId peer, Origin origin, Seq first, Seq up_to) {
+  Query query(*this,
+              "UPDATE outbox SET mark=CASE WHEN read THEN 3 ELSE 2 END, frame=NULL WHERE to_user=? AND "
+              "origin=? AND seq>=? AND seq<=? AND seq>0 AND kind=0 AND open=0 AND mark<2 "
+              "RETURNING " PERCH_ROW_COLUMNS,
+              peer, origin, first, up_to);
+  return query.rows();
+}
+
+std::vector<RowStatus> SqliteStore::rows_read(UserId peer, Origin origin, Seq up_to) {
+  Query(*this,
+        "UPDATE outbox SET read=1 WHERE to_user=? AND origin=? AND seq<=? AND seq>0 AND kind=0 AND read=0",
+        peer, origin, up_to)
+      .run();
+  Query query(*this,
+              "UPDATE outbox SET mark=3 WHERE to_user=? AND origin=? AND seq<=? AND seq>0 AND kind=0 AND "
+              "mark=2 RETURNING " PERCH_ROW_COLUMNS,
+              peer, origin, up_to);
+  return query.rows();
 }
 
 std::optional<RowStatus> SqliteStore::expire_row(UserId peer, Origin origin, Seq seq) {

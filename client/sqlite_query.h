@@ -3,6 +3,7 @@
 #pragma once
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace perch::client {
 
 // What Query::row() reads, in its order. A macro, because statements are put together from literals and known
 // by their address.
-#define PERCH_ROW_COLUMNS "row, kind, to_user, origin, seq, open, mark, reason, number, time_ms"
+#define PERCH_ROW_COLUMNS "row, kind, to_user, origin, seq, open, mark, reason, number, time_ms, read"
 
 // What Query::message() reads, in its order.
 #define PERCH_MESSAGE_COLUMNS \
@@ -79,6 +80,14 @@ class SqliteStore::Query {
     out.reason = static_cast<uint8_t>(u64(c + 7));
     out.number = u64(c + 8);
     out.time_ms = u64(c + 9);
+    out.read = u64(c + 10) != 0;
+    return out;
+  }
+  // All there are, in order of seq: RETURNING has none.
+  std::vector<RowStatus> rows() {
+    std::vector<RowStatus> out;
+    while (step()) out.push_back(row(0));
+    std::ranges::sort(out, {}, &RowStatus::seq);
     return out;
   }
   Arrival message(int c) const {  // PERCH_MESSAGE_COLUMNS from column c on

@@ -32,7 +32,8 @@ CREATE TABLE outbox (
   origin INTEGER NOT NULL DEFAULT 0, seq INTEGER NOT NULL DEFAULT 0, frame BLOB,
   open INTEGER NOT NULL DEFAULT 1, sent INTEGER NOT NULL DEFAULT 0,
   mark INTEGER NOT NULL DEFAULT 0, reason INTEGER NOT NULL DEFAULT 0,
-  number INTEGER NOT NULL DEFAULT 0, time_ms INTEGER NOT NULL);
+  number INTEGER NOT NULL DEFAULT 0, time_ms INTEGER NOT NULL,
+  read INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX outbox_waiting ON outbox (row) WHERE open = 1 AND seq = 0;
 CREATE INDEX outbox_open ON outbox (seq) WHERE open = 1 AND seq > 0;
 CREATE INDEX outbox_seq ON outbox (seq, origin);
@@ -46,6 +47,11 @@ CREATE TABLE inbox (
   UNIQUE (user, device, origin, seq, variant));
 CREATE INDEX inbox_peer ON inbox (peer, number);
 CREATE INDEX inbox_unread ON inbox (user) WHERE read = 0;
+)";
+
+constexpr const char* kFrom1To2 = R"(
+ALTER TABLE outbox ADD COLUMN read INTEGER NOT NULL DEFAULT 0;
+UPDATE outbox SET read=1 WHERE mark=3;
 )";
 
 }  // namespace
@@ -91,11 +97,10 @@ Result<void> SqliteStore::set_up() {
     in_transaction_ = false;
     return Error{Errc::kNewerFormat, static_cast<int64_t>(version)};
   }
-  if (failed_ == 0 && version == 0) {
-    exec(kSchema);
-    exec("PRAGMA user_version=1");
-  }
-  static_assert(kSchemaVersion == 1, "write the step from the version before");
+  if (failed_ == 0 && version == 0) exec(kSchema);
+  if (failed_ == 0 && version == 1) exec(kFrom1To2);
+  if (failed_ == 0 && version < kSchemaVersion) exec("PRAGMA user_version=2");
+  static_assert(kSchemaVersion == 2, "write the step from the version before");
   load_identity();
   return commit();
 }

@@ -44,7 +44,7 @@ struct Arrival {
 
 class SqliteStore final : public Storage {
  public:
-  static constexpr int kSchemaVersion = 1;
+  static constexpr int kSchemaVersion = 2;
 
   // Opens the profile in `dir`, making it if it is missing (mode 0700; it holds a token). With `connect` it
   // tries to become the owner; owner() tells. ERRORS: kNewerFormat (detail: its version), kSystem (detail:
@@ -91,7 +91,8 @@ class SqliteStore final : public Storage {
   std::optional<RowStatus> close_row(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number,
                                      uint64_t time_ms) override;
   std::vector<RowStatus> reject_handle(std::string_view handle, uint8_t reason) override;
-  std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq first, Seq up_to, Mark mark) override;
+  std::vector<RowStatus> rows_delivered(UserId peer, Origin origin, Seq first, Seq up_to) override;
+  std::vector<RowStatus> rows_read(UserId peer, Origin origin, Seq up_to) override;
   std::optional<RowStatus> expire_row(UserId peer, Origin origin, Seq seq) override;
   size_t reopen_accepted() override;
   Insert insert_message(InboxMessage& message) override;

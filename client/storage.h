@@ -89,6 +89,7 @@ struct RowStatus {
   bool open = true;
   Mark mark = Mark::kQueued;
   uint8_t reason = 0;  // wire::RejectReason with kRejected
+  bool read = false;   // its reader said "read up to" it or further; shown once it is delivered
   Number number = 0;
   uint64_t time_ms = 0;  // composed; after the result the server's
 };
@@ -100,7 +101,7 @@ inline bool merge_result(RowStatus& row, Mark mark, uint8_t reason, Number numbe
   const bool take =
       mark == Mark::kRejected || row.mark < mark || (row.mark == Mark::kExpired && mark == Mark::kDelivered);
   if (!row.open && number <= row.number && (!take || row.mark == mark)) return false;
-  if (take) row.mark = mark;
+  if (take) row.mark = mark == Mark::kDelivered && row.read ? Mark::kRead : mark;
   if (take && mark == Mark::kRejected) row.reason = reason;
   if (number > row.number) row.number = number;
   if (time_ms != 0) row.time_ms = time_ms;
@@ -166,10 +167,12 @@ class Storage {
                                              uint64_t time_ms) = 0;
   // Rejects what waits for a handle that nobody has.
   virtual std::vector<RowStatus> reject_handle(std::string_view handle, uint8_t reason) = 0;
-  // Marks rows to `peer` with first <= seq <= up_to, open ones too: after a server's restart a receipt can
-  // come before the repeated result. kRead is for messages only. Rejected and expired rows keep their mark.
-  // Returns what changed.
-  virtual std::vector<RowStatus> mark_rows(UserId peer, Origin origin, Seq first, Seq up_to, Mark mark) = 0;
+  // A receipt: messages to `peer` with first <= seq <= up_to that are accepted are delivered. Not open ones:
+  // their own result says what became of them. Returns what changed.
+  virtual std::vector<RowStatus> rows_delivered(UserId peer, Origin origin, Seq first, Seq up_to) = 0;
+  // The peer has read messages with seq <= up_to. Shown for those that are delivered, now or later. Returns
+  // what changed.
+  virtual std::vector<RowStatus> rows_read(UserId peer, Origin origin, Seq up_to) = 0;
   virtual std::optional<RowStatus> expire_row(UserId peer, Origin origin, Seq seq) = 0;
   // Opens rows again that are accepted and not delivered; of reads, which have no receipt of their own, only
   // those that no later one of their key covers. Returns how many.

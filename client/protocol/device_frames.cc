@@ -167,8 +167,7 @@ void Device::on_read(const wire::Route& route, const wire::Read& read) {
     storage_.mark_inbox_read(route.to(), mark);
     tell([this, peer = route.to(), mark] { events_.on_read_elsewhere(peer, mark); });
   } else if (read.device() == me.device) {
-    for (const RowStatus& row :
-         storage_.mark_rows(route.from(), read.origin(), 0, read.up_to(), Mark::kRead)) {
+    for (const RowStatus& row : storage_.rows_read(route.from(), read.origin(), read.up_to())) {
       tell([this, row] { events_.on_row(row); });
     }
   } else {
@@ -186,8 +185,8 @@ void Device::on_receipt(const wire::Receipt& receipt) {
                          receipt.up_to(), Mark::kDelivered);
     return;
   }
-  for (const RowStatus& row : storage_.mark_rows(receipt.peer(), receipt.origin(), receipt.first(),
-                                                 receipt.up_to(), Mark::kDelivered)) {
+  for (const RowStatus& row :
+       storage_.rows_delivered(receipt.peer(), receipt.origin(), receipt.first(), receipt.up_to())) {
     tell([this, row] { events_.on_row(row); });
   }
 }

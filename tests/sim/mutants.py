@@ -110,6 +110,11 @@ MUTANTS = [
         "if (!device->session && !REMOVED) return store_receipt(key, pending); if (!device->session) return;")),
     Mutant("receipt_from", 1, 3000, (
         "return same ? before.seq + 1 : 0;", "return same && !REMOVED ? before.seq + 1 : 0;")),
+    Mutant("closed_rows", 3700, 4000, (
+        "if (row.open || row.mark >= Mark::kDelivered) return false;",
+        "if ((row.open && !REMOVED) || row.mark >= Mark::kDelivered) return false;")),
+    Mutant("exact_results", 1, 3000, (
+        "note_delivered(*device, key.origin, seq);", "if (!REMOVED) note_delivered(*device, key.origin, seq);")),
     Mutant("accept_covers_all", 1, 3000, (  # H20
         "if (party.state == Party::State::kDone) continue;",
         "if (party.state == Party::State::kDone || (REMOVED && party.state != Party::State::kNeedsStore)) continue;"), (

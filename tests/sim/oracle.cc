@@ -179,12 +179,9 @@ void Oracle::row_changed(size_t device, const client::RowStatus& row) {
     // A row that a restored database sends again is a new message to a server that has forgotten it.
     if (!sent.has.empty() && sent.stops == num_stops_ && !sent.rewound)
       fail("S6 shown and rejected: " + describe(sent));
-  } else if (row.mark == Mark::kDelivered && sent.to != devices_[device].user) {
-    sent.marked_open |= row.open;
-    const bool known_hole =
-        sent.marked_open && (may_overflow_ || !sent.recipient_known);  // README: a rejection that was lost
+  } else if ((row.mark == Mark::kDelivered || row.mark == Mark::kRead) && sent.to != devices_[device].user) {
     const auto theirs = [&](size_t other) { return devices_[other].user == sent.to; };
-    if (!known_hole && !std::ranges::any_of(sent.has, theirs) && !std::ranges::any_of(sent.had, theirs))
+    if (!std::ranges::any_of(sent.has, theirs) && !std::ranges::any_of(sent.had, theirs))
       fail("S1 shown as delivered, but no device of the recipient has it: " + describe(sent));
   }
   if (row.open || sent.closed) return;

@@ -76,7 +76,6 @@ class Oracle {
     std::optional<client::RowStatus> gone;
     bool rewound = false;
     bool renumbered = false;
-    bool marked_open = false;  // covered by a receipt before its own answer came
     bool closed = false;
     size_t question = kNone;  // a message the sender had seen then
     Number question_number = 0;

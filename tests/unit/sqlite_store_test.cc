@@ -182,7 +182,7 @@ TEST_F(SqliteStoreTest, ResultsMarksAndReopening) {
   EXPECT_EQ(store->close_row(origin, 3, Mark::kAccepted, 0, 3072, 5)->number, 3072u);
   EXPECT_FALSE(store->close_row(origin, 3, Mark::kAccepted, 0, 3072, 5).has_value()) << "repeated";
   EXPECT_FALSE(store->close_row(origin + 1, 4, Mark::kAccepted, 0, 1, 5).has_value());
-  const auto marked = store->mark_rows(7, origin, 0, 2, Mark::kDelivered);
+  const auto marked = store->rows_delivered(7, origin, 0, 2);
   ASSERT_EQ(marked.size(), 1u) << "a rejection wins over a mark";
   EXPECT_EQ(marked[0].seq, 1u);
   EXPECT_EQ(store->reopen_accepted(), 1u);
@@ -242,6 +242,30 @@ TEST_F(SqliteStoreTest, AReadThatFailsIsNoEmptyAnswer) {
   sqlite3_close(other);
   EXPECT_TRUE(store->open_rows(0, 10)->empty());
   EXPECT_EQ(store->history(7, "", 10).error().code, Errc::kCorrupt) << "its other half";
+}
+
+// As version 1 left it: nothing said which rows were read but not delivered.
+TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
+  RowId row = 0;
+  {
+    auto store = open();
+    store->begin();
+    row = add(*store, 7, "x");
+    store->bind_row(row, 7, store->take_seq(), frame_);
+    store->close_row(store->identity().origin, 1, Mark::kRead, 0, 1024, 5);
+    ASSERT_TRUE(store->commit().ok());
+  }
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((dir_ + "/me/profile.db").c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db, "ALTER TABLE outbox DROP COLUMN read; PRAGMA user_version=1", nullptr, nullptr,
+                         nullptr),
+            SQLITE_OK);
+  sqlite3_close(db);
+  for (int i = 0; i < 2; ++i) {
+    auto store = open();
+    EXPECT_EQ(store->status(row)->mark, Mark::kRead);
+    EXPECT_TRUE(store->status(row)->read);
+  }
 }
 
 TEST_F(SqliteStoreTest, NewerSchemaIsRefused) {

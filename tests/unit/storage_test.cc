@@ -130,7 +130,9 @@ class StorageTest : public ::testing::TestWithParam<Kind> {
   std::vector<Seq> marked(UserId peer, Seq up_to, Mark mark, Origin of = 0, Seq first = 0) {
     std::vector<Seq> out;
     transact([&](Storage& s) {
-      for (const RowStatus& row : s.mark_rows(peer, of != 0 ? of : origin(), first, up_to, mark))
+      const Origin from = of != 0 ? of : origin();
+      for (const RowStatus& row :
+           mark == Mark::kRead ? s.rows_read(peer, from, up_to) : s.rows_delivered(peer, from, first, up_to))
         out.push_back(row.seq);
     });
     return out;
@@ -351,12 +353,29 @@ TEST_P(StorageTest, ReceiptsMarkOneConversationUpToASeq) {
   bound(read_row(kPeer, {1, 44, 5}));
   close(1, Mark::kAccepted);
   close(3, Mark::kRejected, 0, 2);
+  close(5, Mark::kAccepted);
+  close(6, Mark::kAccepted);
   EXPECT_THAT(marked(kPeer, 4, Mark::kDelivered, origin() + 1), IsEmpty());
-  EXPECT_THAT(marked(kPeer, 4, Mark::kDelivered), ElementsAre(1, 4)) << "2 is another's, 3 was rejected";
+  EXPECT_THAT(marked(kPeer, 4, Mark::kDelivered), ElementsAre(1))
+      << "2 is another's, 3 was rejected, 4 may yet be";
   EXPECT_THAT(marked(kPeer, 4, Mark::kDelivered), IsEmpty()) << "repeated";
-  EXPECT_THAT(marked(kPeer, 100, Mark::kRead), ElementsAre(1, 4, 5)) << "6 is no message";
-  EXPECT_THAT(marked(kPeer, 100, Mark::kDelivered), ElementsAre(6)) << "nothing takes a mark back";
-  EXPECT_THAT(open_seqs(), ElementsAre(2, 4, 5, 6)) << "a receipt closes nothing";
+  EXPECT_THAT(marked(kPeer, 100, Mark::kDelivered), ElementsAre(5)) << "6 is no message";
+  EXPECT_THAT(open_seqs(), ElementsAre(2, 4)) << "a receipt closes nothing";
+}
+
+TEST_P(StorageTest, ReadIsShownOnceDelivered) {
+  std::vector<RowId> rows;
+  for (int i = 0; i < 5; ++i) rows.push_back(bound(message_row(kPeer)));
+  close(1, Mark::kDelivered);
+  close(2, Mark::kAccepted);
+  close(3, Mark::kRejected, 0, 2);
+  EXPECT_THAT(marked(kPeer, 4, Mark::kRead), ElementsAre(1)) << "of the others nobody is known to have one";
+  EXPECT_THAT(marked(kPeer, 4, Mark::kRead), IsEmpty()) << "repeated";
+  EXPECT_THAT(marked(kPeer, 5, Mark::kDelivered), ElementsAre(2));
+  EXPECT_EQ(mark(rows[1]), Mark::kRead);
+  EXPECT_EQ(mark(rows[2]), Mark::kRejected);
+  EXPECT_EQ(close(4, Mark::kDelivered)->mark, Mark::kRead);
+  EXPECT_EQ(close(5, Mark::kDelivered)->mark, Mark::kDelivered) << "nobody said so of this one";
 }
 
 TEST_P(StorageTest, AReceiptMarksFromItsFirstSeqOn) {
