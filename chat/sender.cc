@@ -71,6 +71,15 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   if (num_flights_open_ >= limits_.flights_max || frames_.bytes_held() >= limits_.flight_bytes_max ||
       counter_ + 1 >= ceiling_ || closes_too_little(device))
     return hold(session, route, wire::HoldReason::Busy, 100);
+  if (device.num_without_result >= limits_.window) {
+    // It counts what it sent on this session. Others are of a storage that it has no more.
+    const auto sent = std::ranges::count_if(device.flights, [&session](const Outgoing& out) {
+      return !out.flight->released && out.flight->sent_on == session.id;
+    });
+    if (static_cast<size_t>(sent) >= limits_.window)
+      return fail(conn, wire::ErrorCode::Window, "more messages without result than allowed");
+    return hold(session, route, wire::HoldReason::Busy, 100);
+  }
   if (would_be_covered(at.user->id, device, route)) return hold(session, route, wire::HoldReason::Busy, 100);
   const uint64_t now = now_.mono_ms();
   const double refilled = static_cast<double>(now - device.rate_ms) * limits_.rate_per_second / 1000.0;
@@ -79,8 +88,6 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   if (device.rate_used + 1 > limits_.rate_burst)
     return hold(session, route, wire::HoldReason::Rate, 1000 / std::max(1u, limits_.rate_per_second) + 1);
   device.rate_used += 1;
-  if (device.num_without_result >= limits_.window)
-    return fail(conn, wire::ErrorCode::Window, "more messages without result than allowed");
 
   // 4. Stamp it, and send it home.
   Flight& flight = flights_.make();
