@@ -19,16 +19,25 @@ std::string path_in(const std::string& folder) { return folder + "/ceiling"; }
 
 Error system_error() { return {Errc::kSystem, errno}; }
 
-// Writes or, with no text, only flushes what `path` names.
-Result<void> flushed(const std::string& path, int flags, std::string_view text) {
-  const int file = open(path.c_str(), flags | O_CLOEXEC, 0600);
+Result<void> write_flushed(const std::string& path, std::string_view text) {
+  const int file = open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
   if (file < 0) return system_error();
   Result<void> done;
-  const ssize_t wrote = text.empty() ? 0 : write(file, text.data(), text.size());
+  const ssize_t wrote = write(file, text.data(), text.size());
   if (wrote < 0 || fsync(file) != 0)
     done = system_error();
   else if (static_cast<size_t>(wrote) != text.size())
     done = Error{Errc::kSystem, ENOSPC};
+  close(file);
+  return done;
+}
+
+// The names in `folder`.
+Result<void> flush_names(const std::string& folder) {
+  const int file = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file < 0) return system_error();
+  Result<void> done;
+  if (fsync(file) != 0) done = system_error();
   close(file);
   return done;
 }
@@ -50,9 +59,9 @@ Result<uint64_t> read_ceiling_file(const std::string& folder) {
 Result<void> write_ceiling_file(const std::string& folder, uint64_t ceiling) {
   const std::string path = path_in(folder);
   const std::string fresh = path + ".new";
-  if (auto r = flushed(fresh, O_CREAT | O_TRUNC | O_WRONLY, fmt::format("{}\n", ceiling)); !r) return r;
+  if (auto written = write_flushed(fresh, fmt::format("{}\n", ceiling)); !written) return written;
   if (rename(fresh.c_str(), path.c_str()) != 0) return system_error();
-  return flushed(folder, O_RDONLY | O_DIRECTORY, {});
+  return flush_names(folder);
 }
 
 }  // namespace perch::chat

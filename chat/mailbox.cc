@@ -101,7 +101,7 @@ void Core::pump(User& user, int slot) {
 }
 
 bool Core::has_room(const Session& session) {
-  if (session.sent.size() < limits_.unconfirmed_frames_max) return net_.writable(session.conn);
+  if (session.sent.size() < limits_.unconfirmed_frames_max) return net_.writable_or_wait(session.conn);
   metrics_.add(Metric::kPausedFrames);
   return false;
 }

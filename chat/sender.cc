@@ -377,7 +377,7 @@ void Core::keep_result(const Flight& flight) {
 void Core::give_result(Device& device, Flight& flight) {
   if (!device.session) return;
   Session& session = *device.session;
-  if (!session.results_wait && net_.writable(session.conn)) return tell_result(session, flight);
+  if (!session.results_wait && net_.writable_or_wait(session.conn)) return tell_result(session, flight);
   session.results_wait = true;
   flight.told_on = 0;
 }
@@ -401,7 +401,7 @@ bool Core::give_waiting_results(Device& device) {
   if (!session.results_wait) return true;
   for (const Outgoing& out : device.flights) {
     if (!out.flight->released || out.flight->told_on == session.id) continue;
-    if (!net_.writable(session.conn)) return false;
+    if (!net_.writable_or_wait(session.conn)) return false;
     tell_result(session, *out.flight);
   }
   session.results_wait = false;

@@ -54,8 +54,4 @@ FrameBytes confirm(uint64_t count, Seq closed);
 FrameBytes receipt(UserId peer, DeviceNo device, Origin origin, Seq first, Seq up_to);
 FrameBytes expired(UserId peer, DeviceNo device, Origin origin, Seq seq);
 
-// Rewrites `closed` and `after` of a message or read kept in an outbox: they are not part of the message and
-// may differ between two sendings of it. REQUIRES: trusted bytes with a Route.
-void set_progress(MutableBytes frame, Seq closed, Number after);
-
 }  // namespace perch::codec

@@ -40,4 +40,8 @@ struct Stamp {
 // Writes the server's fields into the Route. REQUIRES: verify(frame) passed, it has a Route.
 void stamp(MutableBytes frame, const Stamp& stamp);
 
+// Rewrites `closed` and `after` of a message or read kept in an outbox: they are not part of the message and
+// may differ between two sendings of it. REQUIRES: trusted bytes with a Route.
+void set_progress(MutableBytes frame, Seq closed, Number after);
+
 }  // namespace perch::codec

@@ -10,8 +10,6 @@ const char* name_of(Errc code) noexcept {
       return "invalid";
     case Errc::kTooLarge:
       return "too large";
-    case Errc::kTruncated:
-      return "truncated";
     case Errc::kNotFound:
       return "not found";
     case Errc::kExists:

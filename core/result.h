@@ -13,7 +13,6 @@ enum class Errc : uint16_t {
   kSystem = 1,  // the kernel said no; detail is errno
   kInvalid,     // a peer or a file has bytes that break the format; detail is an offset
   kTooLarge,    // over a limit; detail is the limit
-  kTruncated,   // more bytes are needed
   kNotFound,
   kExists,
   kFull,         // no room: a map, a disk, a queue, a pool

@@ -39,7 +39,7 @@ struct Connection : Timer {
   CloseReason reason = CloseReason::kPeer;
   bool logged_in : 1 = false;
   bool awaiting : 1 = false;       // reading stopped until logged_in(), move() or close()
-  bool awaits_room : 1 = false;    // writable() said no: on_writable() is owed
+  bool awaits_room : 1 = false;    // writable_or_wait() said no: on_writable() is owed
   bool violated : 1 = false;       // `reason` stands, the close follows
   bool move_pending : 1 = false;   // move() was called; kOpen until nothing is in flight
   bool close_pending : 1 = false;  // close() was called while kMoving

@@ -449,11 +449,16 @@ void Net::move(ConnId id, int target_ring, uint64_t cookie) {
   state_->move_if_quiet(*c);
 }
 
-bool Net::writable(ConnId id) {
+bool Net::writable(ConnId id) const {
+  const Connection* c = state_->table.find(id);
+  return c != nullptr && c->state == ConnectionState::kOpen && !c->move_pending && state_->has_room(*c);
+}
+
+bool Net::writable_or_wait(ConnId id) {
   Connection* c = state_->table.find(id);
   if (c == nullptr || c->state != ConnectionState::kOpen || c->move_pending) return false;
   if (state_->has_room(*c)) return true;
-  state_->metrics.add(Metric::kPausedSendQueue);  // whoever asks has a frame that must wait now
+  state_->metrics.add(Metric::kPausedSendQueue);
   c->awaits_room = true;
   return false;
 }

@@ -49,7 +49,7 @@ class Handler {
   virtual void on_violation(ConnId id, CloseReason reason) = 0;
   // Told once per connection that was accepted or adopted, except after a successful move.
   virtual void on_closed(ConnId id, CloseReason reason) = 0;
-  // There is room again for what writable() refused.
+  // There is room again for what writable_or_wait() refused.
   virtual void on_writable(ConnId id) = 0;
   // move() ended. ok: `slot` is the socket's place in the target ring's table; the ConnId here is gone.
   // Not ok: the connection is still here, silent; the handler answers it and closes it.
@@ -79,9 +79,11 @@ class Net {
   // follows, or on_closed if the connection ends first. No frame is handed to the handler in between; bytes
   // received before are a violation.
   void move(ConnId id, int target_ring, uint64_t cookie);
-  // True while frames can be queued without reaching half of the limit. If that is why not, on_writable()
+  // True while frames can be queued without reaching half of the limit.
+  bool writable(ConnId id) const;
+  // The same for who has a frame to queue: if there is no room for it, that is counted, and on_writable()
   // follows.
-  bool writable(ConnId id);
+  bool writable_or_wait(ConnId id);
 
   // One completion of this ring that belongs to net (user_data made by net). Called by the reactor.
   void complete(const Completion& completion);

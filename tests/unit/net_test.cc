@@ -129,16 +129,22 @@ TEST_F(NetTest, WhoeverWasRefusedIsToldOfRoom) {
   for (int i = 0; i < 2; ++i) net().send(p.id, frame(wire('a')));
   EXPECT_FALSE(net().writable(p.id));
   turns();
+  EXPECT_EQ(told, 0) << "nobody waits: it was only a question";
+  EXPECT_EQ(metrics.value(Metric::kPausedSendQueue), 0u);
+  for (int i = 0; i < 2; ++i) net().send(p.id, frame(wire('a')));
+  EXPECT_FALSE(net().writable_or_wait(p.id));
+  EXPECT_EQ(metrics.value(Metric::kPausedSendQueue), 1u);
+  turns();
   EXPECT_EQ(told, 1);
   handler.writable_hook = [&](ConnId id) {
     net().send(id, frame(wire('z')));
     net().close(id);
   };
   for (int i = 0; i < 2; ++i) net().send(p.id, frame(wire('a')));
-  EXPECT_FALSE(net().writable(p.id));
+  EXPECT_FALSE(net().writable_or_wait(p.id));
   turns();
   EXPECT_THAT(handler.closed, ElementsAre(CloseReason::kLocal));
-  EXPECT_EQ(ring.gone[p.socket].sent.substr(6 * wire('a').size()), wire('z'));
+  EXPECT_EQ(ring.gone[p.socket].sent.substr(8 * wire('a').size()), wire('z'));
 }
 
 TEST_F(NetTest, CloseWithPollArmed) {
