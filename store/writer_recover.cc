@@ -104,12 +104,14 @@ Result<void> Writer::recover_journal(Waits& waits, std::vector<RecoveredMark>& m
 }
 
 // A row whose record is still in the journal is a move that a stop cut short: it counts once, as the record,
-// and waits for nobody whom either of the two no longer names.
+// and waits for nobody whom either of the two no longer names. The record is made so in the index, the row on
+// the disk: a stop between the commits of a confirmation leaves it with a device that nobody would ever take
+// out.
 Result<void> Writer::recover_tables(Waits& waits, RecoveryVisitor& visitor) {
   auto snapshot = tables_.snapshot();
   Error error{Errc::kSystem};
   bool failed = false;
-  std::vector<RowKey> stale;
+  std::vector<StoreOp> stale;  // whom rows no longer wait for
   auto fail = [&](Errc code = Errc::kCorrupt) {
     error = {code};
     failed = true;
@@ -134,18 +136,28 @@ Result<void> Writer::recover_tables(Waits& waits, RecoveryVisitor& visitor) {
       chunks_left = row->num_chunks - 1;
       const auto twin = waits.by_key.find({last.user, last.number});
       Held* held = twin == waits.by_key.end() ? nullptr : index_.find(twin->second, last.user);
+      const auto drop = [&](bool confirmed) {
+        StoreOp& op = stale.emplace_back();
+        op.kind = confirmed ? OpKind::kConfirm : OpKind::kExpire;
+        op.number = last.number;
+        op.who.user = last.user;
+        for (uint8_t i = 0; i < row->waiting.num; ++i) {
+          if (!held || !held->waiting.has(row->waiting.devices[i])) op.who.add(row->waiting.devices[i]);
+        }
+        if (op.who.num == 0) stale.pop_back();
+      };
       if (held) {
+        drop(held->reported);
         Waiting gone{last.user, 0, {}};
         for (uint8_t i = 0; i < held->waiting.num; ++i) {
           if (!row->waiting.has(held->waiting.devices[i])) gone.add(held->waiting.devices[i]);
         }
         if (row->reported) held->reported = true;
-        if (gone.num == held->waiting.num) stale.push_back(last);
         // Confirmations go to both, as in the run that wrote the row.
         copied_below_ = std::max(copied_below_, twin->second + 1);
         if (gone.num) index_.remove(twin->second, gone, false);
       } else if (row->pos >= moved_below_ && waits.messages.contains(row->pos)) {
-        stale.push_back(last);  // the journal says that nobody waits for it
+        drop(false);  // the journal says that nobody waits for it
       } else {
         visitor.item({row->id, row->to, last.number, row->time_ms, row->frame_bytes, Place{row->pos, true},
                       row->waiting, row->reported});
@@ -159,17 +171,8 @@ Result<void> Writer::recover_tables(Waits& waits, RecoveryVisitor& visitor) {
   snapshot->release();
   if (stale.empty()) return {};
   return transact(tables_, [&]() -> Result<void> {
-    for (RowKey key : stale) {
-      StoreOp drop;
-      drop.number = key.number;
-      drop.who.user = key.user;
-      auto value = tables_.get(mailbox_table(key.user), pack_key(key));
-      if (!value) return value.error();
-      auto row = unpack_row(pack_key(key), *value, nullptr);
-      if (!row) return row.error();
-      drop.who = row->waiting;
-      if (auto dropped = write_row(drop); !dropped) return dropped;
-    }
+    for (const StoreOp& op : stale)
+      if (auto dropped = write_row(op); !dropped) return dropped;
     return {};
   });
 }
