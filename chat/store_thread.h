@@ -36,7 +36,6 @@ class StoreThread {
   static Line line_of(store::OpKind kind);
   void try_again();
   void take(store::StoreOp* op);
-  void refuse(store::StoreOp* op);
   void answer(store::StoreOp* op);
   void commit();
   void keep_refused();
