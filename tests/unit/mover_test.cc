@@ -77,10 +77,7 @@ TEST_F(MoverTest, WithoutRoomInTheTablesTheJournalIsCutAllTheSame) {
   sim::SimDisk disk, disk_of_tables;
   sim::SimKv journal(disk, kJournalTableNames.size());
   sim::SimKv tables(disk_of_tables, kMailboxTableNames.size());
-  auto writer = Writer::open(journal, tables, limits_, *random_);
-  ASSERT_TRUE(writer);
-  writer_ = std::move(*writer);
-  ASSERT_TRUE(writer_->recover(found_));
+  ASSERT_EQ(try_open_over(journal, tables), Errc{});
   Mover mover(*writer_);
   const auto first_of = [&] {
     return unpack_journal_key(journal.committed(kJournalTable).begin()->first)->pos;

@@ -76,14 +76,18 @@ class StoreTest : public ::testing::Test {
     }
     journal_ = std::move(*journal);
     tables_ = std::move(*tables);
-    auto writer = Writer::open(*journal_, *tables_, limits_, *random_);
+    const Errc opened = try_open_over(*journal_, *tables_);
+    if (opened == Errc{}) reader_ = writer_->make_reader();
+    return opened;
+  }
+  // The writer alone, over disks of the test's own. They must outlive it.
+  Errc try_open_over(Kv& journal, Kv& tables) {
+    auto writer = Writer::open(journal, tables, limits_, *random_);
     if (!writer) return writer.error().code;
     writer_ = std::move(*writer);
     found_ = {};
     auto recovered = writer_->recover(found_);
-    if (!recovered) return recovered.error().code;
-    reader_ = writer_->make_reader();
-    return Errc{};
+    return recovered ? Errc{} : recovered.error().code;
   }
   void open() { ASSERT_EQ(try_open(), Errc{}); }
 

@@ -202,10 +202,7 @@ TEST_F(WriterTest, WithoutRoomInTheJournalRowsAreDeletedAllTheSame) {
   sim::SimDisk disk, disk_of_tables;
   sim::SimKv journal(disk, kJournalTableNames.size());
   sim::SimKv tables(disk_of_tables, kMailboxTableNames.size());
-  auto writer = Writer::open(journal, tables, limits_, *random_);
-  ASSERT_TRUE(writer);
-  writer_ = std::move(*writer);
-  ASSERT_TRUE(writer_->recover(found_));
+  ASSERT_EQ(try_open_over(journal, tables), Errc{});
   const Place moved = accept(1, bytes_of("moved"));
   Mover mover(*writer_);
   move_all(mover);
