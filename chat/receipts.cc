@@ -40,12 +40,10 @@ void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who,
 void Core::note_delivered(Device& device, Origin origin, Seq seq) {
   const auto mark = device.marks.find({origin, seq});
   if (mark != device.marks.end()) mark->second.delivered = true;
-  for (const Outgoing& out : device.flights) {
-    if (out.origin != origin || out.seq != seq) continue;
-    out.flight->delivered = true;
-    if (out.flight->outcome == Flight::Outcome::kAccepted) out.flight->outcome = Flight::Outcome::kDelivered;
-    return;
-  }
+  Flight* const flight = device.flight(origin, seq);
+  if (flight == nullptr) return;
+  flight->delivered = true;
+  if (flight->outcome == Flight::Outcome::kAccepted) flight->outcome = Flight::Outcome::kDelivered;
 }
 
 void Core::queue_receipt(Session& session, const store::ReceiptKey& key, PendingReceipt& pending) {

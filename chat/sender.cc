@@ -44,8 +44,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
     session.held.reset();
   }
   // 1. A flight with this id: its result, if there is one. Never two flights for one id.
-  for (const auto& [origin, seq, flight] : device.flights) {
-    if (origin != route.origin() || seq != route.seq()) continue;
+  if (Flight* const flight = device.flight(route.origin(), route.seq())) {
     session.given = std::max(session.given, flight->number);
     flight->sent_on = session.id;
     if (flight->released) give_result(device, *flight);

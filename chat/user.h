@@ -132,6 +132,13 @@ struct Device {
   std::map<std::pair<Origin, Seq>, Mark> marks;
   std::map<store::ReceiptKey, PendingReceipt> receipts;
   std::map<MessageId, UserId> expired;  // to be told: message, and to whom it was
+
+  // Null: none, or it is closed.
+  Flight* flight(Origin origin, Seq seq) const {
+    for (const Outgoing& out : flights)
+      if (out.origin == origin && out.seq == seq) return out.flight;
+    return nullptr;
+  }
 };
 
 struct User {
