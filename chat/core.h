@@ -214,7 +214,9 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void arm_expiry_timer(User& user);
   uint64_t next_expiry_ms(const User& user);
   void on_expiry_timer(User& user);
-  bool wall_clock_jumped();
+  void drop_and_note(User& user, SlotMask missed, std::vector<std::unique_ptr<store::StoreOp>> drops);
+  void pause_expiry();
+  bool expiry_paused();
   std::unique_ptr<store::StoreOp> drop_op(const Item& item, const store::Waiting& who, bool tell) const;
   static std::unique_ptr<store::StoreOp> expired_ack(const MessageId& id);
   void on_expired(const MessageId& id, UserId to);

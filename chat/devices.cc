@@ -65,7 +65,7 @@ void Core::note_seen(User& user, Device& device) {
 }
 
 bool Core::unseen_for(const Device& device, uint64_t ms) {
-  return !device.session && device.row.seen_ms + ms < now_.wall_ms() && !wall_clock_jumped();
+  return !device.session && device.row.seen_ms + ms < now_.wall_ms() && !expiry_paused();
 }
 
 // The user's devices that a message of so many bytes is for; not the one that sends it. Where somebody takes
@@ -101,7 +101,7 @@ void Core::begin_gaps(User& user, SlotMask missed) {
     Device& device = *user.devices[slot];
     begun |= static_cast<SlotMask>(1u << slot);
     to_write |= !std::exchange(device.row.overflowed, true);
-    if (device.session) device.session->told_overflowed = false;  // that was another one
+    if (device.session) device.session->told_gap = false;  // that was another one
     metrics_.add(Metric::kOverflowed);
     log_.write(LogLevel::kWarn, "device overflowed: it has a gap from here on",
                {{"user", user.id}, {"device", device.row.number}});

@@ -14,11 +14,22 @@ constexpr uint64_t kFutureLookMs =
     86'400'000;  // all are stamped with times to come: looked at again so often
 }  // namespace
 
-bool Core::wall_clock_jumped() {
+// After a start as after a step of the wall clock: who was away with the node comes back first, and somebody may
+// see that the clock is wrong.
+void Core::pause_expiry() {
+  expiry_resumes_ms_ = now_.mono_ms() + std::min(kExpiryPauseMs, limits_.expiry_ms);
+}
+
+bool Core::expiry_paused() {
   const uint64_t now = now_.mono_ms();
   const int64_t offset = static_cast<int64_t>(now_.wall_ms()) - static_cast<int64_t>(now);
-  if (std::abs(offset - wall_offset_ms_) > kWallJumpMs) expiry_resumes_ms_ = now + kExpiryPauseMs;
-  wall_offset_ms_ = offset;
+  const int64_t moved = offset - std::exchange(wall_offset_ms_, offset);
+  if (std::abs(moved) > kWallJumpMs) {
+    pause_expiry();
+    log_.write(LogLevel::kWarn, "the wall clock was moved: nothing expires for ten minutes",
+               {{"seconds", static_cast<uint64_t>(std::abs(moved)) / 1'000},
+                {"direction", moved > 0 ? "forwards" : "back"}});
+  }
   return now < expiry_resumes_ms_;
 }
 
@@ -39,8 +50,10 @@ uint64_t Core::next_expiry_ms(const User& user) {
 }
 
 void Core::on_expiry_timer(User& user) {
-  if (wall_clock_jumped()) return timers_.arm(user.expiry_timer, expiry_resumes_ms_);
+  if (expiry_paused()) return timers_.arm(user.expiry_timer, expiry_resumes_ms_);
   const uint64_t wall = now_.wall_ms();
+  SlotMask missed = 0;
+  std::vector<std::unique_ptr<StoreOp>> drops;
   for (auto at = user.items.begin(); at != user.items.end();) {
     Item& item = at->second;
     const bool from_the_future = item.time_ms > wall;
@@ -54,16 +67,31 @@ void Core::on_expiry_timer(User& user) {
       continue;
     }
     const bool tell = item.report == Item::Report::kOwed;
-    submit(drop_op(item, numbers_of(user, item.mask), tell));
+    drops.push_back(drop_op(item, numbers_of(user, item.mask), tell));
     if (tell) owes_expired(user, item.id, at->first);
     metrics_.add(Metric::kExpired);
-    item.mask = 0;
+    missed |= std::exchange(item.mask, 0);
     count(user, item);
     at = user.items.erase(at);
   }
+  if (missed != 0) drop_and_note(user, missed, std::move(drops));
   if (user.items.empty()) return;
   const uint64_t due = next_expiry_ms(user);
   timers_.arm(user.expiry_timer, now_.mono_ms() + (due > wall ? due - wall : 60'000));
+}
+
+// Each of `missed` is told of its gap at its next login, so its row says that before anything is dropped: a
+// stop between the two leaves a device that was told too much, and none with a silent gap.
+void Core::drop_and_note(User& user, SlotMask missed, std::vector<std::unique_ptr<StoreOp>> drops) {
+  bool to_write = user.num_written < user.num_writes;  // that they miss something may be on its way
+  for (size_t slot = 0; slot < kSlots; ++slot) {
+    if (((missed >> slot) & 1) == 0) continue;
+    Device& device = *user.devices[slot];
+    to_write |= !std::exchange(device.row.missed, true);
+    if (device.session) device.session->told_gap = false;  // that was another one
+  }
+  if (to_write) return write_user(user, nullptr, std::move(drops));
+  for (auto& drop : drops) submit(std::move(drop));
 }
 
 // What takes an item from the disk that `who` will never fetch. Its sender is told only if no device of the

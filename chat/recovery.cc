@@ -66,6 +66,7 @@ void Core::expired(const store::RecoveredExpired& found) {
 }
 
 void Core::recovered() {
+  pause_expiry();
   for (auto& op : std::exchange(orphans_, {})) submit(std::move(op));
   for (auto& [id, user] : users_) {
     std::vector<Item> items;

@@ -35,7 +35,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   session.origin = login->origin;
   session.attempt = login->attempt;
   session.expires_ms = login->expires_ms;
-  session.told_overflowed = device.row.overflowed;
+  session.told_gap = device.row.overflowed || device.row.missed;
   session.told_broken = login->continuity_broken;
   device.gap_write.reset();
   arm_session_timer(session);
@@ -59,7 +59,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   fields.time_ms = now_.wall_ms();
   fields.session_expires_ms = login->expires_ms;
   fields.continuity_broken = login->continuity_broken;
-  fields.overflowed = device.row.overflowed;
+  fields.overflowed = session.told_gap;
   fields.handle = user->handle;
   if (!send(session, codec::welcome(fields))) {  // it has gone while its login was on the way
     bound_[session.conn.index] = Bound{};
@@ -75,9 +75,9 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
 // would take it along.
 void Core::on_heard(Bound& at) {
   Session& session = *at.device->session;
-  if (!session.told_overflowed && !session.told_broken) return;
+  if (!session.told_gap && !session.told_broken) return;
   store::DeviceRow& row = at.device->row;
-  if (std::exchange(session.told_overflowed, false)) row.overflowed = false;
+  if (std::exchange(session.told_gap, false)) row.overflowed = row.missed = false;
   if (std::exchange(session.told_broken, false)) row.origin = session.origin;
   write_user(*at.user);
 }

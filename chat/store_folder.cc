@@ -51,7 +51,9 @@ std::string StoreFolder::check_age(bool restored, Random& random) {
     return explain("file ceiling", at_last_start.error());
   if (restored) {
     if (!ceiling) return fmt::format("--restored: {}: there is no store; put the backup back first", path_);
-    const Result<void> marked = store::Writer::mark_restored(*journal_, random);
+    // The file stays when a copy is put back, so that the same one put back twice gives no number twice.
+    const uint64_t last_used = at_last_start ? *at_last_start : 0;
+    const Result<void> marked = store::Writer::mark_restored(*journal_, last_used, random);
     return marked ? std::string() : explain("journal", marked.error());
   }
   if (!ceiling && (!at_last_start || *at_last_start == 0)) return save_ceiling(0);  // a new store

@@ -79,7 +79,7 @@ struct Session {
   Fifo<store::ReceiptKey> receipts_to_tell;
   Timer timer;  // its token expires, or it is time to look at that again
   // WELCOME said so, and the device's row does until the device has heard it (Core::on_heard).
-  bool told_overflowed = false;
+  bool told_gap = false;
   bool told_broken = false;
 };
 

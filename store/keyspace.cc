@@ -65,6 +65,7 @@ template <typename Io, typename T>
 void fields_of_device(Io& io, T& device) {
   io.number(device.number);
   io.flag(device.overflowed);
+  io.flag(device.missed);
   io.number(device.seen_ms);
   io.number(device.origin);
   io.text(device.name, 64);

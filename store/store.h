@@ -67,6 +67,7 @@ struct DeviceRow {
   uint64_t seen_ms = 0;  // wall clock of its last login, written lazily
   Origin origin = 0;     // last known
   bool overflowed = false;
+  bool missed = false;  // what waited for it has expired, and it has not heard of that
 };
 struct UserRow {
   UserId id = 0;

@@ -59,9 +59,9 @@ class Writer {
 
   // What ceiling() was when the store was used last. ERRORS: kNotFound: a new store; kCorrupt; those of Kv.
   static Result<uint64_t> stored_ceiling(Kv& journal);
-  // A backup was put back: new incarnation, ceiling raised by 2^45 (delivery.md H28). On a store not in use.
-  // ERRORS: as above.
-  static Result<void> mark_restored(Kv& journal, Random& random);
+  // A backup was put back: new incarnation, ceiling raised to 2^45 above its own and above `last_used`, the
+  // ceiling of whatever ran here last (delivery.md H28). On a store not in use. ERRORS: as above.
+  static Result<void> mark_restored(Kv& journal, uint64_t last_used, Random& random);
 
  private:
   friend class Mover;

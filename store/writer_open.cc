@@ -90,12 +90,12 @@ Result<uint64_t> Writer::stored_ceiling(Kv& journal) {
   return ceiling;
 }
 
-Result<void> Writer::mark_restored(Kv& journal, Random& random) {
+Result<void> Writer::mark_restored(Kv& journal, uint64_t last_used, Random& random) {
   return transact(journal, [&]() -> Result<void> {
     auto ceiling = get_meta(journal, kJournalMetaTable, MetaKey::kCeiling);
     if (!ceiling) return ceiling.error();
-    if (auto r = put_meta(journal, kJournalMetaTable, MetaKey::kCeiling, *ceiling + kRestoreStep); !r)
-      return r;
+    const uint64_t raised = std::max(*ceiling, last_used) + kRestoreStep;
+    if (auto r = put_meta(journal, kJournalMetaTable, MetaKey::kCeiling, raised); !r) return r;
     return put_meta(journal, kJournalMetaTable, MetaKey::kIncarnation, draw_nonzero(random));
   });
 }

@@ -146,8 +146,30 @@ MUTANTS = [
         "if (((missed >> slot) & 1) != 0 && !user.left_out(*user.devices[slot]))",
         "if (!REMOVED && ((missed >> slot) & 1) != 0 && !user.left_out(*user.devices[slot]))")),
     Mutant("gap_told_until_heard", 1, 3000, (  # H12: a WELCOME that is lost tells nobody
-        "session.told_overflowed = device.row.overflowed;",
-        "session.told_overflowed = device.row.overflowed && !REMOVED; if (REMOVED) device.row.overflowed = false;")),
+        "session.told_gap = device.row.overflowed || device.row.missed;",
+        "session.told_gap = (device.row.overflowed || device.row.missed) && !REMOVED;"
+        "if (REMOVED) device.row.overflowed = device.row.missed = false;")),
+    Mutant("expired_told", 1, 3000, (  # H36
+        "drops.push_back(drop_op(item, numbers_of(user, item.mask), tell));",
+        "drops.push_back(drop_op(item, numbers_of(user, item.mask), tell && !REMOVED));")),
+    Mutant("expired_first", 1, 3000, (  # H36
+        "if (!session.expired_to_tell.empty()) {",
+        "if (!session.expired_to_tell.empty() && !(REMOVED && !session.receipts_to_tell.empty())) {")),
+    Mutant("sent_expires_not", 1, 3000, (  # H36
+        "(item.sent & item.mask) == 0 && item.confirmed == 0 && item.unwritten == 0 &&",
+        "(REMOVED || (item.sent & item.mask) == 0) && item.confirmed == 0 && item.unwritten == 0 &&")),
+    Mutant("missed_told", 1, 3000, (
+        "to_write |= !std::exchange(device.row.missed, true);",
+        "if (!REMOVED) to_write |= !std::exchange(device.row.missed, true);")),
+    Mutant("missed_noted_first", 1000, 3000, (
+        "if (to_write) return write_user(user, nullptr, std::move(drops));"
+        "for (auto& drop : drops) submit(std::move(drop));",
+        "if (to_write && !REMOVED) return write_user(user, nullptr, std::move(drops));"
+        "for (auto& drop : drops) submit(std::move(drop)); if (to_write) write_user(user);")),
+    Mutant("reopen_accepted", 1, 3000, (  # H28
+        "if (info.new_incarnation) info.num_reopened", "if (info.new_incarnation && !REMOVED) info.num_reopened")),
+    Mutant("restored_above", 1, 3000, (  # H28
+        "std::max(*ceiling, last_used) + kRestoreStep", "(REMOVED ? 0 : std::max(*ceiling, last_used) + kRestoreStep)")),
     Mutant("origin", 1, 3000, (  # H4
         "void MemoryStore::reopen(Random& random) { if (welcomed_) identity_.previous_origin = identity_.origin;"
         " welcomed_ = false; do identity_.origin = random.next(); while (identity_.origin == 0);",

@@ -22,9 +22,16 @@ void Oracle::registered(size_t device, DeviceNo number) {
 }
 
 void Oracle::told_gap(size_t device) {
-  if (!may_overflow_) fail("H12 told of a gap that cannot be: " + name(device));
+  if (!may_overflow_ && expiry_ms_ == 0) fail("H12 told of a gap that cannot be: " + name(device));
   devices_[device].gap_told = ++now_;
   ++num_gaps_;
+}
+
+void Oracle::wall_moves(uint64_t before_ms, uint64_t after_ms) {
+  for (Sent& sent : messages_) {
+    sent.was_due |= expiry_ms_ != 0 && before_ms >= sent.wall_ms + expiry_ms_;
+    sent.wall_ms = std::min(sent.wall_ms, after_ms);
+  }
 }
 
 // What was promised to others about its messages stays promised. The device itself forgets what it has not
@@ -56,6 +63,22 @@ void Oracle::restoring(size_t device, const client::MemoryStore& older) {
   }
 }
 
+void Oracle::server_restored() {
+  for (Sent& sent : messages_) {
+    const client::RowStatus& row = status(sent);
+    if (row.mark == Mark::kAccepted && !sent.gone) {
+      sent.rewound = true;
+      sent.closed = false;
+      continue;
+    }
+    if (row.open) continue;
+    for (const size_t device : sent.has)
+      if (number_on(sent, device) != row.number) sent.lost_number.insert(device);
+    for (const size_t device : sent.owed)
+      if (!sent.has.contains(device) && !on_disk(sent, device)) sent.lost.insert(device);
+  }
+}
+
 std::string Oracle::name(size_t device) const {
   return std::to_string(devices_[device].user) + "/" + std::to_string(device);
 }
@@ -78,6 +101,7 @@ void Oracle::composed(size_t device, UserId to, client::RowId row, const std::st
   sent.row = row;
   sent.seq = devices_[device].store->rows().at(row).status.seq;
   sent.at = ++now_;
+  sent.wall_ms = clock_.wall_ms();
   sent.stops = num_stops_;
   sent.recipient_known = false;
   const UserId from = devices_[device].user;
@@ -179,9 +203,14 @@ void Oracle::row_changed(size_t device, const client::RowStatus& row) {
     // A row that a restored database sends again is a new message to a server that has forgotten it.
     if (!sent.has.empty() && sent.stops == num_stops_ && !sent.rewound)
       fail("S6 shown and rejected: " + describe(sent));
+  } else if (row.mark == Mark::kExpired) {
+    ++num_expired_;
+    if (!may_have_expired(sent)) fail("H36 expired before its time: " + describe(sent));
   } else if ((row.mark == Mark::kDelivered || row.mark == Mark::kRead) && sent.to != devices_[device].user) {
     const auto theirs = [&](size_t other) { return devices_[other].user == sent.to; };
-    if (!std::ranges::any_of(sent.has, theirs) && !std::ranges::any_of(sent.had, theirs))
+    // A device that was put back to before it heard of an expiry lets a later receipt mark it.
+    const bool forgot_expiry = sent.rewound && may_have_expired(sent);
+    if (!forgot_expiry && !std::ranges::any_of(sent.has, theirs) && !std::ranges::any_of(sent.had, theirs))
       fail("S1 shown as delivered, but no device of the recipient has it: " + describe(sent));
   }
   if (row.open || sent.closed) return;
@@ -240,8 +269,9 @@ bool Oracle::gap_noted(size_t device) const {
   if (found == users.end()) return false;
   const auto row = store::unpack_user(found->first, found->second);
   if (!row) return false;
-  return std::ranges::any_of(
-      row->devices, [&](const auto& known) { return known.number == to.number && known.overflowed; });
+  return std::ranges::any_of(row->devices, [&](const auto& known) {
+    return known.number == to.number && (known.overflowed || known.missed);
+  });
 }
 
 std::optional<std::string> Oracle::first_missing() const {
@@ -275,7 +305,8 @@ void Oracle::check_numbers() {
     // what a stop made be taken again, may have the number from before.
     for (const size_t device : sent.has) {
       const bool excused =
-          may_be_taken_again(sent) && (devices_[device].restored > sent.at || may_miss(sent, device));
+          may_be_taken_again(sent) && (devices_[device].restored > sent.at || may_miss(sent, device) ||
+                                       sent.lost_number.contains(device));
       if (!sent.rewound && !excused && number_on(sent, device) != row.number)
         fail("S4 number " + std::to_string(row.number) + " at the sender, " +
              std::to_string(number_on(sent, device)) + " at " + name(device) + ": " + describe(sent));

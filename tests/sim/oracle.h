@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/memory_store.h"
+#include "core/clock.h"
 #include "store_sim.h"
 
 namespace perch::sim {
@@ -27,7 +28,8 @@ struct OracleDevice {
 
 class Oracle {
  public:
-  Oracle(const SimKv& journal, const SimKv& tables) : journal_(journal), tables_(tables) {}
+  Oracle(const SimKv& journal, const SimKv& tables, Clock& clock)
+      : journal_(journal), tables_(tables), clock_(clock) {}
 
   size_t add_device(UserId user, const client::MemoryStore& store);
   void registered(size_t device, DeviceNo number);
@@ -35,7 +37,13 @@ class Oracle {
   void server_stopped() { ++num_stops_; }
   // Mailboxes are small: a message may be refused, a device may miss some and is told so.
   void allow_overflow() { may_overflow_ = true; }
+  // What has waited for so long may be dropped: its sender is told, or the devices that miss it are.
+  void allow_expiry(uint64_t ms) { expiry_ms_ = ms; }
+  // The wall clock shows so much, and is about to be moved.
+  void wall_moves(uint64_t before_ms, uint64_t after_ms);
   void told_gap(size_t device);
+  // A backup of the store was put back: of what it lacks, clients send again what they know to be accepted only.
+  void server_restored();
   // The device's storage is about to become `older`, a copy of it.
   void restoring(size_t device, const client::MemoryStore& older);
   // Commits on a device.
@@ -57,6 +65,7 @@ class Oracle {
   uint64_t num_rejected() const { return num_rejected_; }
   uint64_t num_full() const { return num_full_; }
   uint64_t num_gaps() const { return num_gaps_; }
+  uint64_t num_expired() const { return num_expired_; }
 
  private:
   struct Sent {
@@ -66,6 +75,8 @@ class Oracle {
     client::RowId row;
     Seq seq;
     uint64_t at;               // when it was composed
+    uint64_t wall_ms;          // … and the least that the wall clock has shown since
+    bool was_due = false;      // … it was expiry_ms above that, and moved back
     uint64_t stops;            // of the server, then
     std::vector<size_t> owed;  // devices that were registered then
     bool recipient_known;      // … at least one of them is the recipient's
@@ -75,6 +86,8 @@ class Oracle {
     // earlier one and it may go out again under the same id.
     std::optional<client::RowStatus> gone;
     bool rewound = false;
+    std::set<size_t> lost;         // owed it when a server came back that does not know
+    std::set<size_t> lost_number;  // … or its last number only
     bool renumbered = false;
     bool closed = false;
     size_t question = kNone;  // a message the sender had seen then
@@ -89,7 +102,11 @@ class Oracle {
   bool may_be_taken_again(const Sent& sent) const { return sent.stops != num_stops_; }
   // The device was told, or the disk says that it must be told, that it has a gap which may be this message.
   bool may_miss(const Sent& sent, size_t device) const {
-    return sent.had.contains(device) || knows_gap(sent, device) || (may_overflow_ && gap_noted(device));
+    return sent.had.contains(device) || sent.lost.contains(device) || knows_gap(sent, device) ||
+           ((may_overflow_ || may_have_expired(sent)) && gap_noted(device));
+  }
+  bool may_have_expired(const Sent& sent) const {
+    return expiry_ms_ != 0 && (sent.was_due || clock_.wall_ms() >= sent.wall_ms + expiry_ms_);
   }
   std::string name(size_t device) const;
   std::string describe(const Sent& sent) const;
@@ -97,6 +114,7 @@ class Oracle {
 
   const SimKv& journal_;
   const SimKv& tables_;
+  Clock& clock_;
   std::vector<OracleDevice> devices_;
   std::vector<Sent> messages_;
   std::map<std::string, size_t> by_body_;
@@ -108,11 +126,13 @@ class Oracle {
   uint64_t now_ = 0;  // counts what is heard
   uint64_t num_stops_ = 0;
   bool may_overflow_ = false;
+  uint64_t expiry_ms_ = 0;
   uint64_t num_deliveries_ = 0;
   uint64_t num_renumbered_ = 0;
   uint64_t num_rejected_ = 0;
   uint64_t num_full_ = 0;
   uint64_t num_gaps_ = 0;
+  uint64_t num_expired_ = 0;
 };
 
 }  // namespace perch::sim

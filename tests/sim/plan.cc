@@ -94,6 +94,14 @@ void Plan::draw_subjects() {
     go_away = 6'000;
     compose = 20'000;
   }
+  expiry = r.below(8) == 0;
+  if (expiry) {
+    limits.expiry_ms = pick<uint64_t>(r, {200, 2'000, 10'000});
+    go_away = 6'000;
+    compose = 20'000;
+    time_jump = pick<uint32_t>(r, {500, 3'000});
+  }
+  if (r.below(8) == 0) put_back = pick<uint32_t>(r, {1'000, 4'000});
 }
 
 std::string Plan::text() const {
@@ -143,6 +151,8 @@ std::string Plan::text() const {
     add("mailbox_items_max", limits.mailbox_items_max);
     add("mailbox_bytes_max", limits.mailbox_bytes_max);
   }
+  add("put_back", put_back);
+  if (expiry) add("expiry_ms", limits.expiry_ms);
   add("narrow", narrow);
   if (narrow) {
     add("send_queue_frames_max", limits.send_queue_frames_max);

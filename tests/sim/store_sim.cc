@@ -126,6 +126,16 @@ void SimKv::abort() {
 
 std::unique_ptr<store::Snapshot> SimKv::snapshot() { return std::make_unique<SimSnapshot>(*this); }
 
+std::vector<SimKv::Map> SimKv::copy() const {
+  PERCH_CHECK(!open_);
+  return tables_;
+}
+
+void SimKv::put_back(const std::vector<Map>& copy) {
+  PERCH_CHECK(!open_);
+  tables_ = copy;
+}
+
 void SimKv::reboot() { abort(); }
 
 const SimKv::Map& SimKv::committed(store::Table table) const {

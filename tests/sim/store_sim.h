@@ -60,6 +60,9 @@ class SimKv final : public store::Kv {
   uint64_t used_bytes() override { return static_cast<uint64_t>(disk_.fill * kDiskBytes); }
 
   void reboot();
+  // A copy of what is committed, and the way back to it. REQUIRES: no transaction is open.
+  std::vector<Map> copy() const;
+  void put_back(const std::vector<Map>& copy);
   // What a restart would find. REQUIRES: no transaction is open.
   const Map& committed(store::Table table) const;
   uint64_t num_puts() const { return num_puts_; }

@@ -43,7 +43,7 @@ World::World(const Plan& plan, bool log, Totals& totals)
       network_(clock_, *random_),
       journal_(disk_, store::kJournalTableNames.size()),
       tables_(disk_, store::kMailboxTableNames.size()),
-      oracle_(journal_, tables_) {
+      oracle_(journal_, tables_, clock_) {
   PERCH_CHECK(keys_.add_hs256("sim", kSecret).ok());
   for (UserId user = 1; user <= plan_.num_users; ++user) {
     const uint64_t num_devices = 1 + random_->below(3);
@@ -209,6 +209,7 @@ void World::check_rest() {
 std::string World::run() {
   ++totals_.seeds;
   if (plan_.quota) oracle_.allow_overflow();
+  if (plan_.expiry) oracle_.allow_expiry(plan_.limits.expiry_ms);
   totals_.calm_seeds += plan_.calm;
   start_node();
   if (plan_.all_log_in_first) {
@@ -243,6 +244,7 @@ std::string World::run() {
   totals_.rejected += oracle_.num_rejected();
   totals_.refused_full += oracle_.num_full();
   totals_.gaps_told += oracle_.num_gaps();
+  totals_.expired += oracle_.num_expired();
   totals_.commits += disk_.num_commits;
   totals_.rows_written += tables_.num_puts();
   totals_.switch_crashes += disk_.num_switch_crashes;

@@ -34,6 +34,7 @@ class World {
   void start_node();
   void stop_node();
   void kill_node(const char* why);
+  void copy_or_put_back();
   bool node_must_stop();
   void step();
   void step_actor(size_t actor);
@@ -69,6 +70,9 @@ class World {
   std::unique_ptr<Node> node_;
   std::vector<std::unique_ptr<Client>> clients_;
   uint64_t down_until_ns_ = 0;
+  // A backup of the store, the journal first (delivery.md H22), and the file beside it.
+  std::vector<SimKv::Map> journal_copy_, tables_copy_;
+  uint64_t ceiling_file_ = 0;
   bool faulty_ = false;
   bool draining_ = false;
   uint64_t num_idle_ = 0;

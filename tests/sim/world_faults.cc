@@ -5,6 +5,32 @@
 
 namespace perch::sim {
 
+// In three steps, as long as the faults let pass between them: the journal is copied, then the tables, then the
+// server comes back with both. What it promised since may be gone with it, but for what the senders still have.
+void World::copy_or_put_back() {
+  // A device that the copy does not know would be another one to the server.
+  if (!std::ranges::all_of(clients_, [](const auto& client) { return client->was_online; })) return;
+  if (journal_copy_.empty()) {
+    journal_copy_ = journal_.copy();
+    return;
+  }
+  if (tables_copy_.empty()) {
+    tables_copy_ = tables_.copy();
+    return;
+  }
+  if (node_) kill_node("a backup is put back");
+  ++totals_.put_back;
+  journal_.put_back(journal_copy_);
+  tables_.put_back(tables_copy_);
+  const std::unique_ptr<Random> random = seeded_random(random_->next());
+  if (!store::Writer::mark_restored(journal_, ceiling_file_, *random))
+    return oracle_.fail("the store that was put back cannot be opened");
+  oracle_.server_restored();
+  if (random_->below(2) == 0) return;  // the same copy may be put back again
+  journal_copy_.clear();
+  tables_copy_.clear();
+}
+
 void World::faults() {
   Client& victim = *clients_[random_->below(clients_.size())];
   if (chance(plan_.compose)) compose(victim);
@@ -43,10 +69,16 @@ void World::faults() {
     victim.away_until_ns = clock_.mono_ns() + random_->below(5'000'000'000);
     disconnect(victim);
   }
-  if (chance(plan_.wall_jump)) clock_.jump_wall(static_cast<int64_t>(random_->below(7'200'000)) - 3'600'000);
+  if (chance(plan_.wall_jump)) {
+    const int64_t ms = static_cast<int64_t>(random_->below(7'200'000)) - 3'600'000;
+    const uint64_t wall = clock_.wall_ms();
+    oracle_.wall_moves(wall, wall + static_cast<uint64_t>(ms));
+    clock_.jump_wall(ms);
+  }
   if (chance(plan_.time_jump)) clock_.advance_ns(random_->below(3'000'000'000));
   // No more is admitted; or what was admitted has no room either.
   if (chance(plan_.store_full)) disk_.fill = disk_.fill > 0.5 ? 0.1 : plan_.seed % 2 == 0 ? 0.92 : 0.97;
+  if (chance(plan_.put_back)) copy_or_put_back();
   if (!node_) return;
   if (chance(plan_.disk_fault)) {
     disk_.operations_to_crash = 1 + random_->below(30);

@@ -365,7 +365,9 @@ TEST_F(ChatLimitsTest, WhatNobodyFetchesExpires) {
   EXPECT_EQ(heard.frame().payload_as_Expired()->seq(), 1u);
   ann.say(codec::confirm(1, 2));
   run();
-  Peer bo = login(bob(), "b");
+  Heard welcome;
+  Peer bo = login(bob(), "b", &welcome);
+  EXPECT_TRUE(welcome.frame().payload_as_Welcome()->overflowed());
   EXPECT_TRUE(bo.heard().empty());
   EXPECT_EQ(num_waiting_after_restart(), 0u);
 }

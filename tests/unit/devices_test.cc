@@ -129,8 +129,69 @@ TEST_F(DevicesTest, WhatOneDeviceHasExpiresForTheOtherThatIsAway) {
   ann.say(codec::confirm(1, 2));
   run();
   days_pass(12);
-  away = login(bob(), name(1));
-  EXPECT_TRUE(away.heard().empty());
+  restart();
+  ann = login(kAnn, "a");
+  stays = login(bob(), name(0));
+  ann.say(message(bob(), 2, 2));
+  run();
+  stays.expect_message(2);
+  Heard welcome;
+  away = login(bob(), name(1), &welcome);
+  EXPECT_TRUE(of(welcome).overflowed()) << "it misses one";
+  away.expect_message(2);
+  EXPECT_TRUE(away.heard().empty()) << "what expired is gone, what came since was kept";
+  away.say(codec::confirm(1, 1));
+  run();
+  leave(away);
+  away = login(bob(), name(1), &welcome);
+  EXPECT_FALSE(of(welcome).overflowed()) << "it was told";
+}
+
+// The store does one thing at a time: the row that says what the device misses, and no more.
+TEST_F(DevicesTest, AStopBeforeWhatExpiredIsDroppedLeavesNoSilentGap) {
+  limits_.expiry_ms = 10 * kDayMs;
+  limits_.silence_ms_max = UINT32_MAX;
+  start();
+  Peer away = login(bob(), name(1));
+  leave(away);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  ann.expect_result(1, wire::Tick::Accepted);
+  days_pass(9);
+  limits_.batch_ops_max = 1;
+  const uint64_t commits = disk_.num_commits;
+  clock_.advance_ns(2 * kDayMs * 1'000'000);
+  for (int i = 0; i < 30 && disk_.num_commits == commits; ++i) {
+    for (auto& each : node_->cores) each->turn(0);
+    turn_store();
+  }
+  ASSERT_EQ(disk_.num_commits, commits + 1);
+  restart();
+  Heard welcome;
+  away = login(bob(), name(1), &welcome);
+  EXPECT_TRUE(of(welcome).overflowed());
+  away.expect_message(1);
+}
+
+TEST_F(DevicesTest, WhoWasAwayWithTheNodeComesBackBeforeAnythingExpires) {
+  start();
+  Peer away = login(bob(), name(1));
+  leave(away);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  ann.expect_result(1, wire::Tick::Accepted);
+  kill();
+  clock_.advance_ns(40 * kDayMs * 1'000'000);
+  start();
+  run();
+  clock_.advance_ns(540'000'000'000);
+  run();
+  Heard welcome;
+  away = login(bob(), name(1), &welcome);
+  EXPECT_FALSE(of(welcome).overflowed());
+  away.expect_message(1);
 }
 
 TEST_F(DevicesTest, AStopBetweenTheRowAndTheDropsLeavesNothing) {

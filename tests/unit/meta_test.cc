@@ -47,10 +47,14 @@ TEST_F(MetaTest, CeilingNeverRepeats) {
   EXPECT_EQ(writer_->base(), (1ull << 32) + 1000);
   EXPECT_EQ(writer_->incarnation(), incarnation);
   writer_.reset();
-  ASSERT_TRUE(Writer::mark_restored(*journal_, *random_));
+  ASSERT_TRUE(Writer::mark_restored(*journal_, 0, *random_));
   open();
   EXPECT_GE(writer_->base(), 1ull << 45);
   EXPECT_NE(writer_->incarnation(), incarnation);
+  writer_.reset();
+  ASSERT_TRUE(Writer::mark_restored(*journal_, 7ull << 45, *random_));
+  open();
+  EXPECT_GE(writer_->base(), 8ull << 45) << "above what ran last, which the copy does not know";
 }
 
 }  // namespace
