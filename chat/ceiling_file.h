@@ -1,5 +1,5 @@
 // The highest number that the store's last start reserved, in a file of its own beside the store: a store
-// that knows a lower one was put back from a copy (delivery.md H28).
+// that knows a lower one was put back from a copy (DELIVERY.md H28).
 //
 // ON: the main thread, at start.
 #pragma once

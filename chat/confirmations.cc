@@ -1,5 +1,5 @@
 // The recipient's home core: what a device has confirmed, what that means for the record, and when its sender
-// is told (delivery.md, Confirmations and receipts).
+// is told (DELIVERY.md, Confirmations and receipts).
 #include <algorithm>
 
 #include "chat/core.h"
@@ -76,7 +76,7 @@ void Core::item_confirmed(User& user, uint64_t position, int slot) {
   }
 }
 
-// CONFIRM is written only once the receipt it implies is safe (delivery.md H18).
+// CONFIRM is written only once the receipt it implies is safe (DELIVERY.md H18).
 void Core::write_confirm(User& user, uint64_t position, SlotMask slots) {
   Item& item = user.items.find(position)->second;
   item.confirmed = 0;
@@ -102,7 +102,7 @@ void Core::start_report(User& user, uint64_t position) {
 // A receipt says "delivered, from seq to seq", so none may cover an earlier message of the same sender that
 // is on no device yet: a device that is newer than that message confirms later ones without ever getting it.
 // Where the run begins that one for this message may cover. Nothing waits for the earlier message: its device
-// may be switched off for ever (delivery.md H12).
+// may be switched off for ever (DELIVERY.md H18b).
 Seq Core::run_of(const User& user, const MessageId& id) {
   auto at = user.owed.lower_bound(id);
   if (at == user.owed.begin()) return 0;
@@ -118,7 +118,7 @@ void Core::owes_nothing(User& user, const MessageId& id, uint64_t position) {
   if (found != end) user.owed.erase(found);
 }
 
-// Dropped, and its sender will be told: not before that does a receipt cover it (delivery.md H36).
+// Dropped, and its sender will be told: not before that does a receipt cover it (DELIVERY.md H36).
 void Core::owes_expired(User& user, const MessageId& id, uint64_t position) {
   user.owed.emplace(id, 0);
   owes_nothing(user, id, position);

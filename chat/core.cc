@@ -85,7 +85,7 @@ void Core::publish_gauges() {
   metrics_.set(Metric::kFlightBytes, frames_.bytes_held());
 }
 
-// What has arrived is seen before any deadline (delivery.md H27): a full turn means that there may be more.
+// What has arrived is seen before any deadline (DELIVERY.md H27): a full turn means that there may be more.
 // Peers that never pause must not put deadlines off for ever, so this ends once every connection's read and
 // send could have been seen.
 bool Core::deadlines_may_pass(size_t num_completions) {

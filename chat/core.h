@@ -1,4 +1,4 @@
-// Core: everything one reactor owns, and the rules of delivery (delivery.md, part 1) on it.
+// Core: everything one reactor owns, and the rules of delivery (DELIVERY.md, 2) on it.
 //
 // ON: one reactor thread; turn() is called in a loop. Nothing here waits: what needs the disk or another core
 //     is posted and goes on when the answer hop arrives.
@@ -44,7 +44,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   net::Net& net() { return net_; }
 
   // One turn of the loop: completions before hops before timers, so that a confirmation that has arrived is
-  // seen before its deadline (delivery.md H27). Sleeps at most `sleep_ns_max` and only if there is nothing to
+  // seen before its deadline (DELIVERY.md H27). Sleeps at most `sleep_ns_max` and only if there is nothing to
   // do.
   void turn(uint64_t sleep_ns_max);
   // SIGTERM. After it drained() becomes true once everything in memory is safe and said.

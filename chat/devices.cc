@@ -1,4 +1,4 @@
-// Which devices a user has, which of them a message is for, and when one is forgotten (delivery.md H12, H29).
+// Which devices a user has, which of them a message is for, and when one is forgotten (DELIVERY.md H12, H29).
 #include <algorithm>
 
 #include "chat/core.h"

@@ -1,4 +1,4 @@
-// EXPIRED: what nobody fetched in time is dropped and its sender told (H36 of the delivery rules). A counted
+// EXPIRED: what nobody fetched in time is dropped and its sender told (DELIVERY.md H36). A counted
 // frame that waits on disk for a device that is away.
 #include "chat/core.h"
 

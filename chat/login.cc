@@ -1,5 +1,5 @@
 // Login: HELLO on the core that accepted, then the connection moves to the user's home core, is bound to a
-// device there and gets WELCOME. The device's first login is flushed before (delivery.md H29).
+// device there and gets WELCOME. The device's first login is flushed before (DELIVERY.md H29).
 #include "chat/core.h"
 
 namespace perch::chat {

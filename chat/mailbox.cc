@@ -1,4 +1,4 @@
-// The recipient's home core: one list per user, handed to each device in order (delivery.md, Forwarding).
+// The recipient's home core: one list per user, handed to each device in order (DELIVERY.md, Forwarding).
 #include <algorithm>
 #include <utility>
 
@@ -192,7 +192,7 @@ void Core::on_stored(const StoredHop& hop, CoreId source) {
   post(source, kHopSettled, AnswerHop{hop.flight, hop.user, 0});
 }
 
-// One deadline per user: what is in memory and unconfirmed for longest (delivery.md H27).
+// One deadline per user: what is in memory and unconfirmed for longest (DELIVERY.md H27).
 void Core::arm_confirm_timer(User& user) {
   if (!user.confirm_timer.armed()) timers_.arm(user.confirm_timer, now_.mono_ms() + limits_.confirm_ms_max);
 }

@@ -19,7 +19,7 @@ class Node {
   ~Node();
   // Empty: running, or stopped(). Else one line for the operator: what is wrong, what to do. While it reads
   // what waited, which may take long, it answers the operator's socket.
-  // `restored`: the store was put back from a copy (delivery.md H28).
+  // `restored`: the store was put back from a copy (DELIVERY.md H28).
   std::string start(bool restored = false);
   bool stopped() const;  // a stop was wanted before anything had begun
   // "127.0.0.1:7110" for each listener, with the real port.

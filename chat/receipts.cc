@@ -1,5 +1,5 @@
-// Receipts: "delivered from seq to seq" for messages whose tick could not say it (H17 to H19 of the delivery
-// rules). They are counted frames and wait on disk for a device that is away.
+// Receipts: "delivered from seq to seq" for messages whose tick could not say it (DELIVERY.md H17 to
+// H18d). They are counted frames and wait on disk for a device that is away.
 #include <algorithm>
 #include <utility>
 
@@ -36,7 +36,7 @@ void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who,
   arm_confirm_timer(user);
 }
 
-// From now on its result says so: a device whose row is open learns it from that.
+// From now on its result says so: a device whose row is open learns it from that (DELIVERY.md H18c).
 void Core::note_delivered(Device& device, Origin origin, Seq seq) {
   const auto mark = device.marks.find({origin, seq});
   if (mark != device.marks.end()) mark->second.delivered = true;
@@ -50,7 +50,7 @@ void Core::queue_receipt(Session& session, const store::ReceiptKey& key, Pending
   if (std::exchange(pending.queued_on, session.id) != session.id) session.receipts_to_tell.push_back(key);
 }
 
-// Tells a device the next status. EXPIRED goes first: a receipt may cover what has expired (delivery.md H36).
+// Tells a device the next status. EXPIRED goes first: a receipt may cover what has expired (DELIVERY.md H36).
 bool Core::tell_next(Device& device) {
   Session& session = *device.session;
   if (session.expired_to_tell.empty() && session.receipts_to_tell.empty()) return false;

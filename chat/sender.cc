@@ -1,4 +1,4 @@
-// The sender's home core: taking messages, and the one result each of them gets (delivery.md, Taking and
+// The sender's home core: taking messages, and the one result each of them gets (DELIVERY.md, Taking and
 // Result).
 #include <algorithm>
 #include <utility>
@@ -123,12 +123,13 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
     resolve_if_known(flight);
     return;
   }
-  // The sender's own copies go out only once the recipient's core has admitted the message (delivery.md H11).
+  // The sender's own copies go out only once the recipient's core has admitted the message (DELIVERY.md H11).
   const UserId first = flight.parties[0].user;
   post(home(first), kHopMessage, MessageHop{flight.ref, frames_.lend(flight.frame), first});
 }
 
-// By a receipt that the device may still have to hear: it would say "delivered" of what is taken only now.
+// By a receipt that the device may still have to hear: it would say "delivered" of what is taken only now
+// (DELIVERY.md H18d).
 bool Core::would_be_covered(UserId user, const Device& device, const wire::Route& route) {
   const DeviceNo number = device.row.number;
   const auto runs = [&](Seq first) {
@@ -237,7 +238,7 @@ void Core::on_needs_store(const DevicesHop& hop) {
 
 void Core::hand_over(Device& device, Flight& flight) {
   if (flight.handed || flight.outcome == Flight::Outcome::kRejected) return;
-  // Every earlier unresolved message of this device in this conversation first (delivery.md H8).
+  // Every earlier unresolved message of this device in this conversation first (DELIVERY.md H8).
   for (const auto& [origin, seq, earlier] : device.flights) {
     if (earlier == &flight) break;
     if (earlier->to == flight.to && !earlier->resolved()) hand_over(device, *earlier);
@@ -297,7 +298,7 @@ void Core::on_done(const DoneHop& hop) {
   PERCH_CHECK(party != nullptr);
   party->state = Party::State::kDone;
   const bool recipient = hop.user == flight->to;
-  // The tick said accepted only: the second one travels as a receipt, and CONFIRM follows it (delivery.md
+  // The tick said accepted only: the second one travels as a receipt, and CONFIRM follows it (DELIVERY.md
   // H17).
   const bool late = recipient && flight->released && !flight->delivered && flight->wants_receipt;
   if (recipient) flight->delivered = true;
@@ -338,7 +339,7 @@ void Core::resolve_if_known(Flight& flight) {
   forget_if_over(flight);
 }
 
-// Results of one device in one conversation are given in the order of seq (delivery.md H6).
+// Results of one device in one conversation are given in the order of seq (DELIVERY.md H6).
 void Core::release_results(Device& device) {
   for (size_t i = 0; i < device.flights.size(); ++i) {
     Flight& flight = *device.flights[i].flight;

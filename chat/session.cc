@@ -65,7 +65,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
     bound_[session.conn.index] = Bound{};
     return end_session(*user, device);
   }
-  session.results_wait = true;  // what the device has not closed is repeated first (delivery.md, Result)
+  session.results_wait = true;  // what the device has not closed is repeated first (DELIVERY.md, Result)
   for (const auto& [id, to] : device.expired) session.expired_to_tell.push_back(id);
   for (auto& [key, pending] : device.receipts) queue_receipt(session, key, pending);
   pump(*user, slot);
@@ -82,7 +82,7 @@ void Core::on_heard(Bound& at) {
   write_user(*at.user);
 }
 
-// The device's session is over: what it had not confirmed is made safe at once (delivery.md, Forwarding).
+// The device's session is over: what it had not confirmed is made safe at once (DELIVERY.md, Forwarding).
 void Core::end_session(User& user, Device& device) {
   const int slot = user.slot_of(device.row.number);
   timers_.disarm(device.session->timer);

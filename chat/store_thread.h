@@ -4,7 +4,7 @@
 //
 // What the disk has no room for waits here, unanswered, and is tried again until there is; the cores are told
 // to take no more. Two kinds stand in line meanwhile, each behind those of its kind that wait:
-//   messages: what was taken later must not be on the disk first (delivery.md H8);
+//   messages: what was taken later must not be on the disk first (DELIVERY.md H8);
 //   receipts, and what ends them, and users' rows: of these the last one written is what counts.
 // Confirmations and expiries pass: they make room.
 //

@@ -21,7 +21,7 @@ inline constexpr size_t kSlots = store::kDevicesMax;
 using SlotMask = uint8_t;
 
 // A message that waits for devices of one user, in memory or on disk. Lists are in order of arrival and a
-// device is sent items in that order only (delivery.md H9).
+// device is sent items in that order only (DELIVERY.md H9).
 struct Item {
   enum class State : uint8_t { kMemory, kStoring, kStored };
   enum class Report : uint8_t { kNotOwed, kOwed, kPending };  // the receipt to the sender
@@ -92,7 +92,7 @@ struct Outgoing {
   Flight* flight;
 };
 
-// A record found at start: answers a resend once, if its number allows (delivery.md H7).
+// A record found at start: answers a resend once, if its number allows (DELIVERY.md H7).
 struct Mark {
   Number number = 0;
   bool delivered = false;

@@ -233,7 +233,7 @@ bool Client::poll(uint64_t timeout_ms, int also_fd) {
       read();
     }
   }
-  device_->on_timer();  // after reading: a process that was stopped has its answers waiting (delivery.md H27)
+  device_->on_timer();  // after reading: a process that was stopped has its answers waiting (DELIVERY.md H27)
   if (fd_ >= 0 && !connecting_) write();
   if (fd_ >= 0 && device_->wants_close()) disconnect();
   return (fds[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0;

@@ -1,5 +1,5 @@
 // SqliteStore is a profile on disk: DIR/profile.db, SQLite in WAL mode with synchronous=FULL, because what is
-// confirmed to the server is deleted there (delivery.md H33); and DIR/profile.lock, whose flock says which
+// confirmed to the server is deleted there (DELIVERY.md H33); and DIR/profile.lock, whose flock says which
 // process may connect.
 //
 // Several processes may open one profile. The one that holds the lock owns it: it draws a new origin,

@@ -59,7 +59,7 @@ struct Limits {
                                                    // [perch_held_total{reason="rate"}]
   uint32_t rate_per_second = 100;                  // [perch_held_total{reason="rate"}]
   // --- store --------------------------------------------------------------------------------------
-  uint32_t chunk_bytes_max = 1900;         // LMDB value without overflow page (facts.md 4)
+  uint32_t chunk_bytes_max = 1900;         // a value: none needs overflow pages (store/keyspace.h)
                                            // [perch_store_messages_split_total]
   uint32_t batch_ops_max = 4096;           // store operations in one commit [perch_store_batches_full_total]
   uint64_t map_bytes = 8ull << 30;         // journal map; admission stops at 90 %: HOLD(STORE_FULL)

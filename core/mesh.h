@@ -6,7 +6,7 @@
 // PRESSURE: post() always takes the hop. What the queue of limits.mesh_slots has no room for waits at the
 //     poster, in order, and is published when there is room. How much can wait is bounded by what hops are
 //     about: flights, connections, waiting messages (ARCHITECTURE.md). So answers never block and two cores
-//     never wait for each other (delivery.md H25).
+//     never wait for each other (DELIVERY.md H25).
 // WAKE: publish() wakes a target only if it has announced that it sleeps.
 // NEVER: blocks, or calls back into the poster.
 #pragma once

@@ -65,8 +65,10 @@ class Ring {
   // Opens a TCP socket into the table and connects it, optionally bound to `local` (null: any).
   // Completes once: with the Socket, or with the error of the step that failed.
   virtual void connect(const sockaddr_storage& remote, const sockaddr_storage* local, uint64_t user_data) = 0;
-  // One-shot: completes once the socket is readable, closed or in error. Costs 256 B of kernel memory
-  // while armed where an armed receive costs 864 (facts.md 2.3). Never multishot: that survives close.
+  // One-shot: completes once the socket is readable, closed or in error. Costs the kernel an
+  // io_kiocb while armed (256 B, Linux 6.18); an armed receive has an io_async_msghdr (512 B) and an
+  // async_poll (96 B) besides. Never multishot: that stays armed at the end of the stream, and even when the
+  // socket is closed.
   virtual void poll_readable(Socket socket, uint64_t user_data) = 0;
   // Receives without waiting into a buffer of the pool. result 0: end of stream. -EAGAIN: nothing there.
   // -ENOBUFS: the pool is empty; nothing was read.

@@ -29,7 +29,8 @@ namespace perch {
 namespace {
 
 constexpr uint16_t kBufferGroup = 0;
-// DEFER_TASKRUN does at most 20 items per enter unless more are asked for (facts.md 2.2).
+// With DEFER_TASKRUN the kernel does at most 20 items per enter unless more are waited for
+// (IO_LOCAL_TW_DEFAULT_MAX; commit "io_uring: limit local tw done", 2024).
 constexpr uint32_t kBusyWait = 256;
 constexpr uint64_t kForbiddenNs = 5'000'000'000;  // what is refused completes at once
 

@@ -1,4 +1,4 @@
-// The words of design.md as types. Plain data, no behaviour, used by every folder.
+// The words of ARCHITECTURE.md and DELIVERY.md as types. Plain data, no behaviour, used by every folder.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -13,7 +13,7 @@ using UserId = uint64_t;      // 1 … 2^63-1; 0 is nobody
 using DeviceNo = uint16_t;    // per user, from 1, never reused; 0 is no device
 using Origin = uint64_t;      // random, drawn each time a client opens its database
 using Seq = uint64_t;         // outbox order of one device, from 1, gaps allowed
-using Number = uint64_t;      // counter * 2^10 + core: order of a conversation (delivery.md H13)
+using Number = uint64_t;      // counter * 2^10 + core: order of a conversation (DELIVERY.md H13)
 using JournalPos = uint64_t;  // key of a record in the node's journal; 0 is none
 
 // Identifies a message for ever, on every device and on disk.

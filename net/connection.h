@@ -69,7 +69,8 @@ struct Connection : Timer {
   ConnId id() const { return {index, generation}; }
   bool in_flight() const { return read != ReadOperation::kNone || sending != nullptr; }
 };
-// User-space memory of an idle connection is budgeted at 200 B, the session above included (design.md).
+// What an idle connection costs in all, the session above included, is measured in
+// perf/results/idle_memory.md and billed at start (chat/memory_bill.h).
 static_assert(sizeof(Connection) <= 104);
 
 }  // namespace perch::net

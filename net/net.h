@@ -5,8 +5,9 @@
 //     accepted ── poll armed ──> readable ── receive ──> … ──> closing ── nothing in flight ──> free
 //   (all of it: net/connection.h)
 //   Close is a state: shutdown makes the armed poll complete; the slot goes back once the last completion is
-//   in. No cancel anywhere (facts.md 2.4). ConnId carries a generation, so a stale one fails to resolve,
-//   quietly.
+//   in. No cancel anywhere: the kernel looks for what to cancel in at most 256 lists of all that is armed
+//   (io_ring_ctx_alloc in its io_uring.c), and everybody may leave at once. ConnId carries a generation, so a
+//   stale one fails to resolve, quietly.
 #pragma once
 #include <cstdint>
 #include <functional>

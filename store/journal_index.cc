@@ -62,7 +62,7 @@ void JournalIndex::remove(JournalPos pos, const Waiting& who, bool confirmed) {
   Held* held = find(pos, who.user);
   if (!held) return;
   for (uint8_t i = 0; i < who.num; ++i) held->waiting.remove(who.devices[i]);
-  // A confirmation is written only when its receipt is safe (delivery.md, Confirmations and receipts).
+  // A confirmation is written only when its receipt is safe (DELIVERY.md, Confirmations and receipts).
   if (confirmed && held->recipient) held->reported = true;
   if (held->waiting.num) return;
   ++num_done_;

@@ -72,7 +72,7 @@ Result<RowKey> unpack_row_key(Bytes bytes);          // ERRORS: kCorrupt
 
 // ---- values
 // LMDB puts a node on overflow pages when key and value have more bytes than this (4096-byte pages: half of
-// 4080, less an index slot of 2 and the node's header of 8; facts.md 4).
+// 4080, less an index slot of 2, which is me_nodemax in its mdb.c, and the node's header of 8).
 inline constexpr size_t kNodeBytesMax = 4080 / 2 - 2 - 8;
 inline constexpr size_t kValueBytesMax = kNodeBytesMax - kRowKeyBytes;
 inline constexpr size_t kCrcBytes = 4;

@@ -5,7 +5,7 @@
 // DURABILITY: when commit() returns ok, everything in it is on the disk (no NOSYNC, NOMETASYNC, WRITEMAP,
 //     NOMEMINIT). Any other answer of commit() but kFull is final: the caller must write no more.
 // LIMITS: keys up to 511 bytes, values up to limits.chunk_bytes_max + a small header, so that no value
-//     needs an overflow page (facts.md 4).
+//     needs an overflow page: LMDB searches its whole list of free pages for a run of them.
 #pragma once
 #include <functional>
 #include <memory>

@@ -55,7 +55,7 @@ Result<size_t> Mover::copy(uint64_t now_ms) {
 }
 
 Result<void> Mover::put_rows(std::vector<NewRow>& rows) {
-  // In key order a page of the tables is dirtied once (facts.md 4).
+  // In key order a page of the tables is dirtied once.
   std::ranges::sort(rows, [](const NewRow& a, const NewRow& b) {
     return a.table != b.table ? a.table < b.table : a.key < b.key;
   });
@@ -68,7 +68,7 @@ Result<void> Mover::put_rows(std::vector<NewRow>& rows) {
   return {};
 }
 
-// As for messages in the journal: over kReservedFrom the tables serve deletes (delivery.md H23). What is held
+// As for messages in the journal: over kReservedFrom the tables serve deletes (DELIVERY.md H23). What is held
 // back here fills the journal, and then messages are held.
 size_t Mover::num_rows_with_room() {
   constexpr double kPageBytes = 4096;  // a row dirties one of its own

@@ -1,4 +1,4 @@
-// Mover takes what waits long out of the journal into the mailbox tables, in two steps (delivery.md H22):
+// Mover takes what waits long out of the journal into the mailbox tables, in two steps (DELIVERY.md H22):
 // copy() writes the rows and flushes; finish() raises moved_below and deletes. A stop between any two commits
 // leaves every message in at least one place. The cores are not told: the writer knows from a record's
 // position where a confirmation goes, and the reader looks in both places.
@@ -15,8 +15,7 @@ namespace perch::store {
 class Mover {
  public:
   // How many values one transaction writes, more or less a message, or deletes: a batch of the cores waits so
-  // long. A row dirties a page of its own (1,000: about 18 ms), a deletion in key order a twelfth of one
-  // (facts.md 4).
+  // long. A row of one user among many dirties a page of its own; what is deleted lies side by side.
   static constexpr size_t kCopyMax = 1'000;
   static constexpr size_t kEraseMax = 10'000;
 

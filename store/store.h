@@ -18,7 +18,7 @@ namespace perch::store {
 
 inline constexpr size_t kDevicesMax = 8;
 
-// Devices of one user that a record still waits for, by number (never by slot: delivery.md H29).
+// Devices of one user that a record still waits for, by number (never by slot: DELIVERY.md H29).
 struct Waiting {
   UserId user = 0;
   uint8_t num = 0;
@@ -143,7 +143,7 @@ struct RecoveredItem {
   Waiting waiting;        // never empty
   bool reported = false;  // its sender already knows "delivered" or a receipt is on its way
 };
-// A record of the journal, confirmed or not, as a mark for its sender (delivery.md, Taking 2).
+// A record of the journal, confirmed or not, as a mark for its sender (DELIVERY.md, Taking 2).
 struct RecoveredMark {
   MessageId id;
   UserId to = 0;

@@ -119,7 +119,7 @@ class LmdbKv final : public Kv {
     if (int rc = mdb_env_set_mapsize(env_, map_bytes)) return error_of(rc);
     if (int rc = mdb_env_set_maxdbs(env_, static_cast<MDB_dbi>(tables.size()))) return error_of(rc);
     if (int rc = mdb_env_set_maxreaders(env_, kReadersMax)) return error_of(rc);
-    // Never more flags: every other one that is faster takes something from "flushed" (delivery.md H23).
+    // Never more flags: every other one that is faster takes something from "flushed" (DELIVERY.md H23).
     if (int rc = mdb_env_open(env_, path.c_str(), MDB_NOTLS | MDB_NORDAHEAD, 0600)) return error_of(rc);
     int dead = 0;
     mdb_reader_check(env_, &dead);  // slots of a killed process would pin the free list

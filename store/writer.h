@@ -3,7 +3,7 @@
 // ON: one thread, the store's. Synchronous: apply() returns after the flush.
 // POISON: after a commit that failed for anything but room nothing more is written; reads go on.
 // ROOM: of the journal's map (or what it could have of the disk) messages get kMessagesUpTo; the rest serves
-//     confirmations, moves and deletes (delivery.md H23). A batch without room is written without its
+//     confirmations, moves and deletes (DELIVERY.md H23). A batch without room is written without its
 //     messages, and if that has none either, what it deletes from the tables is deleted all the same.
 #pragma once
 #include <cstdint>
@@ -60,7 +60,7 @@ class Writer {
   // What ceiling() was when the store was used last. ERRORS: kNotFound: a new store; kCorrupt; those of Kv.
   static Result<uint64_t> stored_ceiling(Kv& journal);
   // A backup was put back: new incarnation, ceiling raised to 2^45 above its own and above `last_used`, the
-  // ceiling of whatever ran here last (delivery.md H28). On a store not in use. ERRORS: as above.
+  // ceiling of whatever ran here last (DELIVERY.md H28). On a store not in use. ERRORS: as above.
   static Result<void> mark_restored(Kv& journal, uint64_t last_used, Random& random);
 
  private:

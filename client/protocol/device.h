@@ -1,5 +1,5 @@
-// Device is the client's half of delivery.md, part 1, without I/O: bytes and time go in, bytes and events
-// come out. The client library, the load generator and the simulator drive the same code.
+// Device is the client's half of the protocol of DELIVERY.md, without I/O: bytes and time go in, bytes and
+// events come out. The client library, the load generator and the simulator drive the same code.
 //
 //            on_connected             WELCOME
 //   kOffline ------------> kHello ------------> kOnline

@@ -1,5 +1,5 @@
 // CorePeek: what a core still holds in memory. At rest, when everything is confirmed and every row closed,
-// that is nothing (S9 of the delivery rules).
+// that is nothing (DELIVERY.md S9).
 #pragma once
 #include <set>
 #include <string>

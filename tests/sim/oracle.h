@@ -1,4 +1,4 @@
-// Oracle is a small model of what delivery.md promises for messages between two users. It hears of every
+// Oracle is a small model of what DELIVERY.md promises for messages between two users. It hears of every
 // message that is composed and of every commit on a device, looks at the committed state of the disk, and
 // names the first promise that is broken. Messages are told apart by their bodies, so that it does not trust
 // the ids it checks.

@@ -70,7 +70,7 @@ class World {
   std::unique_ptr<Node> node_;
   std::vector<std::unique_ptr<Client>> clients_;
   uint64_t down_until_ns_ = 0;
-  // A backup of the store, the journal first (delivery.md H22), and the file beside it.
+  // A backup of the store, the journal first (DELIVERY.md H22), and the file beside it.
   std::vector<SimKv::Map> journal_copy_, tables_copy_;
   uint64_t ceiling_file_ = 0;
   bool faulty_ = false;

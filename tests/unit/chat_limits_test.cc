@@ -455,7 +455,7 @@ TEST_F(ChatLimitsTest, AKeptResultBelowWhatTheSenderWasToldIsNone) {
   Peer ann = login(kAnn, "a"), bo = login(bob(), "b");
   ann.say(message(bob(), 1, 1, "hello", number));
   run();
-  bo.expect_message(1);  // taken as new (delivery.md H7)
+  bo.expect_message(1);  // taken as new (DELIVERY.md H7)
 }
 
 }  // namespace

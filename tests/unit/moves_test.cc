@@ -1,5 +1,5 @@
 // The mover crosses everything else: it takes a record to the mailbox tables while a confirmation, a receipt
-// or the news of the record's flush is on its way (delivery.md H17, H18, H22).
+// or the news of the record's flush is on its way (DELIVERY.md H17, H18, H22).
 #include "core_fixture.h"
 #include "store/mover.h"
 

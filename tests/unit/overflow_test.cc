@@ -1,5 +1,5 @@
 // A device for which messages were dropped: the gap is on the disk before there is one, and it is told of it
-// until it has heard it (delivery.md H12, PROTOCOL.md, Welcome).
+// until it has heard it (DELIVERY.md H12, PROTOCOL.md, Welcome).
 #include "core_fixture.h"
 
 namespace perch::chat {

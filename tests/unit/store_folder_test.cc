@@ -60,7 +60,7 @@ TEST_F(StoreFolderTest, NamesAStoreOfANewerPerch) {
   EXPECT_EQ(open(), "data: " + path_ + ": this store has format 7, written by a newer Perch; upgrade perchd");
 }
 
-// A copy put back may lack what was accepted since, so somebody must say so (delivery.md H28).
+// A copy put back may lack what was accepted since, so somebody must say so (DELIVERY.md H28).
 TEST_F(StoreFolderTest, AnOlderStoreIsTakenOnlyAsARestoredOne) {
   namespace fs = std::filesystem;
   ASSERT_EQ(open(), "");

@@ -8,7 +8,7 @@ namespace {
 
 class StoreThreadTest : public CoreTest {};
 
-// The disk fills, and somebody makes room between two batches of one conversation (delivery.md H8).
+// The disk fills, and somebody makes room between two batches of one conversation (DELIVERY.md H8).
 TEST_F(StoreThreadTest, WhatComesBehindAMessageWithoutRoomWaitsForIt) {
   limits_.batch_ops_max = 1;
   start();
