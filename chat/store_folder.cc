@@ -89,6 +89,11 @@ std::string StoreFolder::explain(const char* what, const Error& error) const {
   if (error.code == Errc::kNewerFormat)
     return fmt::format("data: {}: this store has format {}, written by a newer Perch; upgrade perchd", path_,
                        error.detail);
+  if (error == Error{Errc::kCorrupt, store::kTablesMissing})
+    return fmt::format(
+        "data: {}: the mailbox tables are missing: what waited longest is in them. Put back the folder "
+        "tables as well, from the same copy as the journal",
+        path_);
   if (error.code == Errc::kSystem)
     return fmt::format(
         "data: {}: cannot open the {}: {}; give all in it to the server's user (chown -R), or mend the "

@@ -23,13 +23,15 @@ namespace perch::store {
 
 inline constexpr double kReservedFrom = 0.9;   // from here on what was taken before gets room
 inline constexpr double kMessagesUpTo = 0.95;  // … up to here
+inline constexpr int64_t kTablesMissing = -1;  // no position
 
 // writer.cc batches · writer_open.cc · writer_recover.cc · writer_registry.cc users and handles.
 class Writer {
  public:
   // Checks the formats, raises the ceiling by 2^32 and flushes that; makes an empty store where there is
   // none. REQUIRES: `journal` opened with kJournalTableNames, `tables` with kMailboxTableNames; both outlive
-  // it. ERRORS: kNewerFormat; kCorrupt (also: journal and tables of different stores); those of Kv.
+  // it. ERRORS: kNewerFormat; kCorrupt (also: journal and tables of different stores; detail kTablesMissing:
+  // the journal has moved messages into tables that are not there); those of Kv.
   static Result<std::unique_ptr<Writer>> open(Kv& journal, Kv& tables, const Limits& limits, Random& random);
 
   // Reads all that waits; tables before journal. REQUIRES: once, before the first apply().

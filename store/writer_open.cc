@@ -25,14 +25,19 @@ Result<std::unique_ptr<Writer>> Writer::open(Kv& journal, Kv& tables, const Limi
 
 Result<void> Writer::open_metas() {
   uint64_t pair = 0;
-  // The tables are only looked at before the journal is written: a newer format there must not cost a
+  // The tables are only looked at before the journal is written: what is refused for them must not cost a
   // ceiling.
+  bool tables_are_new = false;
   auto snapshot = tables_.snapshot();
   const std::array<uint8_t, 1> format_key{static_cast<uint8_t>(MetaKey::kFormat)};
   if (auto value = snapshot->get(kTablesMetaTable, format_key); value) {
     auto format = unpack_number(format_key, *value);
     if (!format) return format.error();
     if (*format > kFormatVersion) return Error{Errc::kNewerFormat, static_cast<int64_t>(*format)};
+  } else if (value.error().code == Errc::kNotFound) {
+    tables_are_new = true;
+  } else {
+    return value.error();
   }
   snapshot->release();
 
@@ -56,6 +61,8 @@ Result<void> Writer::open_metas() {
     if (!stored_pair) return stored_pair.error();
     auto moved_below = get_meta_or(journal_, kJournalMetaTable, MetaKey::kMovedBelow, 0);
     if (!moved_below) return moved_below.error();
+    // Tables are made by the first start, long before anything moves.
+    if (tables_are_new && *moved_below > 0) return Error{Errc::kCorrupt, kTablesMissing};
     auto next_pos = get_meta_or(journal_, kJournalMetaTable, MetaKey::kNextPos, 1);
     if (!next_pos) return next_pos.error();
     pair = *stored_pair;

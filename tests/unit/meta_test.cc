@@ -33,6 +33,30 @@ TEST_F(MetaTest, TablesOfAnotherStoreAreRefused) {
   EXPECT_EQ(try_open(), Errc::kCorrupt);
 }
 
+TEST_F(MetaTest, MissingTablesAreNewOnesOnlyBeforeTheFirstMove) {
+  const auto lose_tables = [&] {
+    close();
+    std::filesystem::remove_all(directory_ + "/tables");
+  };
+  open();
+  accept(10, bytes_of("ten"));
+  lose_tables();
+  open();
+  EXPECT_EQ(found_.items.size(), 2u);
+  Mover mover(*writer_);
+  move_all(mover);
+  const uint64_t base = writer_->ceiling();
+  std::filesystem::copy(directory_ + "/tables", directory_ + "/copy");
+  lose_tables();
+  EXPECT_EQ(try_open(), Errc::kCorrupt);
+  EXPECT_EQ(try_open(), Errc::kCorrupt) << "the refused start has made none";
+  lose_tables();
+  std::filesystem::rename(directory_ + "/copy", directory_ + "/tables");
+  open();
+  EXPECT_EQ(found_.items.size(), 2u);
+  EXPECT_EQ(writer_->base(), base) << "a refused start changes nothing";
+}
+
 TEST_F(MetaTest, CeilingNeverRepeats) {
   open();
   EXPECT_EQ(writer_->base(), 0u);

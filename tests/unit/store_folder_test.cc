@@ -96,6 +96,24 @@ TEST_F(StoreFolderTest, AStartThatWasKilledIsNoRestoredStore) {
   EXPECT_EQ(open(), "");
 }
 
+TEST_F(StoreFolderTest, AJournalPutBackWithoutItsTablesIsRefused) {
+  ASSERT_EQ(open(), "");
+  {
+    auto journal = store::open_lmdb(path_ + "/journal", store::kJournalTableNames, limits_.map_bytes);
+    ASSERT_TRUE(journal.ok());
+    ASSERT_TRUE((*journal)->begin().ok());
+    ASSERT_TRUE(store::put_meta(**journal, store::kJournalMetaTable, store::MetaKey::kMovedBelow, 7).ok());
+    ASSERT_TRUE((*journal)->commit().ok());
+  }
+  std::filesystem::remove_all(path_ + "/tables");
+  const std::string missing =
+      "data: " + path_ +
+      ": the mailbox tables are missing: what waited longest is in them. Put back the "
+      "folder tables as well, from the same copy as the journal";
+  EXPECT_EQ(open(), missing);
+  EXPECT_EQ(open(/*restored=*/true), missing);
+}
+
 TEST_F(StoreFolderTest, RestoresNoEmptyFolder) {
   EXPECT_THAT(open(/*restored=*/true), HasSubstr("there is no store"));
 }
