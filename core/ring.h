@@ -6,7 +6,7 @@
 // OWNER: from a call to its completion the kernel owns the buffers named in it. Closing a socket does
 //     not end that; only the completion does.
 // ORDER: calls queue; nothing reaches the kernel before wait(). Completions come in any order.
-// Virtual, not a template: an operation costs 1.3 us in the kernel, the call 2 ns.
+// Virtual, not a template: the call is nothing beside what an operation costs the kernel (ARCHITECTURE.md).
 //
 // A `Socket` is an index into the ring's own table of direct descriptors, never a process descriptor,
 // so RLIMIT_NOFILE bounds the table of each ring and not their sum.

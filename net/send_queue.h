@@ -20,7 +20,7 @@ struct SendNode {
   FrameRef frame;
 };
 
-// Frames of one sendmsg: the kernel's fixed cost of 1.3 us is shared by so many.
+// Frames of one sendmsg: the kernel's fixed cost is shared by so many.
 inline constexpr uint32_t kSendFramesMax = 16;
 // No frame joins an operation that has so many bytes: the ring reports progress only at the operation's end,
 // and a slow but living peer must be able to take one whole operation within send_stall_ms_max.
