@@ -8,12 +8,12 @@ namespace perch {
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual uint64_t mono_ns() = 0;  // CLOCK_MONOTONIC
+  virtual uint64_t mono_ns() = 0;  // CLOCK_MONOTONIC: never back, and not on while the machine sleeps
   virtual uint64_t wall_ms() = 0;  // milliseconds since 1970-01-01 UTC
   uint64_t mono_ms() { return mono_ns() / 1'000'000; }
 };
 
-// The kernel's clocks. Thread-safe, stateless.
+// The kernel's clocks. ON: any thread. LIFETIME: static.
 Clock& system_clock() noexcept;
 
 // The time of one loop turn: a turn asks several times for each message, and a clock call costs 30 ns.

@@ -23,8 +23,8 @@ Result<sockaddr_un> control_address(std::string_view data_dir);
 // A question that is with the server. It answers at once, whether or not somebody waits for it.
 class ControlQuestion {
  public:
-  // `request` has no newline. ERRORS: kNotFound: no server runs there; kTooLarge as above; kDenied: the
-  // socket is somebody else's; kSystem.
+  // REQUIRES: `request` has no newline. ERRORS: kNotFound: no server runs there; kTooLarge as above; kDenied:
+  // the socket is somebody else's; kSystem. All but kTooLarge: detail is the errno.
   static Result<ControlQuestion> ask(std::string_view data_dir, std::string_view request);
   ControlQuestion(ControlQuestion&& other) noexcept : socket_(std::exchange(other.socket_, -1)) {}
   ControlQuestion& operator=(ControlQuestion other) noexcept {
@@ -32,14 +32,16 @@ class ControlQuestion {
     return *this;
   }
   ~ControlQuestion();
-  Result<std::string> answer();  // once
+  // All that the server says until it closes; what it refuses begins with kControlError.
+  // REQUIRES: not called before. ERRORS: kSystem (detail: errno; EAGAIN: not a word for kAskMsMax).
+  Result<std::string> answer();
 
  private:
   explicit ControlQuestion(int socket) : socket_(socket) {}
   int socket_ = -1;
 };
 
-// Asks and waits.
+// Asks and waits. ERRORS: of ask() and answer().
 Result<std::string> ask_control(std::string_view data_dir, std::string_view request);
 
 }  // namespace perch

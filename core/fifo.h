@@ -1,5 +1,8 @@
 // Fifo: a queue in one block that doubles when it is full. An empty std::deque holds 576 bytes of heap, which
 // every idle session would pay for; an empty Fifo holds nothing, or a block of at most kKeptMax elements.
+//
+// ON: one thread. Not bounded: who pushes is. T is default-constructible and movable; a free place keeps a
+// moved-from T.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +20,7 @@ class Fifo {
 
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
-  T& front() { return (*this)[0]; }
+  T& front() { return (*this)[0]; }  // REQUIRES: !empty()
   const T& front() const { return (*this)[0]; }
   T& operator[](size_t i) {
     PERCH_CHECK(i < size_);
@@ -29,7 +32,7 @@ class Fifo {
     if (size_ == capacity_) grow();
     block_[(head_ + size_++) & (capacity_ - 1)] = std::move(value);
   }
-  T pop_front() {
+  T pop_front() {  // REQUIRES: !empty()
     T value = std::move(front());
     head_ = (head_ + 1) & (capacity_ - 1);
     if (--size_ == 0 && capacity_ > kKeptMax) clear();

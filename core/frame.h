@@ -16,7 +16,7 @@ namespace perch {
 class FramePool;
 struct Frame;
 
-// One core's counted hold on a Frame.
+// One core's counted hold on a Frame. OWNER: `pool`, of that core.
 struct FrameLease {
   Frame* frame;
   FramePool* pool;
@@ -34,6 +34,8 @@ struct alignas(8) Frame {
 };
 static_assert(sizeof(Frame) % 8 == 0);  // FlatBuffers reads its scalars in place
 
+// A counted reference to a Frame, empty or not. LIFETIME: not beyond the FramePool it came from.
+// REQUIRES of bytes(), size() and frame(): it is not empty.
 class FrameRef {
  public:
   FrameRef() = default;
@@ -57,19 +59,22 @@ class FrameRef {
   FrameLease* lease_ = nullptr;
 };
 
+// ON: one core. Frames are of any size up to 2^32 - 1 bytes; who makes them limits them by bytes_held().
 class FramePool {
  public:
   explicit FramePool(CoreId core) : core_(core) {}
-  ~FramePool();
-  FrameRef make(Bytes bytes);  // copies
+  ~FramePool();  // frees nothing: frames that are still referred to are not freed
+  // Copies. Without memory the process ends.
+  FrameRef make(Bytes bytes);
   // Adds a lease for another core: REQUIRES: called on the owner core; the Frame* then goes into one hop.
   Frame* lend(const FrameRef& frame);
-  // Takes the lease that came with a hop. On the owner core itself too.
+  // Takes the lease that came with a hop. On the owner core itself too. REQUIRES: once for each lend().
   FrameRef take(Frame* frame);
   // A lease came back. REQUIRES: this core owns the frame.
   void returned(Frame* frame);
   // Leases of other cores' frames whose last reference went; the caller posts each back to frame->owner.
   std::vector<Frame*>& to_return() { return to_return_; }
+  // Of the frames that this core has made and not freed, without their heads.
   uint64_t bytes_held() const { return bytes_held_; }
 
  private:

@@ -1,6 +1,9 @@
 // Every limit of a node: default, cost, what happens at it, and in brackets the metric of
 // core/metrics_table.h that shows it reached. Values in one struct so that tests and the simulator can shrink
 // them until every "full" path is common.
+//
+// The unit is in the name; `_max` may be reached, not passed. ON: set before the node starts, then read by
+// any thread and changed by none. SOURCE: chat/config_keys.cc has each one's range.
 #pragma once
 #include <cstdint>
 

@@ -25,6 +25,7 @@ namespace perch {
 
 enum class LogLevel : uint8_t { kInfo, kWarn, kError };
 
+// LIFETIME: views, until the call that they are given to returns.
 struct LogField {
   LogField(std::string_view k, std::string_view t) : key(k), text(t) {}
   LogField(std::string_view k, const char* t) : key(k), text(t) {}
@@ -41,14 +42,14 @@ inline constexpr uint32_t kLogLinesMax = 64;       // of a thread, until the mai
 inline constexpr uint32_t kRefusalsPerSecond = 5;  // lines for one row of the metrics table
 
 struct LogLine {
-  uint64_t wall_ms;
-  uint16_t size;
+  uint64_t wall_ms;  // when it was written
+  uint16_t size;     // of text, in bytes
   std::array<char, kLogLineBytesMax> text;
 };
 
 class Log {
  public:
-  // `metrics` are the page of the same thread.
+  // `metrics` are the page of the same thread. LIFETIME: both outlive it.
   Log(Clock& clock, MetricsPage& metrics) : clock_(clock), metrics_(metrics), queue_(kLogLinesMax) {}
   void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
   // Of what a peer can cause as often as it likes: at most kRefusalsPerSecond lines for this row of the
@@ -58,7 +59,7 @@ class Log {
   // ---- the main thread
   // Null: nothing. LIFETIME: until pop().
   const LogLine* front() { return queue_.front(); }
-  void pop() {
+  void pop() {  // REQUIRES: front() was not null
     queue_.pop();
     queue_.release();
   }
@@ -84,6 +85,7 @@ std::string text_of(const LogLine& line);
 // it writes nothing, so that the main thread goes on and lines are dropped instead.
 class LogWriter {
  public:
+  // OWNER: the caller keeps the descriptor.
   explicit LogWriter(int descriptor) : descriptor_(descriptor) {}
   void drain(std::span<Log* const> logs);  // lines of one millisecond: in the order of `logs`
 

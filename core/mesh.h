@@ -60,8 +60,11 @@ class MeshEndpoint {
   CoreId id() const { return id_; }
 
   // The ring whose wait() this endpoint's thread sleeps in; set once, on that thread, before the first post.
+  // LIFETIME: it outlives the endpoint's use.
   void bind(Ring& ring);
-  void post(CoreId target, Hop hop);  // target == id() is allowed: the hop is drained like any other
+  // target == id() is allowed: the hop is drained like any other, in a later drain(). Without memory for what
+  // waits the process ends.
+  void post(CoreId target, Hop hop);
   // Makes posted hops visible and wakes targets that sleep, with the next wait() of our ring. Once per loop
   // turn, right before that wait. True if nothing is left over.
   bool publish();
@@ -93,12 +96,14 @@ class MeshEndpoint {
   size_t next_source_ = 0;
 };
 
+// OWNER: whoever starts the threads; it outlives them. What is still in a queue then is dropped unseen.
 class Mesh {
  public:
+  // `slots`: hops in one queue, rounded up to a power of two; 64 bytes each once the queue is used.
   Mesh(uint16_t num_endpoints, uint32_t slots);
   ~Mesh();
   uint16_t num_endpoints() const { return num_; }
-  MeshEndpoint& endpoint(CoreId id) { return *endpoints_[id]; }
+  MeshEndpoint& endpoint(CoreId id) { return *endpoints_[id]; }  // REQUIRES: id < num_endpoints()
 
  private:
   friend class MeshEndpoint;

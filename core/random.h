@@ -1,5 +1,6 @@
-// Random is the seam for randomness: origins, incarnations, jitter. One instance belongs to one
-// thread.
+// Random is the seam for randomness: origins, incarnations, jitter.
+//
+// ON: one thread for each instance.
 #pragma once
 #include <cstdint>
 #include <memory>

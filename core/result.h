@@ -10,11 +10,11 @@ namespace perch {
 
 // What went wrong, as far as a caller can act on it. `detail` is an errno, a position or a limit.
 enum class Errc : uint16_t {
-  kSystem = 1,  // the kernel said no; detail is errno
-  kInvalid,     // a peer or a file has bytes that break the format; detail is an offset
-  kTooLarge,    // over a limit; detail is the limit
-  kNotFound,
-  kExists,
+  kSystem = 1,   // the kernel said no; detail is errno
+  kInvalid,      // a peer or a file has bytes that break the format; detail is an offset
+  kTooLarge,     // over a limit; detail is the limit
+  kNotFound,     // nothing of that name is there
+  kExists,       // something of that name is there already
   kFull,         // no room: a map, a disk, a queue, a pool
   kPoisoned,     // an earlier commit failed; nothing more is written
   kNewerFormat,  // a store written by a newer Perch; detail is its format
@@ -22,9 +22,9 @@ enum class Errc : uint16_t {
   kDenied,       // a token that is not good: forged, unknown key, malformed
   kExpired,      // a token past its `exp`
   kUnsupported,  // a version or a feature the other side has not
-  kBusy,
-  kClosed,
-  kStopped,  // broken off because the process is to end
+  kBusy,         // another process has it
+  kClosed,       // it has ended
+  kStopped,      // broken off because the process is to end
 };
 
 struct Error {
@@ -33,6 +33,7 @@ struct Error {
   friend bool operator==(const Error&, const Error&) = default;
 };
 
+// REQUIRES of value(), * and ->: ok(); of error(): !ok(). Both are checked, in release too.
 template <typename T>
 class [[nodiscard]] Result {
  public:
@@ -82,6 +83,7 @@ class [[nodiscard]] Result<void> {
   bool ok_ = true;
 };
 
+// In a word or two, for logs. LIFETIME: static.
 const char* name_of(Errc code) noexcept;
 
 }  // namespace perch

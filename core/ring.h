@@ -73,11 +73,13 @@ class Ring {
   // Receives without waiting into a buffer of the pool. result 0: end of stream. -EAGAIN: nothing there.
   // -ENOBUFS: the pool is empty; nothing was read.
   virtual void receive(Socket socket, uint64_t user_data) = 0;
+  // A buffer that a completion brought. REQUIRES: once for each.
   virtual void give_back(uint16_t buffer) = 0;
   // Sends all parts in order (MSG_WAITALL, so short only at an error or in the simulator).
   // LIFETIME: `message` and all it points to, until the completion.
   virtual void send(Socket socket, const msghdr* message, uint64_t user_data) = 0;
   // Shuts both directions down; an armed poll completes because of it. No completion of its own.
+  // Twice is once.
   virtual void shutdown(Socket socket) = 0;
   // Gives the slot back. REQUIRES: nothing in flight on the socket but a shutdown, which it waits for.
   virtual void close(Socket socket, uint64_t user_data) = 0;
@@ -93,13 +95,14 @@ class Ring {
   static constexpr uint64_t kReservedUserData = 0xffff'ffff'0000'0000;
 
   // Submits what is queued, waits at most `timeout_ns` (0: not at all) for at least one completion and
-  // copies as many as are there and fit into `out`. Returns how many.
+  // copies as many as are there and fit into `out`; the rest comes with the next call. Returns how many: 0
+  // also after a signal, or if there was no memory to submit.
   virtual size_t wait(std::span<Completion> out, uint64_t timeout_ns) = 0;
 
-  // What other rings name in move() and wake().
+  // What other rings name in move() and wake(). LIFETIME: as the ring.
   virtual int id() const = 0;
-  virtual uint32_t num_buffers_free() const = 0;
-  virtual uint64_t num_syscalls() const = 0;
+  virtual uint32_t num_buffers_free() const = 0;  // of the pool: with the kernel
+  virtual uint64_t num_syscalls() const = 0;      // so far
 };
 
 // Makes the kernel's ring, restricted to the operations above (connect only if the options say so): the
@@ -107,7 +110,8 @@ class Ring {
 // thread that will use it.
 // ERRORS: kUnsupported or kSystem; explain_ring_error() gives one line with kernel version or sysctl.
 Result<std::unique_ptr<Ring>> make_uring(const RingOptions& options);
-// What a ring's call that returned -errno means: kUnsupported if this kernel lacks something.
+// What a ring's call that returned -errno means: kUnsupported if this kernel lacks something, else kSystem;
+// detail is the errno.
 Error ring_error(int negative_errno);
 const char* explain_ring_error(const Error& error) noexcept;
 // The same for a kernel of this release whose sysctl kernel.io_uring_disabled is `disabled`.

@@ -22,7 +22,7 @@ class SpscQueue {
   static_assert(std::is_trivially_copyable_v<T>);
 
  public:
-  // Capacity is rounded up to a power of two.
+  // Capacity is rounded up to a power of two. REQUIRES: capacity > 0. Memory is touched as it is used.
   explicit SpscQueue(uint32_t capacity)
       : mask_(std::bit_ceil(capacity) - 1), slots_(std::make_unique_for_overwrite<T[]>(mask_ + 1)) {
     PERCH_CHECK(capacity > 0);
@@ -49,7 +49,8 @@ class SpscQueue {
     }
     return &slots_[consumer_.next & mask_];
   }
-  void pop() { ++consumer_.next; }
+  void pop() { ++consumer_.next; }  // REQUIRES: front() was not null
+  // Gives the popped places back to the producer.
   void release() { consumed_.store(consumer_.next, std::memory_order_release); }
 
   size_t capacity() const { return mask_ + 1; }

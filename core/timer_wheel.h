@@ -31,7 +31,7 @@ class TimerWheel {
   explicit TimerWheel(uint64_t now_ms);
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
-  void arm(Timer& timer, uint64_t deadline_ms);  // rearms if armed
+  void arm(Timer& timer, uint64_t deadline_ms);  // rearms if armed; in the past: due at the next advance()
   void disarm(Timer& timer);                     // not armed: nothing
   // Takes every timer whose deadline is <= now off the wheel and calls `fire(timer)`, which may arm and
   // disarm any.
@@ -42,7 +42,7 @@ class TimerWheel {
   // Milliseconds until something may be due: never later than the next deadline, UINT64_MAX if nothing is
   // armed.
   uint64_t ms_to_next(uint64_t now_ms) const;
-  size_t size() const { return size_; }
+  size_t size() const { return size_; }  // timers that are armed
 
  private:
   static constexpr size_t kLevels = 4;
