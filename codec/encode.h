@@ -1,5 +1,7 @@
-// Builders for every frame that Perch itself makes. Each returns a whole size-prefixed frame. None runs on
-// the forwarding path: messages are forwarded as the bytes that came in.
+// Builders for every frame that Perch itself makes; PROTOCOL.md says what their fields mean. Each returns a
+// whole size-prefixed frame, which the caller owns. None runs on the forwarding path: messages are forwarded
+// as the bytes that came in. Pure; any thread.
+// REQUIRES: strings within the limits of codec/frame.h; nothing here looks at them, the peer's verify() does.
 #pragma once
 #include <string_view>
 #include <vector>
@@ -10,6 +12,7 @@ namespace perch::codec {
 
 using FrameBytes = std::vector<uint8_t>;
 
+// LIFETIME of all views: the call.
 struct HelloFields {
   std::string_view token{};
   Origin origin = 0, previous_origin = 0;

@@ -23,7 +23,7 @@ class Framer {
   Result<void> feed(MutableBytes chunk, uint32_t frame_bytes_max,
                     const std::function<bool(MutableBytes)>& on_frame);
   bool in_frame() const { return partial_ != nullptr && !partial_->empty(); }
-  size_t bytes_held() const;
+  size_t bytes_held() const;  // of heap, for the frame in progress: at most twice what has come of it
 
  private:
   std::unique_ptr<std::vector<uint8_t>> partial_;

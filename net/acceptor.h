@@ -20,14 +20,15 @@ inline constexpr uint64_t kAcceptRestMs = 100;
 class Acceptor {
  public:
   Acceptor(Ring& ring, MetricsPage& metrics) : ring_(ring), metrics_(metrics) {}
-  void add(int listener);
-  void stop();  // what is outstanding completes some time and is closed at once
+  void add(int listener);  // OWNER: the descriptor stays the caller's
+  void stop();             // what is outstanding completes some time and is closed at once
   // Arms accepts; `room`: connections the table can still take.
   void arm(uint32_t room, uint64_t now_ms);
-  // An accept completed. Returns the new connection's socket, or kNoSocket.
+  // An accept completed: `index` as in its Operation, `result` the socket or -errno. Returns the new
+  // connection's socket, or kNoSocket.
   Socket completed(uint32_t index, int32_t result, uint64_t now_ms);
   void connection_closed() { rest_until_ms_ = 0; }
-  uint64_t ms_to_next(uint64_t now_ms) const;
+  uint64_t ms_to_next(uint64_t now_ms) const;  // until arm() is of use again; UINT64_MAX: not resting
 
  private:
   struct Accept {

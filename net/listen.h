@@ -9,13 +9,15 @@ namespace perch::net {
 
 // `address_port`: "192.0.2.1:5222" or "[2001:db8::1]:5222"; port 0: any free one. `reuse_port`: several
 // sockets on one address share its connections, one socket per core. OWNER: the caller closes the descriptor.
-// ERRORS: kInvalid: not such an address; kSystem.
+// It listens, blocking (io_uring waits in accept then), with TCP_NODELAY, keepalive and a user timeout that
+// accepted sockets inherit; an IPv6 one takes IPv6 alone.
+// ERRORS: kInvalid: not such an address; kSystem (detail: errno).
 Result<int> open_listener(std::string_view address_port, bool reuse_port);
 
 // Is it such an address, whether or not it can be bound?
 bool is_address(std::string_view address_port);
 
-// The port a socket is bound to. ERRORS: kSystem.
+// The port a socket is bound to. ERRORS: kSystem (detail: errno).
 Result<uint16_t> local_port(int fd);
 
 }  // namespace perch::net

@@ -23,6 +23,8 @@
 
 namespace perch::net {
 
+// Names a connection of one core. Its generation has 24 bits, so a stale one fails to resolve until its place
+// has been taken 2^24 times more.
 struct ConnId {
   uint32_t index = UINT32_MAX;
   uint32_t generation = 0;
@@ -59,17 +61,22 @@ class Handler {
 
 class Net {
  public:
+  // LIFETIME: all but `limits`, which it copies, outlive it; the Handler is called by complete() and tick()
+  // only.
   Net(Ring& ring, Clock& clock, MetricsPage& metrics, const Limits& limits, Handler& handler);
-  ~Net();
+  ~Net();  // REQUIRES: the ring completes nothing more for it
   Net(const Net&) = delete;
   Net& operator=(const Net&) = delete;
 
-  void listen(int listening_socket);  // starts accepting; the descriptor stays the caller's
-  void stop_listening();              // no further accept is armed
+  // Starts accepting. OWNER: the descriptor stays the caller's; LIFETIME: it stays open as long as the ring
+  // runs.
+  void listen(int listening_socket);
+  void stop_listening();  // no further accept is armed; what is accepted all the same is closed at once
   // Takes a connection that another core moved here, in the state in which its first frame left it: nothing
   // is read until logged_in(). Not valid: the table is full, and the socket is closed again.
   ConnId adopt(Socket slot);
-  // Marks the connection logged in: frame limit frame_bytes_max, silence limit instead of login deadline.
+  // Marks the connection logged in: frame limit frame_bytes_max, silence limit instead of login deadline;
+  // reading goes on. Stale, or closing: nothing.
   void logged_in(ConnId id);
   // Queues a frame. False: stale id, closing, or send queue at its limit (send_queue_frames_max).
   bool send(ConnId id, FrameRef frame);
@@ -93,8 +100,8 @@ class Net {
   void tick(uint64_t now_ms);
   // Starts the sends alone: for a turn in which deadlines must not pass yet.
   void send_queued();
-  uint64_t ms_to_next(uint64_t now_ms) const;
-  size_t num_connections() const;
+  uint64_t ms_to_next(uint64_t now_ms) const;  // until tick() has something to do; UINT64_MAX: nothing
+  size_t num_connections() const;              // those that close or move included
 
  private:
   struct State;

@@ -37,7 +37,8 @@ struct SendOperation {
   bool advance(size_t bytes);
 };
 
-// Elements that are taken and given back; grows by blocks up to what was ever in use at once.
+// Elements that are taken and given back as they were; grows by blocks up to what was ever in use at once.
+// ON: one core. LIFETIME: of the elements: the pool's. REQUIRES: all are given back before it goes.
 template <typename T>
 class BlockPool {
  public:
@@ -68,7 +69,8 @@ struct SendPool {
   void give_back(SendOperation* operation);  // lets go of its frames
 };
 
-// A ring list, of which one pointer to the last node is enough: the last knows the first.
+// A ring list, of which one pointer to the last node is enough: the last knows the first. Net bounds it,
+// by send_queue_frames_max. All calls of one queue are given the same pool; clear() before it goes.
 class SendQueue {
  public:
   bool empty() const { return last_ == nullptr; }

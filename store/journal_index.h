@@ -33,6 +33,7 @@ struct PendingExpired {
 
 class JournalIndex {
  public:
+  // `granule_ms`: how exactly old_end() knows the age of a record.
   explicit JournalIndex(uint64_t granule_ms) : granule_ms_(granule_ms) {}
 
   // Applies one record of the journal. REQUIRES: in order of positions.

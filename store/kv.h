@@ -18,32 +18,41 @@ namespace perch::store {
 
 using Table = uint8_t;  // index into the names given at open
 
+// What was committed at one moment. ON: one thread at a time. OWNER: whoever asked; it goes before its Kv.
 class Snapshot {
  public:
   virtual ~Snapshot() = default;
   // LIFETIME: bytes returned are valid until the snapshot is renewed or destroyed.
   virtual Result<Bytes> get(Table table, Bytes key) = 0;  // ERRORS: kNotFound, kSystem, kCorrupt
-  // Visits pairs with key >= from in key order until `visit` returns false.
+  // Visits pairs with key >= from (empty: all) in key order until `visit` returns false. LIFETIME: the bytes
+  // until `visit` returns. ERRORS: kSystem, kCorrupt.
   virtual Result<void> scan(Table table, Bytes from,
                             const std::function<bool(Bytes key, Bytes value)>& visit) = 0;
   // Lets go of the pages it pins; the next get or scan sees the newest commit. Call once a loop turn.
   virtual void release() = 0;
 };
 
+// One transaction at a time: put(), append(), erase(), get(), scan(), commit() and abort() are about it.
+// ERRORS of all: kSystem (detail: errno or LMDB's code), kCorrupt; and those named.
 class Kv {
  public:
   virtual ~Kv() = default;
+  // REQUIRES: no transaction is open. ERRORS: kPoisoned: a commit has failed.
   virtual Result<void> begin() = 0;
   // ERRORS: kFull: the map or the disk; the transaction must be aborted and may be repeated smaller.
   virtual Result<void> put(Table table, Bytes key, Bytes value) = 0;
   virtual Result<void> append(Table table, Bytes key, Bytes value) = 0;  // REQUIRES: key above all others
   virtual Result<void> erase(Table table, Bytes key) = 0;                // absent: ok
-  virtual Result<Bytes> get(Table table, Bytes key) = 0;                 // inside the transaction
+  // With what the transaction has written. LIFETIME: until the next write. ERRORS: kNotFound.
+  virtual Result<Bytes> get(Table table, Bytes key) = 0;
+  // As Snapshot::scan(), with what the transaction has written. REQUIRES: `visit` writes nothing.
   virtual Result<void> scan(Table table, Bytes from,
                             const std::function<bool(Bytes key, Bytes value)>& visit) = 0;
+  // Ends the transaction, whatever it returns. ERRORS: kFull: nothing of it is written, and a smaller one may
+  // be tried; any other: nobody knows what is on the disk, and begin() refuses from then on.
   virtual Result<void> commit() = 0;
-  virtual void abort() = 0;
-  virtual std::unique_ptr<Snapshot> snapshot() = 0;
+  virtual void abort() = 0;  // nothing of it is written; without a transaction: nothing
+  virtual std::unique_ptr<Snapshot> snapshot() = 0;  // any thread may call it
   // Share of the map that is used and cannot be reused, 0 … 1; where that is worse, its share of what it
   // could have of the disk: a disk full of other things stops us only when we need its room.
   virtual double fill() = 0;

@@ -7,12 +7,12 @@
 
 namespace perch::store {
 
-// Inside the transaction of `kv`. ERRORS: kNotFound, kCorrupt; those of Kv.
+// Inside the transaction of `kv`, in its meta table. ERRORS: kNotFound, kCorrupt; those of Kv.
 Result<uint64_t> get_meta(Kv& kv, Table table, MetaKey key);
-Result<uint64_t> get_meta_or(Kv& kv, Table table, MetaKey key, uint64_t absent);
+Result<uint64_t> get_meta_or(Kv& kv, Table table, MetaKey key, uint64_t absent);  // instead of kNotFound
 Result<void> put_meta(Kv& kv, Table table, MetaKey key, uint64_t value);
 
-// Begins, runs, commits; aborts at the first error.
+// Begins, runs, commits; aborts at the first error, and returns it. `body()` returns a Result<void>.
 template <typename Body>
 Result<void> transact(Kv& kv, Body&& body) {
   if (auto begun = kv.begin(); !begun) return begun;

@@ -25,7 +25,8 @@ T load_big(const uint8_t* at) {
   return static_cast<T>(value);
 }
 
-// Writes behind the checksum's place; seal() fills that in.
+// Writes behind the checksum's place; seal() fills that in, last. REQUIRES: it fits into a Value, checked at
+// each call. LIFETIME: `out` outlives it.
 class Packer {
  public:
   explicit Packer(Value& out) : out_(out) { out_.size = kCrcBytes; }
@@ -82,7 +83,9 @@ class Packer {
   Value& out_;
 };
 
-// Reads behind the checksum. One failed read makes it bad for good, so callers test once, at the end.
+// Reads behind the checksum. One failed read makes it bad for good, and what is read then is left as it was,
+// so callers test once, at the end: done() if nothing may be left, else good(). LIFETIME: `value`, and of
+// rest(): as that.
 class Unpacker {
  public:
   Unpacker(Bytes key, Bytes value) : rest_(value) {

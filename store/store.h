@@ -90,14 +90,15 @@ enum class OpKind : uint8_t {
 };
 
 enum class Status : uint8_t {
-  kPending,
-  kDone,
-  kFull,
-  kNotFound,
-  kCorrupt,  // kAccount: the row is there and cannot be read; nothing was written for this op
-  kFailed,
+  kPending,   // not applied yet
+  kDone,      // on the disk
+  kFull,      // no room, for a part of it at least; it may be posted again
+  kNotFound,  // kAccount: there is no such user, and none was to be made
+  kCorrupt,   // kAccount: the row is there and cannot be read; nothing was written for this op
+  kFailed,    // a commit failed, this one or an earlier one: nobody knows what is on the disk
 };
 
+// What each kind reads and fills in stands beside the fields; the rest is ignored.
 struct StoreOp {
   OpKind kind{};
   Status status = Status::kPending;
@@ -172,7 +173,8 @@ class RecoveryVisitor {
   virtual bool stopped() { return false; }
 };
 
-// Reads for one core. ON: that core.
+// Reads for one core what was committed, from the memory map: a page that is not in memory is waited for. ON:
+// that core. LIFETIME: it goes before the environments.
 class Reader {
  public:
   virtual ~Reader() = default;
@@ -180,7 +182,9 @@ class Reader {
   virtual Result<void> frame(UserId user, Number number, const Place& place, std::vector<uint8_t>& out) = 0;
   virtual Result<UserRow> user(UserId id) = 0;                 // ERRORS: kNotFound, kCorrupt, kSystem
   virtual Result<UserId> handle(std::string_view handle) = 0;  // ERRORS: kNotFound, kCorrupt, kSystem
-  virtual void release() = 0;                                  // once a loop turn
+  // Lets go of the pages that the reads since the last call have pinned; the next read sees the newest
+  // commit. Once a loop turn.
+  virtual void release() = 0;
 };
 
 }  // namespace perch::store

@@ -11,7 +11,9 @@
 
 namespace perch::store {
 
-// Makes directory and tables where missing. One process at a time may have it open.
+// Makes directory and tables where missing (mode 0700; the folder above must be there); they are on the disk
+// when it returns. `map_bytes`: how large it can get; address space, not memory. One process at a time may
+// have it open.
 // ERRORS: kBusy another process has it; kSystem with an errno; kInvalid not LMDB's or broken; kFull no room
 // to make it.
 Result<std::unique_ptr<Kv>> open_lmdb(const std::string& path, std::span<const std::string_view> tables,

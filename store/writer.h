@@ -43,7 +43,7 @@ class Writer {
   // flush. kFull: the op may be posted again.
   void apply(std::span<StoreOp* const> batch);
 
-  void poison() { poisoned_ = true; }
+  void poison() { poisoned_ = true; }  // for good; every later op comes back kFailed
   bool poisoned() const { return poisoned_; }
   struct Room {  // as Kv has it
     double fill;
@@ -56,7 +56,7 @@ class Writer {
   uint64_t ceiling() const { return ceiling_; }
   uint64_t incarnation() const { return incarnation_; }
 
-  // Any thread may call it; the reader then belongs to one.
+  // Any thread may call it; the reader then belongs to one, and goes before the environments.
   std::unique_ptr<Reader> make_reader();
 
   // What ceiling() was when the store was used last. ERRORS: kNotFound: a new store; kCorrupt; those of Kv.

@@ -77,7 +77,8 @@ class TokenKeys {
   std::map<std::string, Key, std::less<>> keys_;
 };
 
-// Mints a token, for tests, benchmarks and tools; a server never does. `handle` may be empty.
+// Mints a token, for tests, benchmarks and tools; a server never does. `exp_s`: seconds since 1970; `handle`
+// may be empty. Nothing is looked at: what TokenKeys::check() refuses can be minted.
 std::string mint_hs256(std::string_view secret, std::string_view kid, std::string_view sub,
                        std::string_view dev, uint64_t exp_s, std::string_view handle = {});
 
