@@ -29,11 +29,11 @@ struct addrinfo;
 namespace perch::client {
 
 struct ClientOptions {
-  std::string profile_path;  // a directory; made if missing
-  std::string server = {};   // "host:port" or "[v6]:port"; empty: the one stored in the profile
-  std::string token = {};    // JWT; empty: the one stored in the profile
-  std::string agent = "perch/0.1";
-  bool connect = true;  // false: never connects, only adds to the outbox and reads
+  std::string profile_path;         // a directory; made if missing
+  std::string server = {};          // "host:port" or "[v6]:port"; empty: the one stored in the profile
+  std::string token = {};           // JWT; empty: the one stored in the profile
+  std::string agent = "perch/0.1";  // name and version, at most 128 bytes
+  bool connect = true;              // false: never connects, only adds to the outbox and reads
 };
 
 class Client {

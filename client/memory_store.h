@@ -31,7 +31,7 @@ class MemoryStore final : public Storage {
     reopen(random);
   }
 
-  // What opening a database does: a new origin.
+  // What opening a database does: a new origin, never 0.
   void reopen(Random& random);
 
   const Identity& identity() const override { return identity_; }

@@ -9,9 +9,9 @@ namespace perch::client {
 
 // Makes `dir` (mode 0700: it will hold a token) and what is missing above it. What was made is on the disk
 // when this returns: a message that was queued in a folder whose name is lost would be lost with it.
-// ERRORS: kSystem.
+// ERRORS: kSystem (detail: errno).
 Result<void> make_profile_folder(const std::string& dir);
-// Flushes the names in `dir`. ERRORS: kSystem.
+// Flushes the names in `dir`. ERRORS: kSystem (detail: errno).
 Result<void> sync_folder(const std::string& dir);
 
 // DIR/profile.lock, held by one process at a time and let go when that ends, however it ends.

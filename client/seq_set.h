@@ -1,4 +1,5 @@
-// SeqSet: a set of sequence numbers that mostly follow each other, kept as ranges.
+// SeqSet: a set of sequence numbers that mostly follow each other, kept as ranges. Not bounded: as many
+// ranges as there are gaps. ON: one thread.
 #pragma once
 #include <cstddef>
 #include <iterator>

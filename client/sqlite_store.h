@@ -22,6 +22,7 @@ struct sqlite3_stmt;
 
 namespace perch::client {
 
+// One message of a conversation, whoever sent it.
 struct HistoryLine {
   bool mine = false;        // sent by this user, here or on another device
   bool own_device = false;  // an outbox row: mark and open say how far it got
@@ -58,7 +59,7 @@ class SqliteStore final : public Storage {
   // Becomes the owner, as open() tries to, unless another process is: then false. May be called again after
   // an error. ERRORS: kSystem (no lock can be had at all), those of a commit.
   Result<bool> try_own(Random& random);
-  // Changes when another process has committed.
+  // Changes when another process has committed; which way says nothing.
   uint64_t data_version();
   // Small texts kept with the profile: "server", "token". Empty if never set.
   Result<std::string> setting(std::string_view name);

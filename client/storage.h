@@ -54,12 +54,12 @@ struct ReadMark {
 // A row as composed. Either `to` is known or `handle` waits to be resolved.
 struct NewRow {
   RowKind kind = RowKind::kMessage;
-  UserId to = 0;
-  std::string handle;
+  UserId to = 0;       // 0: unknown yet
+  std::string handle;  // empty: `to` is known
   uint8_t content = 0;
   std::vector<uint8_t> body;
-  ReadMark read;  // kind kRead only
-  uint64_t time_ms = 0;
+  ReadMark read;         // kind kRead only
+  uint64_t time_ms = 0;  // this device's wall clock
 };
 
 // A row that waits for an id, with what its frame is made of.
@@ -72,14 +72,16 @@ struct WaitingRow {
   ReadMark read;
 };
 
+// A row with an id and no result.
 struct OpenRow {
   RowId row = 0;
   Origin origin = 0;
   Seq seq = 0;
-  bool sent = false;
-  std::vector<uint8_t> frame;
+  bool sent = false;           // on any session
+  std::vector<uint8_t> frame;  // size-prefixed; `closed` and `after` as they were when it got its id
 };
 
+// How far a row has got.
 struct RowStatus {
   RowId row = 0;
   RowKind kind = RowKind::kMessage;
@@ -109,13 +111,14 @@ inline bool merge_result(RowStatus& row, Mark mark, uint8_t reason, Number numbe
   return true;
 }
 
+// A message that came: of somebody else, or a copy of what this user sent from another device.
 struct InboxMessage {
   MessageId id;
   UserId peer =
       0;  // whose conversation it belongs to; the recipient's for copies of what this user sent elsewhere
   Number number = 0;
-  uint64_t time_ms = 0;
-  uint8_t content = 0;
+  uint64_t time_ms = 0;  // the server's wall clock when it was taken, for display
+  uint8_t content = 0;   // 0: text in UTF-8
   std::vector<uint8_t> body;
   uint32_t variant = 0;       // not 0: another message came under this id before
   Mark mark = Mark::kQueued;  // copies of own messages: what receipts said
@@ -141,22 +144,24 @@ class Storage {
   [[nodiscard]] virtual Result<void> commit() = 0;
 
   // --- who this is: REQUIRES a transaction ---
+  // What a WELCOME said; the present origin is then one that the server knows.
   virtual void set_login(UserId user, DeviceNo device, uint64_t incarnation, std::string_view handle) = 0;
-  virtual void raise_after(Number number) = 0;  // smaller ones change nothing
-  virtual void set_handle(std::string_view handle, UserId user) = 0;
+  virtual void raise_after(Number number) = 0;                        // smaller ones change nothing
+  virtual void set_handle(std::string_view handle, UserId user) = 0;  // it was resolved to that
   // The user a handle was resolved to, 0 if it never was.
   virtual Result<UserId> user_of(std::string_view handle) = 0;
 
   // --- outbox: writes REQUIRE a transaction ---
   // A read row replaces rows of its key (to, device, origin) that were never sent.
   virtual RowId add_row(const NewRow& row) = 0;
-  virtual Seq take_seq() = 0;
-  // Gives a waiting row its id and bytes; from here on it is fixed.
+  virtual Seq take_seq() = 0;  // the next one, for good
+  // Gives a waiting row its id, (this opening's origin, seq), and its frame, which it copies. Both are fixed
+  // from here on.
   virtual void bind_row(RowId row, UserId to, Seq seq, Bytes frame) = 0;
-  virtual void mark_sent(Seq seq) = 0;
+  virtual void mark_sent(Seq seq) = 0;  // before it goes out
   // Waiting rows whose recipient is known, in order of composition.
   virtual Result<std::vector<WaitingRow>> bindable_rows(size_t limit) = 0;
-  virtual Result<std::vector<std::string>> unresolved_handles() = 0;
+  virtual Result<std::vector<std::string>> unresolved_handles() = 0;  // that rows wait for, each once
   // Open rows with an id and seq > above, in order of seq.
   virtual Result<std::vector<OpenRow>> open_rows(Seq above, size_t limit) = 0;
   virtual Seq lowest_open() = 0;  // 0 if none; 1 if that cannot be read: nothing is said to be closed then
@@ -173,6 +178,7 @@ class Storage {
   // The peer has read messages with seq <= up_to. Shown for those that are delivered, now or later. Returns
   // what changed.
   virtual std::vector<RowStatus> rows_read(UserId peer, Origin origin, Seq up_to) = 0;
+  // Nobody fetched it in time. Nothing if it is unknown, or delivered, read or rejected already.
   virtual std::optional<RowStatus> expire_row(UserId peer, Origin origin, Seq seq) = 0;
   // Opens rows again that are accepted and not delivered; of reads, which have no receipt of their own, only
   // those that no later one of their key covers. Returns how many.
@@ -181,10 +187,11 @@ class Storage {
   // --- inbox: writes REQUIRE a transaction ---
   // Sets `variant` of the message when it is kept as one.
   virtual Insert insert_message(InboxMessage& message) = 0;
-  // Copies of what this user sent from another of its devices.
+  // Copies of what this user `me` sent to `peer` from another of its devices, first <= seq <= up_to. A
+  // smaller mark changes nothing.
   virtual void mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq first, Seq up_to,
                            Mark mark) = 0;
-  virtual void expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq) = 0;
+  virtual void expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq) = 0;  // as expire_row()
   // This user read a peer's messages, here or on another device.
   virtual void mark_inbox_read(UserId peer, const ReadMark& mark) = 0;
   // The largest unread seq per device and origin of the peer.

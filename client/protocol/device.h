@@ -30,6 +30,7 @@
 
 namespace perch::client {
 
+// SOURCE: PROTOCOL.md, Coming back; 5.1; 5.2.
 inline constexpr uint64_t kResultMsMax = 30'000;   // a row without result for so long: reconnect
 inline constexpr uint64_t kAnswerMsMax = 10'000;   // a Ping and nothing heard for so long: reconnect
 inline constexpr uint64_t kWelcomeMsMax = 15'000;  // HELLO without WELCOME for so long: reconnect
@@ -45,17 +46,19 @@ enum class StopReason : uint8_t {
   kOtherUser,  // the token is not of the user this storage belongs to
   kStorage,    // a commit or a read failed
 };
-const char* name_of(StopReason reason) noexcept;
+const char* name_of(StopReason reason) noexcept;  // for people, in English. LIFETIME: static
 
+// What WELCOME said.
 struct LoginInfo {
   UserId user = 0;
   DeviceNo device = 0;
-  std::string handle;
-  uint64_t boot = 0, session = 0, session_expires_ms = 0;
-  bool continuity_broken = false;  // the server last knew another opening: this history may have a gap
-  bool overflowed = false;         // messages for this device were dropped since its last login
-  bool new_incarnation = false;    // the server was restored from a backup
-  size_t num_reopened = 0;         // rows that go out again because of it
+  std::string handle;               // empty: none
+  uint64_t boot = 0, session = 0;   // for logs
+  uint64_t session_expires_ms = 0;  // by the server's wall clock; set_token() before
+  bool continuity_broken = false;   // the server last knew another opening: this history may have a gap
+  bool overflowed = false;          // messages for this device were dropped since its last login
+  bool new_incarnation = false;     // the server was restored from a backup
+  size_t num_reopened = 0;          // rows that go out again because of it
 };
 
 // What a Device tells, in the order in which it happened. Every call comes after the commit of what it tells
@@ -89,12 +92,18 @@ class DeviceEvents {
   virtual void on_stopped(StopReason, std::string_view /*text*/) {}
 };
 
+// Since the Device was made. They only grow.
 struct DeviceCounters {
-  uint64_t sent = 0;    // rows that went out for the first time
-  uint64_t resent = 0;  // … again
-  uint64_t results = 0, rejected = 0, holds = 0;
-  uint64_t messages = 0, known = 0, renumbered = 0, variants = 0;
-  uint64_t receipts = 0, confirms = 0, commits = 0, skipped = 0, logins = 0;
+  uint64_t sent = 0;                              // rows that went out for the first time
+  uint64_t resent = 0;                            // … again
+  uint64_t results = 0, rejected = 0, holds = 0;  // answers to them
+  uint64_t messages = 0;                          // received, copies of own ones too; of them:
+  uint64_t known = 0, renumbered = 0, variants = 0;
+  uint64_t receipts = 0;
+  uint64_t confirms = 0;  // sent
+  uint64_t commits = 0;
+  uint64_t skipped = 0;  // frames of a kind that this client does not know
+  uint64_t logins = 0;
 };
 
 class Device {
@@ -102,12 +111,13 @@ class Device {
   enum class State : uint8_t { kOffline, kHello, kOnline, kStopped };
 
   struct Options {
-    std::string token;
-    std::string agent = "perch/0.1";
-    uint32_t body_bytes_max = 64 * 1024;
-    uint32_t frame_bytes_max = 66 * 1024;
+    std::string token;                     // JWT
+    std::string agent = "perch/0.1";       // name and version, at most 128 bytes
+    uint32_t body_bytes_max = 64 * 1024;   // until WELCOME says otherwise
+    uint32_t frame_bytes_max = 66 * 1024;  // … prefix included
   };
 
+  // Begins in kOffline and wants to connect at once.
   Device(Storage& storage, Clock& clock, Random& random, DeviceEvents& events, Options options);
 
   // --- the user's side: works in every state ---
@@ -141,13 +151,13 @@ class Device {
   void leave();
   std::vector<uint8_t>& output() { return output_; }  // the caller writes and removes
   bool wants_close() const { return wants_close_; }
-  uint64_t connect_at_ms() const { return connect_at_ms_; }  // monotonic; meaningful in kOffline
+  uint64_t connect_at_ms() const { return connect_at_ms_; }  // monotonic; meaningful in kOffline, 0: now
   uint64_t next_timer_ms() const;                            // monotonic; UINT64_MAX: none
 
   State state() const { return state_; }
-  StopReason stop_reason() const { return stop_reason_; }
+  StopReason stop_reason() const { return stop_reason_; }  // kNone unless state() is kStopped
   const DeviceCounters& counters() const { return counters_; }
-  size_t num_in_flight() const { return in_flight_.size(); }
+  size_t num_in_flight() const { return in_flight_.size(); }  // rows sent on this session without a result
 
  private:
   struct InFlight {
