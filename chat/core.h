@@ -14,7 +14,7 @@
 #include "chat/login.h"
 #include "chat/user.h"
 #include "codec/encode.h"
-#include "codec/result_template.h"
+#include "codec/outcome_template.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/probe.h"
@@ -233,7 +233,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   std::unique_ptr<store::Reader> reader_;
   FramePool frames_;
   net::Net net_;
-  codec::ResultTemplate results_;
+  codec::OutcomeTemplate results_;
   TimerWheel timers_;
   FlightTable flights_;
   size_t num_flights_open_ = 0;  // of them: not over

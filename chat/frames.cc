@@ -90,7 +90,7 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
     case wire::Payload::Goaway:
     case wire::Payload::Error:
     case wire::Payload::Resolved:
-    case wire::Payload::Result:
+    case wire::Payload::Outcome:
     case wire::Payload::Rejected:
     case wire::Payload::Hold:
     case wire::Payload::Receipt:

@@ -129,9 +129,9 @@ FrameBytes read(const RouteFields& route, DeviceNo device, Origin origin, Seq up
   return finish(builder, wire::CreateRead(builder, device, origin, up_to), &inline_route);
 }
 
-FrameBytes result(Origin origin, Seq seq, Number number, uint64_t time_ms, wire::Tick tick) {
+FrameBytes outcome(Origin origin, Seq seq, Number number, uint64_t time_ms, wire::Tick tick) {
   FlatBufferBuilder builder(kSmallFrameBytes);
-  return finish(builder, wire::CreateResult(builder, origin, seq, number, time_ms, tick));
+  return finish(builder, wire::CreateOutcome(builder, origin, seq, number, time_ms, tick));
 }
 
 FrameBytes rejected(Origin origin, Seq seq, Number number, wire::RejectReason reason) {

@@ -50,7 +50,7 @@ FrameBytes resolve(uint64_t request, std::string_view handle);
 FrameBytes resolved(uint64_t request, std::string_view handle, UserId user);
 FrameBytes message(const RouteFields& route, uint8_t content, Bytes body);
 FrameBytes read(const RouteFields& route, DeviceNo device, Origin origin, Seq up_to);
-FrameBytes result(Origin origin, Seq seq, Number number, uint64_t time_ms, wire::Tick tick);
+FrameBytes outcome(Origin origin, Seq seq, Number number, uint64_t time_ms, wire::Tick tick);
 FrameBytes rejected(Origin origin, Seq seq, Number number, wire::RejectReason reason);
 FrameBytes hold(Origin origin, Seq seq, wire::HoldReason reason, uint32_t wait_ms);
 FrameBytes confirm(uint64_t count, Seq closed);

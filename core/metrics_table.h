@@ -80,7 +80,7 @@
   X(kStored, kReactor, kCounter, "perch_messages_stored_total", "", "messages flushed to the disk")          \
   X(kHandedOver, kReactor, kCounter, "perch_messages_handed_over_total", "",                                 \
     "messages read from the disk and sent to a device")                                                      \
-  X(kResultAccepted, kReactor, kCounter, "perch_results_total", "tick=\"accepted\"", "RESULT answers")       \
+  X(kResultAccepted, kReactor, kCounter, "perch_results_total", "tick=\"accepted\"", "OUTCOME answers")      \
   X(kResultDelivered, kReactor, kCounter, "perch_results_total", "tick=\"delivered\"", "")                   \
   X(kHeldRate, kReactor, kCounter, "perch_held_total", "reason=\"rate\"", "HOLD answers")                    \
   X(kHeldStoreFull, kReactor, kCounter, "perch_held_total", "reason=\"store_full\"", "")                     \

@@ -67,12 +67,12 @@ bool Device::on_frame(MutableBytes bytes) {
     case wire::Payload::Expired:
       on_expired(*frame.payload_as_Expired());
       break;
-    case wire::Payload::Result: {
-      const auto& result = *frame.payload_as_Result();
+    case wire::Payload::Outcome: {
+      const auto& outcome = *frame.payload_as_Outcome();
       counters_.results++;
-      on_result(result.origin(), result.seq(),
-                result.tick() == wire::Tick::Delivered ? Mark::kDelivered : Mark::kAccepted, 0,
-                result.number(), result.time_ms());
+      on_result(outcome.origin(), outcome.seq(),
+                outcome.tick() == wire::Tick::Delivered ? Mark::kDelivered : Mark::kAccepted, 0,
+                outcome.number(), outcome.time_ms());
       break;
     }
     case wire::Payload::Rejected: {

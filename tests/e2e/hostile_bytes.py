@@ -105,7 +105,7 @@ CLIENT_FRAMES = {
 SERVER_FRAMES = {
     "Welcome": frame("Welcome", version=1), "Refreshed": frame("Refreshed"), "Pong": frame("Pong", nonce=1),
     "Goaway": frame("Goaway", jitter_ms=1), "Error": frame("Error", code=1), "Resolved": frame("Resolved", handle="ada"),
-    "Result": frame("Result", origin=7, seq=1), "Rejected": frame("Rejected", seq=1), "Hold": frame("Hold", seq=1),
+    "Outcome": frame("Outcome", origin=7, seq=1), "Rejected": frame("Rejected", seq=1), "Hold": frame("Hold", seq=1),
     "Receipt": frame("Receipt", peer=BOB), "Expired": frame("Expired", peer=BOB),
 }
 UNKNOWN_FRAMES = {name: frame(name) for name in ("Presence", "Typing", "CallSignal", "KeyBundle", "GroupChange")}

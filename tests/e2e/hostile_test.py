@@ -54,7 +54,7 @@ class Hostile:
         seq = self.ada.message(BOB, body)
         got = self.bob.take()
         self.assertEqual((got.body, got.route.from_, got.route.seq), (body, ADA, seq))
-        result = self.ada.until("Result", seq=seq)
+        result = self.ada.until("Outcome", seq=seq)
         self.assertEqual((result.origin, result.number), (self.ada.origin, got.route.number))
         with self.server.login(3, "new connection") as third:
             third.ping()
@@ -149,7 +149,7 @@ class Attacks(Hostile):
             device.send(message(EVE, 2, bytes(wire.BODY_BYTES_MAX + 1), origin=device.origin))
             self.assertEqual(wire.REJECTS[device.until("Rejected", seq=2).reason], "TooLarge")
             device.send(message(EVE, 3, bytes(wire.BODY_BYTES_MAX), origin=device.origin))
-            device.until("Result", seq=3)
+            device.until("Outcome", seq=3)
         largest_and_more = message(EVE, 1, bytes(size + 8))
         self.assertGreater(len(largest_and_more), wire.FRAME_BYTES_MAX)
         self.refused(largest_and_more, *OUT_OF_BOUNDS, device=self.server.login(EVE))
@@ -272,7 +272,7 @@ class Attacks(Hostile):
             self.assertEqual(silent.receive().kind, "Pong")  # the one too many was not taken
             with self.server.login(8010, origin=sender.origin, attempt=2) as again:
                 again.send(message(8000, 1, b"0", origin=sender.origin))
-                again.until("Result", seq=1)
+                again.until("Outcome", seq=1)
 
     def test_confirm(self):
         for count in (1, 2**32, 2**64 - 1):
@@ -282,7 +282,7 @@ class Attacks(Hostile):
             device.until("Message")
             device.send(frame("Confirm", count=2))
             self.assertEqual(device.error().name, "Confirm")
-            sender.until("Result", seq=1)
+            sender.until("Outcome", seq=1)
         with self.server.login(8001) as device:
             device.take()
             device.send(frame("Confirm", count=0))  # fewer than before is nothing
@@ -292,7 +292,7 @@ class Attacks(Hostile):
         self.server.login(8003).close()
         with self.server.login(8013) as sender:
             seq = sender.message(8003)
-            self.assertEqual(wire.TICKS[sender.until("Result", seq=seq).tick], "Accepted")
+            self.assertEqual(wire.TICKS[sender.until("Outcome", seq=seq).tick], "Accepted")
             with self.server.login(8003) as reader:
                 got = reader.take()
                 receipt = sender.until("Receipt")
@@ -305,7 +305,7 @@ class Attacks(Hostile):
                 self.assertEqual((read.route.from_, read.device, read.origin, read.up_to),
                                  (8003, got.route.device, sender.origin, seq))
                 sender.send(frame("Confirm", count=sender.count, closed=seq + 1))
-                reader.until("Result", seq=reader.seq)
+                reader.until("Outcome", seq=reader.seq)
 
     def test_resolve(self):
         with self.server.login(8002, token=token(8002, handle="known")) as device:
@@ -360,7 +360,7 @@ class Attacks(Hostile):
             got = peer.take()
             self.assertEqual((got.route.from_, got.route.device), (8013, device.welcome.device))
             self.assertGreater(got.route.time_ms, 1)
-            result = device.until("Result", seq=1)
+            result = device.until("Outcome", seq=1)
             self.assertEqual(got.route.number, result.number)
             self.assertLess(result.number, 2**63)
 
@@ -383,7 +383,7 @@ class Attacks(Hostile):
                     device.send(message(8004, 1, b"byte %3d" % size, origin=device.origin)[:size])
                     if size == size_of_all:
                         self.assertEqual(peer.take().body, b"byte %3d" % size)
-                        device.until("Result", seq=1)
+                        device.until("Outcome", seq=1)
                 if size % 32 == 0:
                     self.honest()
             peer.ping()
@@ -485,19 +485,19 @@ class Impatient(Hostile, unittest.TestCase):
             self.assertGreater(hold.wait_ms, 0)
             taken = [slow.take().body for _ in range(hold.seq - 1)]
             for seq in range(1, hold.seq):
-                eve.until("Result", seq=seq)
+                eve.until("Outcome", seq=seq)
             time.sleep(hold.wait_ms / 1000)
             for seq in range(hold.seq, hold.seq + 2):
                 eve.send(message(9004, seq, b"%d" % seq, origin=eve.origin, closed=hold.seq))
                 taken.append(slow.take().body)
-                eve.until("Result", seq=seq)
+                eve.until("Outcome", seq=seq)
             self.assertEqual(taken, [b"%d" % seq for seq in range(1, hold.seq + 2)])
 
     def test_expired(self):
         self.server.login(9005).close()
         with self.server.login(EVE) as eve:
             seq = eve.message(9005)
-            self.assertEqual(wire.TICKS[eve.until("Result", seq=seq).tick], "Accepted")
+            self.assertEqual(wire.TICKS[eve.until("Outcome", seq=seq).tick], "Accepted")
             gone = []
 
             def told() -> bool:
@@ -545,7 +545,7 @@ class Rate(Hostile, unittest.TestCase):
             for seq in range(1, 9):
                 device.send(message(EVE, seq, origin=device.origin))
             for seq in range(1, 7):
-                device.until("Result", seq=seq)
+                device.until("Outcome", seq=seq)
             hold = device.receive()
             self.assertEqual((hold.kind, hold.seq, hold.origin), ("Hold", 7, device.origin))
             self.assertEqual(wire.HOLDS[hold.reason], "Rate")
@@ -555,7 +555,7 @@ class Rate(Hostile, unittest.TestCase):
             device.send(frame("Ping", nonce=3))
             self.assertEqual(device.receive().kind, "Pong")
             device.send(message(EVE, 7, origin=device.origin))
-            device.until("Result", seq=7)
+            device.until("Outcome", seq=7)
 
 
 class FewConnections(Hostile, unittest.TestCase):
@@ -565,7 +565,7 @@ class FewConnections(Hostile, unittest.TestCase):
         waiting = [self.server.connect() for _ in range(60)]
         seq = self.ada.message(BOB, b"still here")
         self.assertEqual(self.bob.take().body, b"still here")
-        self.ada.until("Result", seq=seq)
+        self.ada.until("Outcome", seq=seq)
         for connection in waiting:
             connection.close()
 
@@ -581,7 +581,7 @@ class FullMailbox(Hostile, unittest.TestCase):
                 for _ in range(wire.WINDOW):
                     device.message(9001, body, closed=first)
                 answers = [device.receive() for _ in range(wire.WINDOW)]
-                self.assertTrue(all(got.kind == "Result" for got in answers[:32]))
+                self.assertTrue(all(got.kind == "Outcome" for got in answers[:32]))
             for _ in range(16):
                 device.message(9001, body)
                 got = device.receive()
@@ -600,7 +600,7 @@ class SlowDevice(Hostile, unittest.TestCase):
                 for _ in range(8):
                     seq = sender.message(9003)
                     quick.take()
-                    sender.until("Result", seq=seq)
+                    sender.until("Outcome", seq=seq)
                 while slow.until("Message").route.seq < 5:  # the fifth found it full, the sixth was not for it
                     pass
                 slow.send(frame("Confirm", count=slow.count))
@@ -618,7 +618,7 @@ class FullStore(Hostile, unittest.TestCase):
             for _ in range(60):
                 device.message(9002, bytes(32 * 1024))
                 got = device.receive()
-                if got.kind != "Result":
+                if got.kind != "Outcome":
                     break
             self.assertEqual((got.kind, wire.HOLDS.get(getattr(got, "reason", 0))), ("Hold", "StoreFull"))
             self.assertEqual(got.seq, device.seq)
@@ -648,8 +648,8 @@ class Draining(unittest.TestCase):
             for connection in (ada, late):
                 try:
                     while (got := connection.receive()) is not None:
-                        results += got.kind == "Result"
-                        if got.kind != "Result":
+                        results += got.kind == "Outcome"
+                        if got.kind != "Outcome":
                             kinds.append((got.kind, wire.HOLDS.get(getattr(got, "reason", 0)),
                                           wire.ERRORS.get(getattr(got, "code", 0))))
                 except AssertionError as reset:

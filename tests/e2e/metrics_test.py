@@ -116,7 +116,7 @@ class Metrics(unittest.TestCase):
         ada, bob = watched.login(ADA), watched.login(BOB)
         ada.message(BOB)
         bob.take()
-        ada.until("Result")
+        ada.until("Outcome")
         watched.sees({"perch_logins_total": 2, "perch_sessions": 2, "perch_connections": 2, "perch_users_loaded": 2,
                       "perch_messages_taken_total": 1, "perch_messages_forwarded_live_total": 1,
                       'perch_results_total{tick="delivered"}': 1, "perch_messages_to_store_total": 0,
@@ -126,7 +126,7 @@ class Metrics(unittest.TestCase):
         ada.message(BOB, b"x" * 100)
         ada.message(BOB, b"y" * 3000)
         for _ in range(2):
-            ada.until("Result")
+            ada.until("Outcome")
         watched.sees({"perch_messages_taken_total": 3, "perch_messages_need_store_total": 2,
                       "perch_messages_to_store_total": 2, "perch_messages_stored_total": 2,
                       'perch_results_total{tick="accepted"}': 2, "perch_store_messages_split_total": 1,
@@ -205,13 +205,13 @@ class Metrics(unittest.TestCase):
         for _ in range(4):  # the fourth finds the device that is away full
             ada.message(BOB)
             bob.take()
-            ada.until("Result")
+            ada.until("Outcome")
         watched.sees(expected | {"perch_devices_overflowed_total": 1})
         bob.close()
         settle(watched.moved, lambda moved: moved.get("perch_sessions") == 1, "one session is left")
         for _ in range(3):
             ada.message(BOB)
-            ada.until("Result")
+            ada.until("Outcome")
         ada.message(BOB)
         ada.until("Rejected")
         watched.sees(expected | {"perch_devices_overflowed_total": 1, 'perch_rejected_total{reason="mailbox_full"}': 1})
@@ -236,7 +236,7 @@ class Metrics(unittest.TestCase):
         self.assertGreater(watched.moved()["perch_flight_bytes"], 0)
         bob.take(), bob.take()
         for _ in range(2):
-            ada.until("Result")
+            ada.until("Outcome")
         ada.send(frame("Ping", nonce=1, closed=99))  # the rows are closed
         watched.sees({'perch_held_total{reason="busy"}': 1, "perch_flights": 0})
         wide = Watched(self, delivery__window=2, delivery__confirm_ms_max=3_600_000)
@@ -252,12 +252,12 @@ class Metrics(unittest.TestCase):
         for _ in range(2):
             ada.message(BOB)
         for _ in range(2):
-            ada.until("Result")
+            ada.until("Outcome")
         expected = {"perch_devices_slow_total": 1, "perch_messages_forwarded_live_total": 2,
                     "perch_messages_stored_total": 2}
         watched.sees(expected)
         ada.message(BOB)
-        ada.until("Result")
+        ada.until("Outcome")
         watched.sees(expected | {'perch_deliveries_paused_total{reason="unconfirmed_frames"}': 1,
                                  "perch_messages_stored_total": 3})
 
@@ -276,7 +276,7 @@ class Metrics(unittest.TestCase):
         for _ in range(3):
             ada.message(BOB, b"x" * 1_500)
         for _ in range(3):
-            ada.until("Result")
+            ada.until("Outcome")
         moved = settle(watched.moved, lambda moved: moved.get("perch_messages_stored_total") == 3, "all are stored")
         self.assertGreaterEqual(moved['perch_deliveries_paused_total{reason="unconfirmed_bytes"}'], 1)
 
@@ -285,7 +285,7 @@ class Metrics(unittest.TestCase):
         ada = watched.login(ADA)
         watched.login(BOB).close()
         ada.message(BOB)
-        ada.until("Result")
+        ada.until("Outcome")
         self.assertEqual(settle(watched.moved, lambda moved: "perch_store_moved_total" in moved, "never moved")
                          ["perch_store_moved_total"], 1)
         ada.until("Expired")
@@ -330,7 +330,7 @@ class Metrics(unittest.TestCase):
             for _ in range(4):
                 friend.take()
         for _ in range(32):
-            ada.until("Result")
+            ada.until("Outcome")
         moved = settle(watched.moved, lambda moved: "perch_hops_delayed_total" in moved, "no hop was delayed")
         self.assertGreater(moved["perch_connections_moved_total"], 0)
         self.assertGreater(moved["perch_ring_wakes_total"], 0)
@@ -356,7 +356,7 @@ class Log(unittest.TestCase):
                 for _ in range(2):
                     ada.message(BOB, b"private")
                     bob.take()
-                    ada.until("Result")
+                    ada.until("Outcome")
                 ada.message(999, b"private")
                 ada.until("Rejected")
                 ada.message(BOB), ada.message(BOB)

@@ -68,7 +68,7 @@ SEEN = {name: set() for name in ("Payload", "ErrorCode", "RejectReason", "HoldRe
 
 def _remember(got: SimpleNamespace) -> None:
     SEEN["Payload"].add(got.kind)
-    for kind, field, enum, names in (("Error", "code", "ErrorCode", ERRORS), ("Result", "tick", "Tick", TICKS),
+    for kind, field, enum, names in (("Error", "code", "ErrorCode", ERRORS), ("Outcome", "tick", "Tick", TICKS),
                                      ("Rejected", "reason", "RejectReason", REJECTS),
                                      ("Hold", "reason", "HoldReason", HOLDS)):
         if got.kind == kind:

@@ -198,8 +198,8 @@ TEST_F(ClientLibraryTest, WhatWaitedGoesOutInOrderAndIsClosedByItsResult) {
     EXPECT_EQ(codec::trusted(bytes)->route()->to(), kBob);
   }
   const Origin origin = client->identity().origin;
-  server_.say(codec::result(origin, 1, 1024, 1, wire::Tick::Delivered));
-  server_.say(codec::result(origin, 2, 2048, 1, wire::Tick::Accepted));
+  server_.say(codec::outcome(origin, 1, 1024, 1, wire::Tick::Delivered));
+  server_.say(codec::outcome(origin, 2, 2048, 1, wire::Tick::Accepted));
   turn(*client, [&] { return !client->status(rows[1])->open; });
   EXPECT_FALSE(client->status(rows[0])->open);
   EXPECT_EQ(client->status(rows[0])->mark, Mark::kDelivered);

@@ -82,12 +82,12 @@ class Peer {
     EXPECT_STREQ(wire::EnumNameRejectReason(rejected->reason()), wire::EnumNameRejectReason(reason));
   }
   Number expect_result(Seq seq, wire::Tick tick) {
-    const Heard heard = take(wire::Payload::Result);
-    const wire::Result* result = heard.frame().payload_as_Result();
-    if (result == nullptr) return 0;
-    EXPECT_EQ(result->seq(), seq);
-    EXPECT_STREQ(wire::EnumNameTick(result->tick()), wire::EnumNameTick(tick));
-    return result->number();
+    const Heard heard = take(wire::Payload::Outcome);
+    const wire::Outcome* outcome = heard.frame().payload_as_Outcome();
+    if (outcome == nullptr) return 0;
+    EXPECT_EQ(outcome->seq(), seq);
+    EXPECT_STREQ(wire::EnumNameTick(outcome->tick()), wire::EnumNameTick(tick));
+    return outcome->number();
   }
   void expect_message(Seq seq) {
     const Heard heard = take(wire::Payload::Message);

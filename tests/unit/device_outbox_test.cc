@@ -51,13 +51,13 @@ TEST_F(DeviceTest, WindowLimitsRowsWithoutResult) {
   for (int i = 0; i < 5; ++i) send(d, "x");
   log_in(d);
   EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1, 2}));
-  feed(d, {codec::result(origin(), 1, 1024, 9, wire::Tick::Delivered)});
+  feed(d, {codec::outcome(origin(), 1, 1024, 9, wire::Tick::Delivered)});
   auto frames = take(d);
   EXPECT_EQ(seqs(frames), (std::vector<Seq>{3}));
   EXPECT_EQ(root(sends(frames)[0]).route()->closed(), 2u);
   EXPECT_EQ(root(sends(frames)[0]).route()->after(), 1024u);
-  feed(d, {codec::result(origin(), 2, 2048, 9, wire::Tick::Accepted),
-           codec::result(origin(), 3, 3072, 9, wire::Tick::Accepted)});
+  feed(d, {codec::outcome(origin(), 2, 2048, 9, wire::Tick::Accepted),
+           codec::outcome(origin(), 3, 3072, 9, wire::Tick::Accepted)});
   EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{4, 5}));
   EXPECT_EQ(mark(1), Mark::kDelivered);
   EXPECT_EQ(mark(2), Mark::kAccepted);
@@ -69,7 +69,7 @@ TEST_F(DeviceTest, HoldGoesBackAndWaits) {
   for (int i = 0; i < 4; ++i) send(d, "x");
   EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1, 2, 3, 4}));
   feed(d, {codec::hold(origin(), 2, wire::HoldReason::Rate, 500),
-           codec::result(origin(), 1, 1024, 9, wire::Tick::Delivered)});
+           codec::outcome(origin(), 1, 1024, 9, wire::Tick::Delivered)});
   EXPECT_EQ(events_.holds, std::vector<uint32_t>{500});
   send(d, "y");
   EXPECT_TRUE(seqs(take(d)).empty());
@@ -89,7 +89,7 @@ TEST_F(DeviceTest, ResendIsIdenticalButForProgress) {
   send(d, "two");
   const auto before = sends(take(d));
   ASSERT_EQ(before.size(), 2u);
-  feed(d, {codec::result(origin(), 1, 1024, 9, wire::Tick::Accepted)});
+  feed(d, {codec::outcome(origin(), 1, 1024, 9, wire::Tick::Accepted)});
   reconnect(d);
   auto after = sends(take(d));
   ASSERT_EQ(after.size(), 1u);
@@ -118,7 +118,7 @@ TEST_F(DeviceTest, RowsKeepTheOriginOfTheOpeningThatMadeThem) {
   ASSERT_EQ(frames.size(), 2u);
   EXPECT_EQ(root(frames[0]).route()->origin(), old);
   EXPECT_EQ(root(frames[1]).route()->origin(), origin());
-  feed(d, {codec::result(old, 1, 1024, 9, wire::Tick::Accepted)});
+  feed(d, {codec::outcome(old, 1, 1024, 9, wire::Tick::Accepted)});
   EXPECT_EQ(mark(1), Mark::kAccepted);
 }
 
@@ -141,14 +141,14 @@ TEST_F(DeviceTest, ReceiptsAndReadsAreMarksOfOneConversation) {
   Device d = device();
   log_in(d);
   const RowId first = send(d, "1"), other = send(d, "2", 8), rejected = send(d, "3"), last = send(d, "4");
-  feed(d, {codec::result(origin(), 1, 1024, 9, wire::Tick::Accepted),
-           codec::result(origin(), 2, 2048, 9, wire::Tick::Accepted),
+  feed(d, {codec::outcome(origin(), 1, 1024, 9, wire::Tick::Accepted),
+           codec::outcome(origin(), 2, 2048, 9, wire::Tick::Accepted),
            codec::rejected(origin(), 3, 3072, wire::RejectReason::NotFound),
            codec::receipt(kPeer, kMyDevice, origin(), 0, 4)});
   EXPECT_EQ(mark(first), Mark::kDelivered);
   EXPECT_EQ(mark(other), Mark::kAccepted);
   EXPECT_EQ(mark(rejected), Mark::kRejected);
-  feed(d, {codec::result(origin(), 4, 4096, 9, wire::Tick::Accepted)});
+  feed(d, {codec::outcome(origin(), 4, 4096, 9, wire::Tick::Accepted)});
   EXPECT_EQ(mark(last), Mark::kAccepted) << "its answer was still to come, so the receipt is not about it";
   codec::RouteFields route;
   route.to = kMe;
@@ -167,8 +167,8 @@ TEST_F(DeviceTest, NewIncarnationReopensAcceptedRows) {
   Device d = device();
   log_in(d);
   for (int i = 0; i < 3; ++i) send(d, "x");
-  feed(d, {codec::result(origin(), 1, 1024, 9, wire::Tick::Delivered),
-           codec::result(origin(), 2, 2048, 9, wire::Tick::Accepted),
+  feed(d, {codec::outcome(origin(), 1, 1024, 9, wire::Tick::Delivered),
+           codec::outcome(origin(), 2, 2048, 9, wire::Tick::Accepted),
            codec::rejected(origin(), 3, 3072, wire::RejectReason::NotFound)});
   take(d);
   reconnect(d);
@@ -295,7 +295,7 @@ TEST_F(DeviceTest, ARowOnceSentWaitsForAServerThatTakesIt) {
   reconnect(d);
   EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1}));
   const RowId later = send(d, "later");
-  feed(d, {codec::result(origin(), 1, 1024, 9, wire::Tick::Accepted)});
+  feed(d, {codec::outcome(origin(), 1, 1024, 9, wire::Tick::Accepted)});
   EXPECT_TRUE(seqs(take(d)).empty());
   EXPECT_EQ(events_.errors, std::vector<wire::ErrorCode>{wire::ErrorCode::TooLarge}) << "said once a session";
   EXPECT_EQ(mark(first), Mark::kAccepted);

@@ -313,14 +313,14 @@ TEST_F(DeviceTest, WhoLeavesSaysWhatTheServerMayForget) {
   d.leave();
   EXPECT_EQ(pings(take(d)), std::vector<Seq>{1}) << "a result of an earlier session may be kept";
   send(d, "x");
-  feed(d, {codec::result(origin(), 1, 1024, 9, wire::Tick::Delivered)});
+  feed(d, {codec::outcome(origin(), 1, 1024, 9, wire::Tick::Delivered)});
   take(d);
   d.leave();
   EXPECT_EQ(pings(take(d)), std::vector<Seq>{2});
   d.leave();
   EXPECT_TRUE(pings(take(d)).empty()) << "nothing new";
   send(d, "y");
-  feed(d, {codec::result(origin(), 2, 2048, 9, wire::Tick::Delivered), incoming(1, 3072, "z")});
+  feed(d, {codec::outcome(origin(), 2, 2048, 9, wire::Tick::Delivered), incoming(1, 3072, "z")});
   EXPECT_EQ(root(take(d).back()).payload_as_Confirm()->closed(), 3u);
   d.leave();
   EXPECT_TRUE(pings(take(d)).empty()) << "the confirmation said it";

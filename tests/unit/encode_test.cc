@@ -102,8 +102,8 @@ TEST(Encode, Delivery) {
   EXPECT_EQ(r->payload_as_Read()->device(), 6);
   EXPECT_EQ(r->payload_as_Read()->origin(), 7u);
   EXPECT_EQ(r->payload_as_Read()->up_to(), 8u);
-  const FrameBytes result_bytes = result(1, 2, 3, 4, wire::Tick::Delivered);
-  const wire::Result* t = checked(result_bytes, Payload::Result)->payload_as_Result();
+  const FrameBytes outcome_bytes = outcome(1, 2, 3, 4, wire::Tick::Delivered);
+  const wire::Outcome* t = checked(outcome_bytes, Payload::Outcome)->payload_as_Outcome();
   EXPECT_EQ(t->origin(), 1u);
   EXPECT_EQ(t->seq(), 2u);
   EXPECT_EQ(t->number(), 3u);
