@@ -58,9 +58,11 @@ class alignas(128) MetricsPage {
   void set(Metric metric, uint64_t value) {
     values_[static_cast<size_t>(metric)].store(value, std::memory_order_relaxed);
   }
+  // REQUIRES: 0 <= ratio; above 1 is said as it is.
   void set_ratio(Metric metric, double ratio) {
     set(metric, static_cast<uint64_t>(ratio * kRatioUnit + 0.5));
   }
+  // In the histogram's unit (core/metrics_table.h).
   void observe(Histogram histogram, uint64_t value) {
     Buckets& buckets = histograms_[static_cast<size_t>(histogram)];
     bump(buckets.counts[std::min<size_t>(value <= 1 ? 0 : std::bit_width(value - 1), kExponents)], 1);

@@ -8,7 +8,7 @@ namespace perch {
 using Bytes = std::span<const uint8_t>;  // borrowed; LIFETIME: the call that got it
 using MutableBytes = std::span<uint8_t>;
 
-using CoreId = uint16_t;      // index of an endpoint of the mesh: reactors first, then store threads
+using CoreId = uint16_t;      // index of an endpoint of the mesh: reactors first, then the store thread
 using UserId = uint64_t;      // 1 … 2^63-1; 0 is nobody
 using DeviceNo = uint16_t;    // per user, from 1, never reused; 0 is no device
 using Origin = uint64_t;      // random, drawn each time a client opens its database

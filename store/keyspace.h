@@ -27,7 +27,7 @@ namespace perch::store {
 
 inline constexpr uint64_t kFormatVersion = 1;
 
-// Tables of journal/.
+// Tables of journal/. The numbers are indices into the names; on the disk are the names.
 inline constexpr Table kJournalTable = 0, kUsersTable = 1, kHandlesTable = 2, kJournalMetaTable = 3;
 inline constexpr std::array<std::string_view, 4> kJournalTableNames{"journal", "users", "handles", "meta"};
 // Tables of tables/: mailboxes 0 … kNumMailboxTables-1, then meta. Fixed for ever by the format.
@@ -52,7 +52,8 @@ enum class MetaKey : uint8_t {
 // ---- keys
 inline constexpr size_t kJournalKeyBytes = 8 + 2;
 inline constexpr size_t kRowKeyBytes = 8 + 8 + 2;
-inline constexpr size_t kHandleBytesMax = 255;
+inline constexpr size_t kHandleBytesMax = 255;  // of the format; a token's handle is shorter
+// `chunk` counts the values of one frame, from 0.
 struct JournalKey {
   JournalPos pos = 0;
   uint16_t chunk = 0;

@@ -11,14 +11,18 @@ namespace perch::client {
 // 4 rejected or expired; 5 the server does not let this device in (the outbox keeps what was queued).
 inline constexpr int kDone = 0, kNoProfile = 1, kUsage = 2, kQueued = 3, kRejected = 4, kRefused = 5;
 
+// What the command line said; each command reads its own (client/main.cc).
 struct Flags {
   std::string profile, server, token, token_file, to;
-  std::vector<std::string> words;
-  double wait_seconds = 10, seconds = 0;
-  uint64_t count = 0, limit = 50;
+  std::vector<std::string> words;  // send: the message; "-": the standard input is
+  double wait_seconds = 10;        // send, chat: for ticks
+  double seconds = 0;              // listen: then end; 0: never
+  uint64_t count = 0;              // listen: so many messages, then end; 0: any number
+  uint64_t limit = 50;             // history: so many messages
   bool json = false;
 };
 
+// Each runs to its end and returns the exit status. ON: the main thread; catch_signals() before.
 int run_send(const Flags& flags);
 int run_listen(const Flags& flags);
 int run_chat(const Flags& flags);
@@ -38,11 +42,12 @@ class Running {
 
 // Says `text` on the standard error; returns `status`.
 int complain(int status, const std::string& text);
+// The same for an error of Client::open() and of Client::send().
 int open_failed(const Flags& flags, Error error);
 int send_failed(Error error);
 int profile_failed(const Flags& flags, Error error);  // a read or a write that is not a message's
 ClientOptions options_of(const Flags& flags, bool connect);
-uint64_t now_ms();
+uint64_t now_ms();  // monotonic
 
 // What every command that connects wants to know of its connection.
 struct Tracker : DeviceEvents {
@@ -53,8 +58,10 @@ struct Tracker : DeviceEvents {
 
   bool talk = false;  // says when the connection comes and goes
   bool offline = false;
-  std::string last_why, stopped;
+  std::string last_why;  // of on_offline()
+  std::string stopped;   // why, for people; empty: it runs
 };
+// Says why the client has stopped by itself; the exit status for that. REQUIRES: on_stopped() was called.
 int refused(const Client& client, const Tracker& tracker);
 
 }  // namespace perch::client

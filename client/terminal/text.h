@@ -7,6 +7,7 @@
 
 namespace perch::client {
 
+// The same bytes; printable() or json_text() come after.
 std::string text_of(const std::vector<uint8_t>& body);
 
 // What a peer wrote must not drive the terminal: control characters and broken UTF-8 become U+FFFD, a line
@@ -15,13 +16,13 @@ std::string printable(const std::string& text);
 // A string of JSON, quotes included; broken UTF-8 becomes U+FFFD.
 std::string json_text(const std::string& text);
 
-// The handle if this profile knows it, else the number.
+// The handle if this profile knows it, printable, else the number.
 std::string name_of_user(Client& client, UserId user);
-std::string clock_text(uint64_t time_ms);  // local time, to the minute
+std::string clock_text(uint64_t time_ms);  // of the wall clock; local time, to the minute
 const char* mark_text(Mark mark);          // for people
 // For programs, as `perch history --json` prints it.
 const char* state_text(const HistoryLine& line);
-std::string reason_text(uint8_t reason);  // of a rejection
-std::string login_text(const LoginInfo& info);
+std::string reason_text(uint8_t reason);        // of a rejection: wire::RejectReason
+std::string login_text(const LoginInfo& info);  // who is online, and what may be missing
 
 }  // namespace perch::client
