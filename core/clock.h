@@ -16,7 +16,8 @@ class Clock {
 // The kernel's clocks. ON: any thread. LIFETIME: static.
 Clock& system_clock() noexcept;
 
-// The time of one loop turn: a turn asks several times for each message, and a clock call costs 30 ns.
+// The time of one loop turn: a turn asks several times for each message, and each would be a call of the
+// clock.
 // ON: one thread, which calls refresh() after each wait and at any other point where time may have passed.
 class TurnClock {
  public:
