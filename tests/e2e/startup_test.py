@@ -369,7 +369,7 @@ class LongJournal(Case):
                                    text=True, timeout=30)
             return asked.stdout
 
-        server.launch(env={**os.environ, "LD_PRELOAD": str(BIN.parent / "tests/slow_store.so")})
+        server.launch(env={**os.environ, "LD_PRELOAD": str(BIN.parent / "tests/e2e/slow_store.so")})
         try:
             wait_until(lambda: health() == "starting\n", 15, "the operator is not answered")
             server.process.send_signal(signal.SIGTERM)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """tools/run as a new user meets it: the server it leaves running, the two commands it prints, and what it says where
-something is missing. apt-get, sudo, cmake and the like are stand-ins first in PATH: nothing is installed or built."""
+something is missing; and what tools/test makes of its tests' results. apt-get, sudo, cmake and the like are stand-ins
+first in PATH: nothing is installed or built."""
 import os
 import pathlib
 import random
@@ -191,7 +192,55 @@ class Usage(Case):
             self.refused(*args, says=says, status=2)
 
 
+class Summary(unittest.TestCase):
+    """The end of tools/test: its last line and its exit status say the same, and nothing that did not run has passed."""
+
+    def summary(self, *cases, ctest_status=0):
+        with tempfile.NamedTemporaryFile("w", suffix=".xml") as junit:
+            junit.write(f"<testsuite>{''.join(cases)}</testsuite>")
+            junit.flush()
+            done = subprocess.run([ROOT / "tools/test_summary.py", junit.name, str(ctest_status)],
+                                  capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.stderr, "")
+        return done.returncode, done.stdout.splitlines()
+
+    def case(self, name, status, inside="", said=""):
+        return (f'<testcase name="{name}" time="1.2" status="{status}">{inside}'
+                f"<system-out>{said}</system-out></testcase>")
+
+    def test_all_passed(self):
+        status, lines = self.summary(self.case("Suite.Case", "run"), self.case("x_test", "run", said="a\n3 held\n"))
+        self.assertEqual((status, lines), (0, ["passed: x_test in 1 s: 3 held", "2 passed, 0 failed"]))
+
+    def test_one_failed(self):
+        status, lines = self.summary(self.case("a_test", "fail", "<failure message=''/>"), self.case("S.C", "run"),
+                                     ctest_status=8)
+        self.assertEqual((status, lines), (1, ["failed: a_test", "1 passed, 1 failed"]))
+
+    def test_skipped_is_neither(self):
+        status, lines = self.summary(
+            self.case("x_test", "notrun", '<skipped message="SKIP_RETURN_CODE=77"/>', "SKIPPED: no tmpfs\n"),
+            self.case("S.C", "notrun", '<skipped message="SKIP_REGULAR_EXPRESSION_MATCHED"/>',
+                      "s_test.cc:7: Skipped\nonly root can\n\n[  SKIPPED ] 1 test"),
+            self.case("S.D", "run"))
+        self.assertEqual((status, lines), (0, ["skipped: S.C (only root can)", "skipped: x_test (SKIPPED: no tmpfs)",
+                                               "1 passed, 0 failed"]))
+
+    def test_what_could_not_be_started_has_failed(self):
+        status, lines = self.summary(self.case("x_test", "notrun", '<skipped message="Unable to find executable"/>'),
+                                     self.case("S.C", "run"))
+        self.assertEqual((status, lines), (1, ["failed: x_test", "1 passed, 1 failed"]))
+
+    def test_ctest_itself_failed(self):
+        status, lines = self.summary(self.case("S.C", "run"), ctest_status=8)
+        self.assertEqual((status, lines), (1, ["failed: ctest itself (exit status 8)", "1 passed, 1 failed"]))
+
+    def test_nothing_ran(self):
+        status, lines = self.summary()
+        self.assertEqual((status, lines), (1, ["error: no test ran", "0 passed, 0 failed"]))
+
+
 if __name__ == "__main__":
     outcome = unittest.main(exit=False, warnings="ignore").result
-    print(f"{outcome.testsRun} uses of tools/run, {len(outcome.failures) + len(outcome.errors)} failed")
+    print(f"{outcome.testsRun} uses of tools/run and tools/test, {len(outcome.failures) + len(outcome.errors)} failed")
     sys.exit(not outcome.wasSuccessful() or outcome.testsRun == 0)
