@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Does the simulator notice a missing rule? Each mutant takes one rule of the delivery protocol out of a copy
-of the real code; one binary holds them all, and `--mutant N` switches one on.
+"""Does the simulator notice a missing rule? Each mutant takes one rule of DELIVERY.md (H1, S9 … behind its name)
+out of a copy of the real code; one binary holds them all, and `--mutant N` switches one on.
 
     mutants.py generate SOURCE OUT          the copy, below OUT
     mutants.py run SIM [NAME...]            every mutant on a bounded number of seeds; exit status 1 if one survives
@@ -53,7 +53,7 @@ MUTANTS = [
         "session.results_wait = true; for", "session.results_wait = !REMOVED; for")),
     Mutant("retain_results", 1, 3000, (  # H6
         "return out.seq < closed;", "return out.seq < closed || REMOVED;")),
-    Mutant("gone_storage", 1000, 3000, (
+    Mutant("gone_storage", 1000, 3000, (  # H6
         "const uint64_t session = device.session->id; close_rows(device,",
         "const uint64_t session = device.session->id; if (!REMOVED) close_rows(device,")),
     Mutant("mark_above", 1, 3000, (  # H7
@@ -108,12 +108,12 @@ MUTANTS = [
         "if (item.report == Item::Report::kPending && !REMOVED) { item.unwritten |= slots;"), (
         "if (!device->session) return store_receipt(key, pending);",
         "if (!device->session && !REMOVED) return store_receipt(key, pending); if (!device->session) return;")),
-    Mutant("receipt_from", 1, 3000, (
+    Mutant("receipt_from", 1, 3000, (  # H18b
         "return same ? before.seq + 1 : 0;", "return same && !REMOVED ? before.seq + 1 : 0;")),
-    Mutant("closed_rows", 3700, 4000, (
+    Mutant("closed_rows", 3700, 4000, (  # H18c
         "if (row.open || row.mark >= Mark::kDelivered) return false;",
         "if ((row.open && !REMOVED) || row.mark >= Mark::kDelivered) return false;")),
-    Mutant("exact_results", 1, 3000, (
+    Mutant("exact_results", 1, 3000, (  # H18c
         "note_delivered(*device, key.origin, seq);", "if (!REMOVED) note_delivered(*device, key.origin, seq);")),
     Mutant("accept_covers_all", 1, 3000, (  # H20
         "if (party.state == Party::State::kDone) continue;",
@@ -158,10 +158,10 @@ MUTANTS = [
     Mutant("sent_expires_not", 1, 3000, (  # H36
         "(item.sent & item.mask) == 0 && item.confirmed == 0 && item.unwritten == 0 &&",
         "(REMOVED || (item.sent & item.mask) == 0) && item.confirmed == 0 && item.unwritten == 0 &&")),
-    Mutant("missed_told", 1, 3000, (
+    Mutant("missed_told", 1, 3000, (  # H36
         "to_write |= !std::exchange(device.row.missed, true);",
         "if (!REMOVED) to_write |= !std::exchange(device.row.missed, true);")),
-    Mutant("missed_noted_first", 1000, 3000, (
+    Mutant("missed_noted_first", 1000, 3000, (  # H36
         "if (to_write) return write_user(user, nullptr, std::move(drops));"
         "for (auto& drop : drops) submit(std::move(drop));",
         "if (to_write && !REMOVED) return write_user(user, nullptr, std::move(drops));"
@@ -182,7 +182,7 @@ MUTANTS = [
     Mutant("flight_forgotten", 1, 3000, (  # S9
         "party->settled = true; return forget_if_over(*flight);",
         "party->settled = !REMOVED; return forget_if_over(*flight);")),
-    Mutant("flush_before_tick", 1, 3000, (
+    Mutant("flush_before_tick", 1, 3000, (  # H23
         "if (!all_done && !flight.stored) return; if (flight.handed && !flight.stored) return;",
         "if (!all_done && !flight.stored && !(REMOVED && flight.handed)) return;"
         "if (flight.handed && !flight.stored && !REMOVED) return;")),
