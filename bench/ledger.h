@@ -40,7 +40,6 @@ class Ledger {
   uint64_t num_reordered() const { return num_reordered_; }  // came after a later one of its sender
   uint64_t num_astray() const { return num_astray_; }        // came to somebody else
   uint64_t num_foreign() const { return num_foreign_; }      // of another run
-  uint64_t num_intended_in_window() const { return num_intended_in_window_; }
   uint64_t num_delivered_in_window() const { return num_delivered_in_window_; }  // by arrival
   const Histogram& latency_ns() const { return latency_ns_; }  // of those intended in the window
   const Histogram& lag_ns() const { return lag_ns_; }  // from intended to composed: the generator's own
@@ -59,7 +58,7 @@ class Ledger {
   uint64_t begin_ns_ = 0, end_ns_ = 0;
   uint64_t num_sent_ = 0, num_delivered_ = 0, num_duplicated_ = 0, num_reordered_ = 0;
   uint64_t num_astray_ = 0, num_foreign_ = 0;
-  uint64_t num_intended_in_window_ = 0, num_delivered_in_window_ = 0;
+  uint64_t num_delivered_in_window_ = 0;
   Histogram latency_ns_, lag_ns_;
 };
 

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "bench/schedule.h"
 #include "core/check.h"
 #include "core/clock.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr uint64_t kLoginNsMax = 60'000'000'000;
 constexpr uint64_t kDrainNsMax = 10'000'000'000;
+constexpr uint64_t kCatchUpNsMax = 10'000'000'000;
 constexpr uint64_t kTickNs = 10'000'000;
 constexpr uint64_t kWaitNsMax = 1'000'000;
 // Between two looks at the ring; what is late is sent with its intended time
@@ -21,6 +23,12 @@ constexpr uint32_t kSendsPerTurn = 256;
 
 uint64_t now_ns() { return system_clock().mono_ns(); }
 uint64_t to_ns(double seconds) { return static_cast<uint64_t>(seconds * 1e9); }
+
+std::string text(const char* format, double a, double b = 0) {
+  char line[256];
+  std::snprintf(line, sizeof(line), format, a, b);
+  return line;
+}
 
 class Run {
  public:
@@ -78,35 +86,49 @@ class Run {
     const uint64_t window_begin = start + to_ns(options_.warm_up_s);
     const uint64_t window_end = window_begin + to_ns(options_.seconds);
     ledger_.set_window(window_begin, window_end);
-    bool measuring = false;
-    if (options_.rate == 0) {
-      for (uint32_t i = 0; i < options_.depth; ++i) {
-        for (uint32_t sender = 0; sender < ledger_.num_connections(); ++sender) send(sender, now_ns());
-      }
+    if (options_.rate > 0) {
+      schedule_.emplace(start, window_end, options_.rate);
+      result_.num_intended_in_window = schedule_->num_left() - schedule_->num_before(window_begin);
     }
-    for (uint64_t num = 0;;) {
+    for (uint32_t i = 0; options_.rate == 0 && i < options_.depth; ++i) {
+      for (uint32_t sender = 0; sender < ledger_.num_connections(); ++sender) send(sender, now_ns());
+    }
+    bool measuring = false;
+    for (;;) {
       const uint64_t now = now_ns();
       if (!measuring && now >= window_begin) {
         measuring = true;
         begin_window(now);
       }
       if (now >= window_end) break;
-      const uint64_t timeout = options_.rate == 0 ? send_freed() : send_due(start, window_end, num);
-      if (!turn(timeout)) return;
+      if (!turn(schedule_ ? send_due() : send_freed())) return;
     }
     end_window();
+    if (schedule_) catch_up(window_end + kCatchUpNsMax);
   }
 
-  uint64_t send_due(uint64_t start, uint64_t window_end, uint64_t& num) {
+  // What a generator that fell behind has still to send is the latest of all:
+  // left out, the histogram would be that of the others.
+  void catch_up(uint64_t until_ns) {
+    while (schedule_->num_left() > 0 && now_ns() < until_ns) {
+      if (!turn(send_due())) return;
+    }
+    if (schedule_->num_left() == 0) return;
+    result_.problem = text("the generator was too slow for this rate: %.0f messages were never sent",
+                           static_cast<double>(schedule_->num_left()));
+  }
+
+  // How long nothing is due.
+  uint64_t send_due() {
     traffic_.freed().clear();
     for (uint32_t sends = 0;; ++sends) {
-      const uint64_t intended = start + static_cast<uint64_t>(static_cast<double>(num) * 1e9 / options_.rate);
-      if (intended >= window_end) return kWaitNsMax;
+      const auto intended = schedule_->next_ns();
+      if (!intended) return kWaitNsMax;
       const uint64_t now = now_ns();
-      if (intended > now) return std::min(kWaitNsMax, intended - now);
+      if (*intended > now) return std::min(kWaitNsMax, *intended - now);
       if (sends == kSendsPerTurn) return 0;
-      ++num;
-      send(static_cast<uint32_t>(random_.below(ledger_.num_connections())), intended);
+      schedule_->take();
+      send(static_cast<uint32_t>(random_.below(ledger_.num_connections())), *intended);
     }
   }
 
@@ -143,7 +165,7 @@ class Run {
     result_.num_delivered_in_window = ledger_.num_delivered() - delivered_before_;
     const auto delivered = static_cast<double>(result_.num_delivered_in_window);
     result_.delivered_per_s = delivered / result_.window_s;
-    result_.intended_per_s = static_cast<double>(ledger_.num_intended_in_window()) / options_.seconds;
+    result_.intended_per_s = static_cast<double>(result_.num_intended_in_window) / options_.seconds;
     const auto syscalls = static_cast<double>(wires_.num_syscalls() - syscalls_before_);
     result_.generator_syscalls_per_message = delivered > 0 ? syscalls / delivered : 0;
     result_.server_counters = counters_.end();
@@ -158,18 +180,13 @@ class Run {
   Wires& wires_;
   const std::function<bool()>& interrupted_;
   std::vector<uint8_t> body_;
+  std::optional<Schedule> schedule_;  // of an open loop
   PairsResult result_;
   uint64_t next_tick_ns_ = 0;
   uint64_t began_ns_ = 0, delivered_before_ = 0, syscalls_before_ = 0;
   double own_before_ = 0;
   CpuTime server_before_;
 };
-
-std::string text(const char* format, double a, double b = 0) {
-  char line[256];
-  std::snprintf(line, sizeof(line), format, a, b);
-  return line;
-}
 
 }  // namespace
 
@@ -206,7 +223,7 @@ PairsResult run_pairs(const PairsOptions& options, const std::string& address, c
 std::vector<std::string> remarks_on(const PairsOptions& options, const PairsResult& result,
                                     const Ledger& ledger, bool pinned) {
   std::vector<std::string> remarks;
-  const auto intended = static_cast<double>(ledger.num_intended_in_window());
+  const auto intended = static_cast<double>(result.num_intended_in_window);
   const auto delivered = static_cast<double>(ledger.num_delivered_in_window());
   if (options.rate > 0 && delivered < 0.99 * intended) {
     remarks.push_back(

@@ -4,7 +4,8 @@
 // OPEN LOOP: message i is meant to be sent at start + i / rate by a random
 // connection, whatever has happened to those before, and its latency counts
 // from that moment. A server that stalls is therefore charged for everything
-// that should have been sent meanwhile.
+// that should have been sent meanwhile. What the generator itself did not get
+// round to before the end of the window it sends afterwards.
 // MAX: every connection keeps `depth` messages on their way; latency then
 // counts from the sending and says how long the queue is, nothing else.
 #pragma once
@@ -39,6 +40,7 @@ struct PairsResult {
   std::string problem;  // not empty: nothing below means anything
   double login_s = 0;
   double window_s = 0;
+  uint64_t num_intended_in_window = 0;  // of an open loop, by arithmetic: what was sent is another matter
   double intended_per_s = 0, delivered_per_s = 0;
   uint64_t num_delivered_in_window = 0;
   CpuTime server_cpu;  // in the window
@@ -69,8 +71,8 @@ struct PairsResult {
 // A ledger for `connections` in random pairs. REQUIRES: an even number.
 Ledger make_ledger(uint32_t connections, Random& random);
 
-// Takes at most 60 s for the logins, the warm-up, the window, and 10 s for what
-// is still on its way.
+// Takes at most 60 s for the logins, the warm-up, the window, 10 s for what is
+// still to be sent, and 10 s for what is still on its way.
 // `interrupted` is asked every turn.
 PairsResult run_pairs(const PairsOptions& options, const std::string& address, const WatchedServer& server,
                       Ledger& ledger, Traffic& traffic, Random& random,
