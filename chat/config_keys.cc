@@ -4,6 +4,8 @@
 #include <array>
 #include <numeric>
 
+#include "codec/frame.h"
+
 namespace perch::chat {
 namespace {
 
@@ -33,7 +35,7 @@ constexpr ConfigKey kKeys[] = {
     {kFrames, "body_bytes_max", &Limits::body_bytes_max, "body of a message; over it: REJECTED(TOO_LARGE)", 1,
      16 * kMiB},
     {kFrames, "frame_bytes_max", &Limits::frame_bytes_max, "whole frame; over it: ERROR, close", 2048,
-     17 * kMiB},
+     codec::kFrameBytesMost},
     {kFrames, "hello_bytes_max", &Limits::hello_bytes_max, "first frame; over it: ERROR, close", 512,
      64 * 1024},
 

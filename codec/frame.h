@@ -12,6 +12,9 @@ inline constexpr uint32_t kFrameAlignment =
     8;  // of a frame in memory: FlatBuffers loads its fields as they lie
 // Prefix, root offset, identifier, a table's offset to its vtable, an empty vtable. Less cannot be a frame.
 inline constexpr uint32_t kFrameBytesMin = 20;
+// The largest frame that a node can be configured to take, so the largest that a client may be sent, whatever
+// the present WELCOME says that it may send itself: what waits for it may be older than that limit.
+inline constexpr uint32_t kFrameBytesMost = 17 * 1024 * 1024;
 
 // Limits of strings in bytes. They are part of the protocol, not of a node's configuration: everything else
 // that varies in size is bounded by the frame (core/limits.h).

@@ -175,7 +175,7 @@ void Device::on_bytes(MutableBytes bytes) {
   answer_by_ms_ = 0;
   const bool was_online = state_ == State::kOnline;
   const auto fed =
-      framer_.feed(bytes, options_.frame_bytes_max, [this](MutableBytes frame) { return on_frame(frame); });
+      framer_.feed(bytes, codec::kFrameBytesMost, [this](MutableBytes frame) { return on_frame(frame); });
   const bool resolved = in_transaction_ && !asked_handles_.empty();
   if (!commit()) {
     flush_events();

@@ -113,7 +113,7 @@ class Device {
   struct Options {
     std::string token;                     // JWT
     std::string agent = "perch/0.1";       // name and version, at most 128 bytes
-    uint32_t body_bytes_max = 64 * 1024;   // until WELCOME says otherwise
+    uint32_t body_bytes_max = 64 * 1024;   // of what it sends, until WELCOME says otherwise
     uint32_t frame_bytes_max = 66 * 1024;  // … prefix included
   };
 

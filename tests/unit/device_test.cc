@@ -1,6 +1,8 @@
 // A Device's sessions: login, what it receives and confirms, timers, why it stops and when it comes back.
 #include "client/protocol/device.h"
 
+#include <cstring>
+
 #include "client/protocol/backoff.h"
 #include "tests/unit/device_fixture.h"
 
@@ -302,6 +304,35 @@ TEST_F(DeviceTest, BadInputIsAnswered) {
   feed(d, {incoming(1, 1024, "good"), bad});
   EXPECT_TRUE(d.wants_close());
   EXPECT_EQ(store_.inbox().size(), 1u) << "what came before the bad frame counts";
+}
+
+// What WELCOME says of frames is about those that this device sends. A message that waited may have been
+// taken by a server with larger limits; and WELCOME may come in one read with what is behind it.
+TEST_F(DeviceTest, AFrameOverWhatItMaySendItselfIsReceived) {
+  Device d = device();
+  const codec::FrameBytes large = incoming(1, 1024, std::string(200 * 1024, 'x'));
+  d.on_connected();
+  take(d);
+  feed(d, {welcome(), large});
+  EXPECT_FALSE(d.wants_close()) << "of a server with larger limits than this client's defaults";
+  EXPECT_EQ(confirms(take(d)), std::vector<uint64_t>{1});
+  frame_bytes_max_ = 4 * 1024;  // the server was restarted with a smaller limit
+  reconnect(d);
+  take(d);
+  feed(d, {large, incoming(2, 2048, "small")});
+  EXPECT_FALSE(d.wants_close());
+  EXPECT_EQ(confirms(take(d)), std::vector<uint64_t>{2});
+  EXPECT_EQ(store_.inbox().size(), 2u);
+}
+
+TEST_F(DeviceTest, AFrameThatNoServerCanSendEndsTheSession) {
+  Device d = device();
+  log_in(d);
+  codec::FrameBytes bytes = incoming(1, 1024, "x");
+  const uint32_t declared = codec::kFrameBytesMost - codec::kPrefixBytes + 1;
+  std::memcpy(bytes.data(), &declared, sizeof(declared));
+  d.on_bytes(bytes);
+  EXPECT_TRUE(d.wants_close());
 }
 
 TEST_F(DeviceTest, WhoLeavesSaysWhatTheServerMayForget) {
