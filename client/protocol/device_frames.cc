@@ -39,9 +39,6 @@ bool Device::on_frame(MutableBytes bytes) {
     case wire::Payload::Refreshed:
       refreshing_ = false;
       break;
-    case wire::Payload::Ping:
-      emit(codec::pong(frame.payload_as_Ping()->nonce()));
-      break;
     case wire::Payload::Pong:
       break;
     case wire::Payload::Goaway:
@@ -88,6 +85,7 @@ bool Device::on_frame(MutableBytes bytes) {
     case wire::Payload::NONE:
     case wire::Payload::Hello:
     case wire::Payload::Refresh:
+    case wire::Payload::Ping:
     case wire::Payload::Resolve:
     case wire::Payload::Confirm:
       drop("the server sent a client's frame");

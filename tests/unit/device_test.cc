@@ -335,6 +335,18 @@ TEST_F(DeviceTest, AFrameThatNoServerCanSendEndsTheSession) {
   EXPECT_TRUE(d.wants_close());
 }
 
+TEST_F(DeviceTest, AClientsFrameFromTheServerEndsTheSession) {
+  for (const codec::FrameBytes& frame : {codec::ping(1, 2), codec::confirm(1, 1), codec::resolve(1, "ada"),
+                                         codec::refresh("t"), codec::hello({.token = "t"})}) {
+    Device d = device();
+    log_in(d);
+    take(d);
+    feed(d, {frame});
+    EXPECT_TRUE(d.wants_close());
+    EXPECT_TRUE(d.output().empty());
+  }
+}
+
 TEST_F(DeviceTest, WhoLeavesSaysWhatTheServerMayForget) {
   Device d = device();
   d.leave();
