@@ -151,6 +151,17 @@ bool strings_fit(const wire::Frame& root) {
 
 Error invalid(int64_t why) { return Error{Errc::kInvalid, why}; }
 
+Result<void> check_head(Bytes frame) {
+  PERCH_CHECK(reinterpret_cast<uintptr_t>(frame.data()) % kFrameAlignment == 0);
+  // Exact: releases of FlatBuffers differ in whether bytes behind the declared length are allowed.
+  if (frame.size() < kFrameBytesMin || frame.size() > INT32_MAX) return invalid(kBadSize);
+  if (flatbuffers::ReadScalar<uint32_t>(frame.data()) != frame.size() - kPrefixBytes)
+    return invalid(kBadSize);
+  if (!flatbuffers::BufferHasIdentifier(frame.data(), wire::FrameIdentifier(), true))
+    return invalid(kBadIdentifier);
+  return {};
+}
+
 uint8_t* mutable_route(MutableBytes frame) {
   const wire::Route* route = trusted(frame)->route();
   PERCH_CHECK(route != nullptr);
@@ -160,14 +171,7 @@ uint8_t* mutable_route(MutableBytes frame) {
 }  // namespace
 
 Result<const wire::Frame*> verify(Bytes frame) {
-  PERCH_CHECK(reinterpret_cast<uintptr_t>(frame.data()) % kFrameAlignment == 0);
-  // Exact: releases of FlatBuffers differ in whether bytes behind the declared length are allowed.
-  if (frame.size() < kFrameBytesMin || frame.size() > INT32_MAX) return invalid(kBadSize);
-  if (flatbuffers::ReadScalar<uint32_t>(frame.data()) != frame.size() - kPrefixBytes)
-    return invalid(kBadSize);
-  if (!flatbuffers::BufferHasIdentifier(frame.data(), wire::FrameIdentifier(), true))
-    return invalid(kBadIdentifier);
-
+  if (auto head = check_head(frame); !head.ok()) return head.error();
   flatbuffers::Verifier verifier(frame.data(), frame.size(), kDepthMax, kTablesMax);
   if (!verifier.VerifySizePrefixedBuffer<wire::Frame>(wire::FrameIdentifier())) return invalid(kBadBuffer);
 
@@ -181,6 +185,22 @@ Result<const wire::Frame*> verify(Bytes frame) {
   }
   if (!strings_fit(*root)) return invalid(kBadSemantics);
   return root;
+}
+
+Result<Envelope> envelope(Bytes frame) {
+  if (auto head = check_head(frame); !head.ok()) return head.error();
+  flatbuffers::Verifier verifier(frame.data(), frame.size(), kDepthMax, kTablesMax);
+  const auto offset = verifier.VerifyOffset(kPrefixBytes);
+  if (offset == 0) return invalid(kBadBuffer);
+  const uint8_t* at = frame.data() + kPrefixBytes + offset;
+  const auto* table = reinterpret_cast<const flatbuffers::Table*>(at);
+  if (!table->VerifyTableStart(verifier) ||
+      !table->VerifyField<wire::Route>(verifier, wire::Frame::VT_ROUTE, alignof(wire::Route)) ||
+      !table->VerifyField<uint8_t>(verifier, wire::Frame::VT_PAYLOAD_TYPE, 1)) {
+    return invalid(kBadBuffer);
+  }
+  const auto* root = reinterpret_cast<const wire::Frame*>(at);
+  return Envelope{root->payload_type(), root->route()};
 }
 
 const wire::Frame* trusted(Bytes frame) { return wire::GetSizePrefixedFrame(frame.data()); }

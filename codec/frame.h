@@ -31,6 +31,15 @@ inline constexpr uint32_t kTextBytesMax = 512;  // Error.text, Goaway.reason
 // 4 semantics, 5 overlap), kUnsupported (unknown payload member; the envelope itself is fine).
 Result<const wire::Frame*> verify(Bytes frame);
 
+// What can be told of a frame whose payload verify() has refused.
+struct Envelope {
+  wire::Payload payload_type = wire::Payload::NONE;
+  const wire::Route* route = nullptr;  // nullptr: it has none
+};
+// Reads the root table alone: which frame it is that cannot be read. REQUIRES: as verify().
+// LIFETIME: as `frame`. ERRORS: kInvalid (detail: as verify()'s): not even that can be told.
+Result<Envelope> envelope(Bytes frame);
+
 // The root of bytes that verify() or an encoder of ours has passed.
 const wire::Frame* trusted(Bytes frame);
 

@@ -80,6 +80,10 @@ class DeviceEvents {
   // A row of this device has got further: a tick, a read mark, a rejection, an expiry, a later place in the
   // order. Also rows of earlier processes and of others of this profile; `open` may still be true.
   virtual void on_row(const RowStatus&) {}
+  // A message or a read mark of `id`, or, if that names nobody, a receipt or an expiry came that this version
+  // cannot read. It was confirmed all the same, or everything behind it would wait for ever, and nothing of
+  // it is kept.
+  virtual void on_unreadable(const MessageId& /*id*/) {}
   virtual void on_read_elsewhere(UserId /*peer*/, const ReadMark&) {}  // by this user, on another device
   virtual void on_resolved(std::string_view /*handle*/, UserId /*user, 0 if nobody has it*/) {}
   // The server takes nothing new for so long; what waits goes out by itself then.
@@ -102,7 +106,8 @@ struct DeviceCounters {
   uint64_t receipts = 0;
   uint64_t confirms = 0;  // sent
   uint64_t commits = 0;
-  uint64_t skipped = 0;  // frames of a kind that this client does not know
+  uint64_t unreadable = 0;  // counted frames that this client cannot read
+  uint64_t skipped = 0;     // frames of a kind that this client does not know
   uint64_t logins = 0;
 };
 
@@ -171,6 +176,7 @@ class Device {
   void on_message(const wire::Route& route, const wire::Message& message);
   void on_read(const wire::Route& route, const wire::Read& read);
   void on_receipt(const wire::Receipt& receipt);
+  void on_unreadable(const wire::Route* route);
   void on_expired(const wire::Expired& expired);
   void on_result(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number, uint64_t time_ms);
   void on_hold(const wire::Hold& hold);

@@ -12,6 +12,20 @@ std::string_view view(const flatbuffers::String* text) {
   return text == nullptr ? std::string_view() : std::string_view(text->data(), text->size());
 }
 
+// By what can be told of it.
+bool is_counted(const codec::Envelope& frame) {
+  switch (frame.payload_type) {
+    case wire::Payload::Message:
+    case wire::Payload::Read:
+      return frame.route != nullptr;
+    case wire::Payload::Receipt:
+    case wire::Payload::Expired:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 bool Device::on_frame(MutableBytes bytes) {
@@ -20,6 +34,11 @@ bool Device::on_frame(MutableBytes bytes) {
   if (!verified.ok()) {
     if (verified.error().code == Errc::kUnsupported) {  // of a newer server, not counted
       counters_.skipped++;
+      return true;
+    }
+    const auto told = codec::envelope(bytes);
+    if (state_ == State::kOnline && told.ok() && is_counted(*told)) {
+      on_unreadable(told->route);
       return true;
     }
     drop("the server sent a frame that breaks the format");
@@ -53,10 +72,15 @@ bool Device::on_frame(MutableBytes bytes) {
       on_resolved(frame.payload_as_Resolved()->request(), frame.payload_as_Resolved()->user());
       break;
     case wire::Payload::Message:
-      on_message(*frame.route(), *frame.payload_as_Message());
-      break;
     case wire::Payload::Read:
-      on_read(*frame.route(), *frame.payload_as_Read());
+      // For a conversation of a kind that is not known here, which must not pass for the one with its author.
+      if (frame.route()->scope() != wire::Scope::User) {
+        on_unreadable(frame.route());
+      } else if (const auto* message = frame.payload_as_Message()) {
+        on_message(*frame.route(), *message);
+      } else {
+        on_read(*frame.route(), *frame.payload_as_Read());
+      }
       break;
     case wire::Payload::Receipt:
       on_receipt(*frame.payload_as_Receipt());
@@ -95,6 +119,16 @@ bool Device::on_frame(MutableBytes bytes) {
       break;
   }
   return !wants_close_;
+}
+
+// Not a reason to end the session: the server verifies no field that is newer than itself, so a peer can put
+// anything there, and the same frame would come at every login.
+void Device::on_unreadable(const wire::Route* route) {
+  counted_++;
+  counters_.unreadable++;
+  MessageId id;
+  if (route != nullptr) id = MessageId{route->from(), route->device(), route->origin(), route->seq()};
+  tell([this, id] { events_.on_unreadable(id); });
 }
 
 void Device::on_welcome(const wire::Welcome& welcome) {

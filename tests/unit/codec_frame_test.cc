@@ -188,7 +188,7 @@ TEST(Verify, MutatedFramesNeverMoveTheBody) {
         builder, wire::CreateFrame(builder, &route, Payload::Message, payload.Union()));
     seeds.emplace_back(builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize());
   }
-  size_t num_passed = 0, num_stamped = 0, num_overlaps = 0;
+  size_t num_passed = 0, num_stamped = 0, num_overlaps = 0, num_told = 0;
   for (int round = 0; round < 200'000; ++round) {
     FrameBytes bytes = seeds[random->below(seeds.size())];
     const uint64_t num_changes = 1 + random->below(4);
@@ -200,6 +200,16 @@ TEST(Verify, MutatedFramesNeverMoveTheBody) {
       byte = static_cast<uint8_t>(random->below(2) != 0 ? random->below(64) * 4 : random->next());
     }
     const auto root = verify(bytes);
+    const auto told = envelope(bytes);
+    if (root.ok()) {
+      ASSERT_TRUE(told.ok());
+      ASSERT_EQ(told->payload_type, (*root)->payload_type());
+      ASSERT_EQ(told->route, (*root)->route());
+    } else if (told.ok() && told->route != nullptr) {
+      ++num_told;
+      const auto* route = reinterpret_cast<const uint8_t*>(told->route);
+      ASSERT_TRUE(route >= bytes.data() && route + sizeof(*told->route) <= bytes.data() + bytes.size());
+    }
     if (!root.ok()) {
       num_overlaps += root.error().detail == 5 && root.error().code == Errc::kInvalid;
       continue;
@@ -222,6 +232,7 @@ TEST(Verify, MutatedFramesNeverMoveTheBody) {
   EXPECT_GT(num_passed, 1000u);
   EXPECT_GT(num_stamped, 1000u);
   EXPECT_GT(num_overlaps, 100u);
+  EXPECT_GT(num_told, 1000u);
 }
 
 }  // namespace

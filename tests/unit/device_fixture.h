@@ -3,6 +3,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,6 +28,7 @@ struct Events final : DeviceEvents {
   void on_message(const InboxMessage& in, Insert insert) override {
     messages.emplace_back(in.id.seq, insert);
   }
+  void on_unreadable(const MessageId& id) override { unreadable.push_back(id); }
   void on_row(const RowStatus& row) override { rows.push_back(row); }
   void on_resolved(std::string_view, UserId user) override {
     if (resolved) resolved(user);
@@ -40,6 +42,7 @@ struct Events final : DeviceEvents {
   std::vector<LoginInfo> logins;
   std::vector<std::string> offline;
   std::vector<std::pair<Seq, Insert>> messages;
+  std::vector<MessageId> unreadable;
   std::vector<RowStatus> rows;
   std::vector<uint32_t> holds;
   std::vector<wire::ErrorCode> errors;
@@ -145,6 +148,33 @@ class DeviceTest : public testing::Test {
     auto frame = codec::message(route, 0, Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
     codec::stamp(frame, {from, 1, number, 12345});
     return frame;
+  }
+  // The vector of a message's body reaches behind the frame.
+  static void spoil_body(codec::FrameBytes& frame) {
+    const auto* body = root(frame).payload_as_Message()->body();
+    const uint32_t len = 1u << 30;
+    std::memcpy(frame.data() + (reinterpret_cast<const uint8_t*>(body) - frame.data()), &len, sizeof(len));
+    ASSERT_FALSE(codec::verify(frame).ok());
+  }
+  // The payload's vtable lies outside the frame.
+  static void spoil_payload(codec::FrameBytes& frame) {
+    const int32_t away = 1 << 30;
+    std::memcpy(frame.data() + (static_cast<const uint8_t*>(root(frame).payload()) - frame.data()), &away,
+                sizeof(away));
+    ASSERT_FALSE(codec::verify(frame).ok());
+  }
+  // As if the field had never been set.
+  static void remove_route(codec::FrameBytes& frame) {
+    const auto* table = reinterpret_cast<const flatbuffers::Table*>(&root(frame));
+    const auto slot = table->GetVTable() + wire::Frame::VT_ROUTE - frame.data();
+    frame[static_cast<size_t>(slot)] = frame[static_cast<size_t>(slot) + 1] = 0;
+    ASSERT_EQ(root(frame).route(), nullptr);
+  }
+  static void set_scope(codec::FrameBytes& frame, wire::Scope scope) {
+    constexpr ptrdiff_t kScopeAt = 66;
+    const auto* route = reinterpret_cast<const uint8_t*>(root(frame).route());
+    frame[static_cast<size_t>(route - frame.data() + kScopeAt)] = static_cast<uint8_t>(scope);
+    ASSERT_EQ(root(frame).route()->scope(), scope);
   }
   Origin origin() const { return store_.identity().origin; }
   Mark mark(RowId row) { return store_.status(row)->mark; }

@@ -335,6 +335,30 @@ TEST_F(DeviceTest, AFrameThatNoServerCanSendEndsTheSession) {
   EXPECT_TRUE(d.wants_close());
 }
 
+// A peer can put anything into fields that are newer than the server, which then does not verify them. A
+// device that ended its session over such a frame would meet it again at every login.
+TEST_F(DeviceTest, ACountedFrameThatCannotBeReadBlocksNothing) {
+  Device d = device();
+  log_in(d);
+  take(d);
+  codec::FrameBytes message = incoming(1, 1024, "never seen");
+  spoil_body(message);
+  feed(d, {message, incoming(2, 2048, "behind it")});
+  EXPECT_FALSE(d.wants_close());
+  EXPECT_EQ(confirms(take(d)), std::vector<uint64_t>{2});
+  EXPECT_EQ(events_.unreadable, (std::vector<MessageId>{{kPeer, 1, kPeerOrigin, 1}}));
+  EXPECT_EQ(d.counters().unreadable, 1u);
+  EXPECT_EQ(store_.inbox().size(), 1u) << "nothing of it is kept";
+  feed(d, {message});
+  EXPECT_EQ(confirms(take(d)), std::vector<uint64_t>{3}) << "also where nothing else comes";
+
+  codec::FrameBytes receipt = codec::receipt(kPeer, kMyDevice, origin(), 0, 1);
+  spoil_payload(receipt);
+  feed(d, {receipt});
+  EXPECT_EQ(confirms(take(d)), std::vector<uint64_t>{4});
+  EXPECT_EQ(events_.unreadable.back(), MessageId{});
+}
+
 TEST_F(DeviceTest, AClientsFrameFromTheServerEndsTheSession) {
   for (const codec::FrameBytes& frame : {codec::ping(1, 2), codec::confirm(1, 1), codec::resolve(1, "ada"),
                                          codec::refresh("t"), codec::hello({.token = "t"})}) {
@@ -345,6 +369,51 @@ TEST_F(DeviceTest, AClientsFrameFromTheServerEndsTheSession) {
     EXPECT_TRUE(d.wants_close());
     EXPECT_TRUE(d.output().empty());
   }
+}
+
+TEST_F(DeviceTest, AnyOtherFrameThatCannotBeReadEndsTheSession) {
+  codec::FrameBytes pong = codec::pong(7), nameless = incoming(1, 1024, "x"), closed = incoming(1, 1024, "x");
+  spoil_payload(pong);  // not counted, so made by the server itself
+  spoil_body(nameless);
+  remove_route(nameless);
+  spoil_body(closed);
+  closed[4] = 0xff;  // not even a root
+  for (const codec::FrameBytes& bytes : {pong, nameless, closed}) {
+    Device d = device();
+    log_in(d);
+    take(d);
+    feed(d, {bytes});
+    EXPECT_TRUE(d.wants_close());
+    EXPECT_EQ(d.counters().unreadable, 0u);
+  }
+  Device d = device();
+  d.on_connected();
+  codec::FrameBytes early = incoming(1, 1024, "x");
+  spoil_body(early);
+  feed(d, {early});
+  EXPECT_TRUE(d.wants_close()) << "before the welcome";
+}
+
+// A message to a group must not turn up in the private conversation with its author.
+TEST_F(DeviceTest, AScopeOfALaterVersionIsConfirmedAndTold) {
+  Device d = device();
+  log_in(d);
+  take(d);
+  codec::FrameBytes message = incoming(1, 1024, "to a group");
+  codec::FrameBytes read = codec::read({.to = kMe, .origin = kPeerOrigin, .seq = 2}, kMyDevice, origin(), 1);
+  const RowId row = send(d, "x");
+  feed(d, {codec::outcome(origin(), 1, 1024, 9, wire::Tick::Delivered)});
+  take(d);
+  set_scope(message, wire::Scope::Group);
+  set_scope(read, wire::Scope::Group);
+  codec::stamp(read, {kPeer, 1, 2048, 12345});
+  feed(d, {message, read, incoming(3, 3072, "to me")});
+  EXPECT_FALSE(d.wants_close());
+  EXPECT_EQ(confirms(take(d)), std::vector<uint64_t>{3});
+  EXPECT_EQ(store_.inbox().size(), 1u);
+  EXPECT_EQ(mark(row), Mark::kDelivered) << "what was read in a group is not read here";
+  EXPECT_EQ(events_.unreadable.size(), 2u);
+  EXPECT_EQ(events_.unreadable.back(), (MessageId{kPeer, 1, kPeerOrigin, 2}));
 }
 
 TEST_F(DeviceTest, WhoLeavesSaysWhatTheServerMayForget) {
