@@ -15,22 +15,19 @@ LOSSY_RELAY = '''#!/usr/bin/python3
 import selectors, socket, struct
 listener = socket.create_server(("127.0.0.1", 0), backlog=128)
 print("listening 127.0.0.1:%d" % listener.getsockname()[1], flush=True)
-ready, names, peers = selectors.DefaultSelector(), {}, {}
-ready.register(listener, selectors.EVENT_READ)
+ready, peers = selectors.DefaultSelector(), {}
+for _ in range(10):
+    peer, _ = listener.accept()
+    own, to = struct.unpack("<II", peer.recv(8, socket.MSG_WAITALL))
+    peers[own] = peer
+    ready.register(peer, selectors.EVENT_READ, (own, to))
 while True:
     for key, _ in ready.select():
-        if key.fileobj is listener:
-            peer, _ = listener.accept()
-            own, to = struct.unpack("<II", peer.recv(8, socket.MSG_WAITALL))
-            names[peer], peers[own] = (own, to), peer
-            ready.register(peer, selectors.EVENT_READ)
-            continue
-        peer = key.fileobj
-        data = peer.recv(1 << 16)
+        own, to = key.data
+        data = key.fileobj.recv(1 << 16)
         if not data:
-            ready.unregister(peer)
-        own, to = names[peer]
-        if data and own % 2 == 0:
+            ready.unregister(key.fileobj)
+        elif own % 2 == 0:
             peers[to].sendall(data)
 '''
 
