@@ -149,7 +149,7 @@ const char* explain_ring_error(const Error& error, const char* release, int disa
   } else if (number == ENOMEM) {
     std::snprintf(text, sizeof(text),
                   "no memory for an io_uring: raise RLIMIT_MEMLOCK (ulimit -l, systemd "
-                  "LimitMEMLOCK=infinity)");
+                  "LimitMEMLOCK=infinity) or start fewer reactors (--reactors)");
   } else if (number == EMFILE || number == ENFILE) {
     std::snprintf(text, sizeof(text),
                   "the table of sockets is larger than the descriptor limit: raise it "
