@@ -44,27 +44,50 @@ install_packages() {
   rm -f "$log"
 }
 
-# check_io_uring: says early what would otherwise be an error of the server at its start.
+# only_one NAME TEXT: ends with TEXT if another process of this checkout holds NAME; else holds it as long as this process
+# and what it starts live.
+only_one() {
+  local file=$perch_root/build/$1.lock lock
+  mkdir -p "$perch_root/build"
+  exec {lock}>"$file"
+  flock -n "$lock" || die "$2"
+}
+
+# check_io_uring: says early what would otherwise be an error of the server, minutes later. The kernel itself is asked,
+# because more than a sysctl can forbid it: containers filter system calls. REQUIRES: install_packages.
 check_io_uring() {
-  local disabled=/proc/sys/kernel/io_uring_disabled release major minor
+  local release major minor answer disabled=0
   release=$(uname -r)
   major=${release%%.*}; minor=${release#*.}; minor=${minor%%[!0-9]*}
   if [ "$major" -lt 6 ] || { [ "$major" -eq 6 ] && [ "$minor" -lt 1 ]; }; then
     die "kernel $release is too old: Perch needs 6.1 or newer"
   fi
-  [ -r $disabled ] || return 0
-  case $(cat $disabled) in
-    2) die "io_uring is disabled; as root, run: sysctl -w kernel.io_uring_disabled=0" ;;
-    1) [ "$(id -u)" = 0 ] ||
-         die "io_uring is disabled for ordinary users; as root, run: sysctl -w kernel.io_uring_disabled=0" ;;
+  answer=$(/usr/bin/python3 -c '
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+io_uring_setup, params = 425, ctypes.create_string_buffer(120)
+done = libc.syscall(io_uring_setup, 8, params) >= 0
+print("fine" if done else errno.errorcode.get(ctypes.get_errno(), "?"))')
+  [ ! -r /proc/sys/kernel/io_uring_disabled ] || disabled=$(cat /proc/sys/kernel/io_uring_disabled)
+  case $answer:$disabled in
+    fine:*) ;;
+    EPERM:2) die "io_uring is disabled; as root, run: sysctl -w kernel.io_uring_disabled=0" ;;
+    EPERM:1) die "io_uring is disabled for ordinary users; as root, run: sysctl -w kernel.io_uring_disabled=0," \
+                 "or join the group of kernel.io_uring_group" ;;
+    EPERM:*|ENOSYS:*) die "io_uring is refused ($answer): a container's filter of system calls forbids it, or the" \
+                          "kernel is built without; start the container with --security-opt seccomp=unconfined" ;;
+    ENOMEM:*) die "there is no memory for io_uring (ENOMEM); raise the limit of locked memory: ulimit -l unlimited" ;;
+    *) die "io_uring cannot be used: $answer" ;;
   esac
 }
 
-# build [TARGET…]: configures and builds the release preset; the whole log is kept beside it.
+# build [TARGET…]: configures and builds the release preset; the whole log is kept beside it. One at a time.
 build() {
-  local log=$perch_build/build.log targets=()
+  local log=$perch_build/build.log targets=() lock
   [ $# -eq 0 ] || targets=(--target "$@")
   mkdir -p "$perch_build"
+  exec {lock}>"$perch_build.lock"
+  flock -n "$lock" || { say "build: waiting for another one of this folder"; flock "$lock"; }
   say "configure: preset $perch_preset"
   (cd "$perch_root" && cmake --preset "$perch_preset") >"$log" 2>&1 ||
     { tail -n 30 "$log" >&2; die "configure failed; everything it said is in ${log#"$perch_root"/}"; }
@@ -77,4 +100,5 @@ build() {
     grep -nE -A8 'error:|FAILED:' "$log" | head -n 60 >&2
     die "the build failed; everything it said is in ${log#"$perch_root"/}"
   fi
+  exec {lock}>&-
 }

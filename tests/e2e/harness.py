@@ -1,10 +1,12 @@
 """What the end-to-end tests share: a perchd, devices driven through the real `perch`, and the checker that compares
 every device's own SQLite with every sender's outbox. Talks to 127.0.0.1 only."""
+import ctypes
 import os
 import pathlib
 import re
 import signal
 import sqlite3
+import struct
 import subprocess
 import tempfile
 import time
@@ -264,6 +266,31 @@ def settled(devices, seconds=30):
             return total
         require(time.monotonic() < end, f"{total}; {problems[:5]}")
         time.sleep(0.1)
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(*args):
+    if LIBC.prctl(*(ctypes.c_ulong(arg) for arg in args)) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def fail_io_uring(error):
+    """For the child: io_uring_setup fails with `error`, by a seccomp filter as a container has it."""
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+    set_seccomp, set_no_new_privs = 22, 38
+    io_uring_setup, load_number, jump_if_equal, answer = 425, 0x20, 0x15, 0x06
+    allow, fail = 0x7FFF0000, 0x00050000 | error
+    code = b"".join(struct.pack("HBBI", *line) for line in (
+        (load_number, 0, 0, 0), (jump_if_equal, 0, 1, io_uring_setup), (answer, 0, 0, fail), (answer, 0, 0, allow)))
+
+    def before():
+        prctl(set_no_new_privs, 1, 0, 0, 0)
+        program = Program(4, code)
+        prctl(set_seccomp, 2, ctypes.addressof(program), 0, 0)
+    return before
 
 
 def run(test):

@@ -14,10 +14,8 @@ import sys
 import tempfile
 import unittest
 
-from harness import Device, Server, settled, wait_until
+from harness import BIN, ROOT, Device, Server, fail_io_uring, prctl, settled, wait_until
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("PERCH_BIN", ROOT / "build/release/bin"))
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
@@ -119,30 +117,7 @@ class Keys(Case):
         self.assertIn(f"warning: key dev: {path}: everybody on this machine can read this secret", done.stderr)
 
 
-LIBC = ctypes.CDLL(None, use_errno=True)
-PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 22, 24, 38
-CAP_SYS_RESOURCE = 24
-
-
-def prctl(*args):
-    if LIBC.prctl(*(ctypes.c_ulong(arg) for arg in args)) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
-
-
-def fail_io_uring(error):
-    """For the child: io_uring_setup fails with `error`, by a seccomp filter as a container has it."""
-    class Program(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
-    io_uring_setup, load_number, jump_if_equal, answer = 425, 0x20, 0x15, 0x06
-    allow, fail = 0x7FFF0000, 0x00050000 | error
-    code = b"".join(struct.pack("HBBI", *line) for line in (
-        (load_number, 0, 0, 0), (jump_if_equal, 0, 1, io_uring_setup), (answer, 0, 0, fail), (answer, 0, 0, allow)))
-
-    def before():
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        program = Program(4, code)
-        prctl(PR_SET_SECCOMP, 2, ctypes.addressof(program), 0, 0)
-    return before
+PR_CAPBSET_DROP, CAP_SYS_RESOURCE = 24, 24
 
 
 def become_nobody(**limits):

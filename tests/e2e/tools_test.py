@@ -2,6 +2,8 @@
 """tools/run as a new user meets it: the server it leaves running, the two commands it prints, and what it says where
 something is missing; and what tools/test makes of its tests' results. apt-get, sudo, cmake and the like are stand-ins
 first in PATH: nothing is installed or built."""
+import errno
+import fcntl
 import os
 import pathlib
 import random
@@ -16,7 +18,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import BIN, ROOT
+from harness import BIN, ROOT, fail_io_uring
 
 
 class Case(unittest.TestCase):
@@ -55,9 +57,10 @@ class Case(unittest.TestCase):
         process.wait(timeout=30)
         process.stdout.close()
 
-    def refused(self, *args, says, status=1):
-        done = subprocess.run([self.root / "tools/run", *args], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=60, env=self.environment)
+    def refused(self, *args, says, status=1, program="run", before=None):
+        """`before` runs in the child."""
+        done = subprocess.run([self.root / "tools" / program, *args], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=60, env=self.environment, preexec_fn=before)
         self.assertEqual(done.returncode, status, done)
         self.assertRegex(done.stderr.splitlines()[-1], f"^error: .*{re.escape(says)}")
         return done
@@ -121,7 +124,7 @@ class Serve(Case):
 
     def test_a_second_run_beside_the_first(self):
         _, commands, port = self.serve()
-        self.refused("--serve", "--port", port, says="if the port is in use, choose another with --port")
+        self.refused("--serve", "--port", str(int(port) + 1), says="another tools/run --serve is running here; stop it")
         self.talk(commands)
 
     def test_a_port_in_use(self):
@@ -129,8 +132,63 @@ class Serve(Case):
             other.bind(("127.0.0.1", 0))
             other.listen()
             port = str(other.getsockname()[1])
-            done = self.refused("--serve", "--port", port, says="if the port is in use, choose another with --port")
+            done = self.refused("--serve", "--port", port, says=f"port {port} is in use; choose another with --port")
         self.assertIn("Address already in use", done.stderr)
+
+    def test_a_server_that_does_not_start_for_another_reason(self):
+        (self.root / "build/serve").mkdir()
+        (self.root / "build/serve/store").write_text("no folder")
+        port = some_port()
+        done = self.refused("--serve", "--port", port, says=f"perchd did not start on 127.0.0.1:{port}")
+        self.assertIn("Not a directory", done.stderr)
+        self.assertNotIn("in use", done.stderr)
+
+    def test_a_machine_that_takes_its_time(self):
+        """The server does not answer for three seconds whenever somebody logs in."""
+        programs = self.root / "build/release/bin"
+        programs.unlink()
+        programs.mkdir()
+        (programs / "perchd").symlink_to(BIN / "perchd")
+        (programs / "perch").write_text(f"""#!/bin/sh
+for server in $(cat /proc/$PPID/task/$PPID/children); do [ "$(cat /proc/$server/comm)" != perchd ] || break; done
+kill -STOP $server
+(sleep 3; kill -CONT $server) &
+exec {BIN}/perch "$@"
+""")
+        (programs / "perch").chmod(0o755)
+        self.serve()
+
+
+class Twice(Case):
+    """What would disturb each other is not started."""
+
+    def hold(self, name):
+        lock = open(self.root / "build" / f"{name}.lock", "w")
+        self.addCleanup(lock.close)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return lock
+
+    def test_the_demo(self):
+        self.hold("demo")
+        (self.root / "build/demo").mkdir()
+        self.refused(says="another tools/run is playing the demo in build/demo; wait")
+        self.assertTrue((self.root / "build/demo").exists())
+
+    def test_the_tests(self):
+        self.hold("test")
+        self.refused(program="test", says="another tools/test is running here; wait")
+
+    def test_builds_wait_for_each_other(self):
+        self.stand_in("cmake", "exit 3")
+        lock = self.hold("release")
+        process = self.start()
+        for line in process.stdout:
+            if "waiting for another one" in line:
+                break
+        else:
+            self.fail("it did not wait")
+        lock.close()
+        self.assertIn("configure failed", process.stdout.read())
 
 
 class Missing(Case):
@@ -161,23 +219,32 @@ class Missing(Case):
 
 
 class Kernel(Case):
-    def io_uring(self, disabled, user):
-        """check_io_uring of tools/common.sh, with /proc replaced by a folder of the test."""
-        proc = self.root / "io_uring_disabled"
-        proc.write_text(f"{disabled}\n")
-        common = self.root / "tools/common.sh"
-        text = (ROOT / "tools/common.sh").read_text()
-        self.assertEqual(text.count("/proc/sys/kernel/io_uring_disabled"), 1)
-        common.write_text(text.replace("/proc/sys/kernel/io_uring_disabled", str(proc)))
-        self.stand_in("id", f"echo {user}")
+    def setUp(self):
+        super().setUp()
         self.stand_in("cmake", "exit 3")  # where it gets to when nothing is in the way
 
-    def test_io_uring_disabled(self):
-        for disabled, user, says in ((2, 0, "io_uring is disabled; as root"), (2, 1000, "io_uring is disabled; as root"),
-                                     (1, 1000, "io_uring is disabled for ordinary users; as root"),
-                                     (1, 0, "configure failed"), (0, 1000, "configure failed")):
-            self.io_uring(disabled, user)
-            self.refused(says=says)
+    def disabled(self, value):
+        """tools/common.sh with /proc's word for it replaced by a file of the test."""
+        proc = self.root / "io_uring_disabled"
+        proc.write_text(f"{value}\n")
+        text = (ROOT / "tools/common.sh").read_text()
+        self.assertEqual(text.count("/proc/sys/kernel/io_uring_disabled"), 2)
+        (self.root / "tools/common.sh").write_text(text.replace("/proc/sys/kernel/io_uring_disabled", str(proc)))
+
+    def test_io_uring_is_refused(self):
+        """By a real filter, as the kernel or a container does; what io_uring_disabled says is the reason."""
+        for value, error, says in ((2, errno.EPERM, "io_uring is disabled; as root"),
+                                   (1, errno.EPERM, "io_uring is disabled for ordinary users; as root"),
+                                   (0, errno.EPERM, "io_uring is refused (EPERM): a container's filter"),
+                                   (0, errno.ENOSYS, "io_uring is refused (ENOSYS): a container's filter"),
+                                   (0, errno.ENOMEM, "ulimit -l unlimited"),
+                                   (0, errno.EIO, "io_uring cannot be used: EIO")):
+            self.disabled(value)
+            self.refused(says=says, before=fail_io_uring(error))
+
+    def test_who_is_let_in_all_the_same(self):
+        self.disabled(1)  # as for root, and for the group of kernel.io_uring_group
+        self.refused(says="configure failed")
 
     def test_an_old_kernel(self):
         for release, says in (("5.15.0-91", "kernel 5.15.0-91 is too old"), ("6.0.1", "kernel 6.0.1 is too old")):
