@@ -312,7 +312,7 @@ void store_commit(benchmark::State& state) {
       accept.id = {.user = 1 + i, .device = 1, .origin = 9, .seq = seq};
       accept.to = 1'000'000 + i;
       accept.number = seq << 10;
-      accept.time_ms = 1;
+      accept.taken_ms = 1;
       accept.frame = frame;
       accept.waiting[0].user = accept.to;
       accept.waiting[0].add(1);

@@ -24,7 +24,7 @@ Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Me
       completions_(options_.completions_per_turn),
       counter_(options_.counter),
       ceiling_(options_.ceiling),
-      wall_offset_ms_(static_cast<int64_t>(clock.wall_ms()) - static_cast<int64_t>(clock.mono_ms())) {}
+      served_{options_.served_ms, clock.mono_ms()} {}
 
 Core::~Core() {
   for (auto& [id, user] : users_) {

@@ -18,6 +18,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/probe.h"
+#include "core/served_time.h"
 #include "tls/token.h"
 
 namespace perch::chat {
@@ -30,8 +31,9 @@ struct CoreOptions {
   bool accounts_auto = false;
   uint64_t boot = 0;
   uint64_t incarnation = 0;
-  uint64_t counter = 0;  // where numbers start
-  uint64_t ceiling = 0;  // … and must stop until it is raised
+  uint64_t counter = 0;    // where numbers start
+  uint64_t ceiling = 0;    // … and must stop until it is raised
+  uint64_t served_ms = 0;  // in earlier runs: core/served_time.h
   size_t completions_per_turn = 512;
 };
 
@@ -122,7 +124,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void on_user_written(const store::StoreOp& op);
   void refuse_login(std::unique_ptr<store::StoreOp> op);
   void note_seen(User& user, Device& device);
-  bool unseen_for(const Device& device, uint64_t ms);
+  bool unseen_for(const Device& device, uint64_t ms) const;
   SlotMask addressed(User& user, size_t bytes, const Device* sender);
   void begin_gaps(User& user, SlotMask missed);
   void send_back_if_left_out(const User& user, const Device& device);
@@ -212,11 +214,9 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
 
   // ---- expiry.cc
   void arm_expiry_timer(User& user);
-  uint64_t next_expiry_ms(const User& user);
   void on_expiry_timer(User& user);
   void drop_and_note(User& user, SlotMask missed, std::vector<std::unique_ptr<store::StoreOp>> drops);
-  void pause_expiry();
-  bool expiry_paused();
+  uint64_t served_ms() const { return served_.at(now_.mono_ms()); }
   std::unique_ptr<store::StoreOp> drop_op(const Item& item, const store::Waiting& who, bool tell) const;
   static std::unique_ptr<store::StoreOp> expired_ack(const MessageId& id);
   void on_expired(const MessageId& id, UserId to);
@@ -252,8 +252,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   bool store_full_ = false;
   bool store_poisoned_ = false;
   bool draining_ = false;
-  int64_t wall_offset_ms_ = 0;      // wall minus monotonic, when last looked at
-  uint64_t expiry_resumes_ms_ = 0;  // monotonic
+  const ServedTime served_;
 };
 
 }  // namespace perch::chat

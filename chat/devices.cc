@@ -59,13 +59,13 @@ void Core::refuse_login(std::unique_ptr<StoreOp> op) {
 
 // Written lazily: seen matters by the day, and a storm of logins must not become a storm of writes.
 void Core::note_seen(User& user, Device& device) {
-  if (!device.registered || device.row.seen_ms + kSeenWriteMs >= now_.wall_ms()) return;
-  device.row.seen_ms = now_.wall_ms();
+  if (!device.registered || device.row.seen_ms + kSeenWriteMs >= served_ms()) return;
+  device.row.seen_ms = served_ms();
   write_user(user);
 }
 
-bool Core::unseen_for(const Device& device, uint64_t ms) {
-  return !device.session && device.row.seen_ms + ms < now_.wall_ms() && !expiry_paused();
+bool Core::unseen_for(const Device& device, uint64_t ms) const {
+  return !device.session && device.row.seen_ms + ms < served_ms();
 }
 
 // The user's devices that a message of so many bytes is for; not the one that sends it. Where somebody takes

@@ -8,61 +8,28 @@ using store::OpKind;
 using store::StoreOp;
 
 namespace {
-constexpr int64_t kWallJumpMs = 3'600'000;    // more than an hour off the monotonic clock: somebody moved it
-constexpr uint64_t kExpiryPauseMs = 600'000;  // … then nothing expires until it has held for ten minutes
-constexpr uint64_t kFutureLookMs =
-    86'400'000;  // all are stamped with times to come: looked at again so often
+constexpr uint64_t kLookAgainMs = 60'000;  // at what is due and may not expire yet
 }  // namespace
-
-// After a start as after a step of the wall clock: who was away with the node comes back first, and somebody may
-// see that the clock is wrong.
-void Core::pause_expiry() {
-  expiry_resumes_ms_ = now_.mono_ms() + std::min(kExpiryPauseMs, limits_.expiry_ms);
-}
-
-bool Core::expiry_paused() {
-  const uint64_t now = now_.mono_ms();
-  const int64_t offset = static_cast<int64_t>(now_.wall_ms()) - static_cast<int64_t>(now);
-  const int64_t moved = offset - std::exchange(wall_offset_ms_, offset);
-  if (std::abs(moved) > kWallJumpMs) {
-    pause_expiry();
-    log_.write(LogLevel::kWarn, "the wall clock was moved: nothing expires for ten minutes",
-               {{"seconds", static_cast<uint64_t>(std::abs(moved)) / 1'000},
-                {"direction", moved > 0 ? "forwards" : "back"}});
-  }
-  return now < expiry_resumes_ms_;
-}
 
 void Core::arm_expiry_timer(User& user) {
   if (user.items.empty() || user.expiry_timer.armed()) return;
-  const uint64_t due = next_expiry_ms(user);
-  const uint64_t wall = now_.wall_ms();
-  timers_.arm(user.expiry_timer, now_.mono_ms() + (due > wall ? due - wall : 1));
-}
-
-// Of the oldest item, on the wall clock. One that was stamped while the clock was ahead is passed over, since
-// it may be due in years, long after those behind it.
-uint64_t Core::next_expiry_ms(const User& user) {
-  const uint64_t wall = now_.wall_ms();
-  for (const auto& [position, item] : user.items)
-    if (item.time_ms <= wall) return item.time_ms + limits_.expiry_ms;
-  return wall + kFutureLookMs;
+  const uint64_t due = user.items.begin()->second.taken_ms + limits_.expiry_ms;
+  const uint64_t now = served_ms();
+  timers_.arm(user.expiry_timer, now_.mono_ms() + (due > now ? due - now : 1));
 }
 
 void Core::on_expiry_timer(User& user) {
-  if (expiry_paused()) return timers_.arm(user.expiry_timer, expiry_resumes_ms_);
-  const uint64_t wall = now_.wall_ms();
+  const uint64_t now = served_ms();
   SlotMask missed = 0;
   std::vector<std::unique_ptr<StoreOp>> drops;
   for (auto at = user.items.begin(); at != user.items.end();) {
     Item& item = at->second;
-    const bool from_the_future = item.time_ms > wall;
-    if (!from_the_future && item.time_ms + limits_.expiry_ms > wall) break;
+    if (item.taken_ms + limits_.expiry_ms > now) break;
     // What is sent on a present session does not expire, nor what was confirmed and is only being written.
-    const bool at_rest = !from_the_future && item.state == Item::State::kStored &&
-                         (item.sent & item.mask) == 0 && item.confirmed == 0 && item.unwritten == 0 &&
-                         item.report != Item::Report::kPending && item.mask != 0;
-    if (!at_rest) {
+    const bool may_expire = item.state == Item::State::kStored && (item.sent & item.mask) == 0 &&
+                            item.confirmed == 0 && item.unwritten == 0 &&
+                            item.report != Item::Report::kPending && item.mask != 0;
+    if (!may_expire) {
       ++at;
       continue;
     }
@@ -76,8 +43,8 @@ void Core::on_expiry_timer(User& user) {
   }
   if (missed != 0) drop_and_note(user, missed, std::move(drops));
   if (user.items.empty()) return;
-  const uint64_t due = next_expiry_ms(user);
-  timers_.arm(user.expiry_timer, now_.mono_ms() + (due > wall ? due - wall : 60'000));
+  const uint64_t due = user.items.begin()->second.taken_ms + limits_.expiry_ms;
+  timers_.arm(user.expiry_timer, now_.mono_ms() + (due > now ? due - now : kLookAgainMs));
 }
 
 // Each of `missed` is told of its gap at its next login, so its row says that before anything is dropped: a

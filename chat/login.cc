@@ -121,12 +121,12 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
       const Origin known = device->row.origin;
       meet(device->row, *login);
       if (!device->registered) {  // welcome only once it is
-        device->row.seen_ms = now_.wall_ms();
+        device->row.seen_ms = served_ms();
         return write_user(*user, std::move(login));
       }
       // Now, not by the day: after a stop the next opening would be told of a gap that there is not.
       if (device->row.origin != known) {
-        device->row.seen_ms = now_.wall_ms();
+        device->row.seen_ms = served_ms();
         write_user(*user);
       }
       note_seen(*user, *device);
@@ -146,7 +146,7 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
   auto device = std::make_unique<Device>();
   device->row.number = user->next_device++;
   device->row.name = login->device;
-  device->row.seen_ms = now_.wall_ms();
+  device->row.seen_ms = served_ms();
   login->number = device->row.number;
   meet(device->row, *login);
   place = std::move(device);

@@ -57,7 +57,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
   item.to = route.to();
   item.number = route.number();
   item.arrived_ms = now_.mono_ms();
-  item.time_ms = route.time_ms();
+  item.taken_ms = served_ms();
   item.frame_bytes = frame.size();
   item.frame = std::move(frame);
   item.flight = hop.flight;

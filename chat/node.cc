@@ -271,6 +271,7 @@ void Node::run_core(uint16_t id, std::shared_ptr<Starting> shared) {
   core_options.incarnation = s.store.writer().incarnation();
   core_options.counter = s.store.writer().base();
   core_options.ceiling = s.store.writer().ceiling();
+  core_options.served_ms = s.store.writer().served_ms();
   MeshEndpoint& mesh = s.mesh->endpoint(id);
   mesh.bind(*s.rings[id]);
   s.cores[id] = std::make_unique<Core>(core_options, *s.rings[id], mesh, system_clock(), *s.pages[id],
@@ -317,6 +318,7 @@ void Node::run_store(std::shared_ptr<Starting> shared) {
   StoreThread thread(s.store.writer(), mesh, **ring, id, s.store_page(), *s.logs[id], s.config.limits,
                      system_clock());
   while (!s.store_stop.load(std::memory_order_relaxed)) thread.turn(kSleepNsMax);
+  thread.finish();
 }
 
 int Node::wait() {

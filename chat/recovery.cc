@@ -13,7 +13,7 @@ void Core::item(const store::RecoveredItem& found) {
   item.id = found.id;
   item.to = found.to;
   item.number = found.number;
-  item.time_ms = found.time_ms;
+  item.taken_ms = found.taken_ms;
   item.frame_bytes = found.frame_bytes;
   item.place = found.place;
   item.state = Item::State::kStored;
@@ -66,7 +66,6 @@ void Core::expired(const store::RecoveredExpired& found) {
 }
 
 void Core::recovered() {
-  pause_expiry();
   for (auto& op : std::exchange(orphans_, {})) submit(std::move(op));
   for (auto& [id, user] : users_) {
     std::vector<Item> items;

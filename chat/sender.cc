@@ -250,7 +250,7 @@ void Core::hand_over(Device& device, Flight& flight) {
   op->id = flight.id;
   op->to = flight.to;
   op->number = flight.number;
-  op->time_ms = flight.time_ms;
+  op->taken_ms = served_ms();
   op->delivered = flight.delivered;
   op->frame = flight.frame.bytes();
   for (uint8_t i = 0; i < flight.num_parties; ++i) {

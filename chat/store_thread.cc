@@ -8,8 +8,9 @@
 namespace perch::chat {
 
 namespace {
-constexpr double kFreeBelow = 0.85;  // admission stopped at kReservedFrom and goes on here
-constexpr uint64_t kTryMs = 200;     // what has found no room
+constexpr double kFreeBelow = 0.85;         // admission stopped at kReservedFrom and goes on here
+constexpr uint64_t kTryMs = 200;            // what has found no room
+constexpr uint64_t kSilenceMs = 3'600'000;  // served without a commit, until the time gets one of its own
 }  // namespace
 
 StoreThread::StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores,
@@ -23,6 +24,7 @@ StoreThread::StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, 
       limits_(limits),
       clock_(clock),
       mover_(writer),
+      served_{writer.served_ms(), clock.mono_ms()},
       messages_max_(limits.batch_ops_max),
       completions_(64) {}
 
@@ -65,6 +67,7 @@ void StoreThread::turn(uint64_t sleep_ns_max) {
       limits_.batch_ops_max - batch_.size());
   if (!batch_.empty()) commit();
   move_some();
+  keep_time();
   tell_state();
   mesh_.publish();
   publish_gauges();
@@ -116,6 +119,7 @@ void StoreThread::answer(store::StoreOp* op) {
 void StoreThread::commit() {
   probe::commit_begin(batch_.size());
   const uint64_t begun_ns = clock_.mono_ns();
+  writer_.set_served(served_ms());
   writer_.apply(batch_);
   const uint64_t ns = clock_.mono_ns() - begun_ns;
   probe::commit_end(batch_.size(), ns);
@@ -151,9 +155,19 @@ void StoreThread::move_some() {
     if (!done || *done) next_move_ms_ = clock_.mono_ms() + limits_.move_ms;
     return;
   }
-  const Result<size_t> moved = mover_.copy(clock_.wall_ms());
+  const Result<size_t> moved = mover_.copy(served_ms());
   if (moved) metrics_.add(Metric::kMovedRows, *moved);
   if (!moved || !mover_.pending()) next_move_ms_ = clock_.mono_ms() + limits_.move_ms;
+}
+
+// A kill forgets at most an hour of it, and what waits for somebody lives so much longer.
+void StoreThread::keep_time() {
+  if (served_ms() >= writer_.served_ms() + kSilenceMs) finish();
+}
+
+void StoreThread::finish() {
+  writer_.set_served(served_ms());
+  (void)writer_.store_served();  // without room the next commit that has some will say it
 }
 
 void StoreThread::tell_state() {

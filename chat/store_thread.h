@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "core/mesh.h"
 #include "core/metrics.h"
+#include "core/served_time.h"
 #include "store/mover.h"
 #include "store/writer.h"
 
@@ -30,6 +31,8 @@ class StoreThread {
   StoreThread(store::Writer& writer, MeshEndpoint& mesh, Ring& ring, uint16_t num_cores, MetricsPage& metrics,
               Log& log, const Limits& limits, Clock& clock);
   void turn(uint64_t sleep_ns_max);
+  // The last turn was the last: how long the store was served is written down.
+  void finish();
 
  private:
   enum Line : uint8_t { kMessages, kLastCounts, kAnyOrder, kNumLines };
@@ -43,6 +46,8 @@ class StoreThread {
   void tell_state();
   void publish_gauges();
   void move_some();
+  void keep_time();
+  uint64_t served_ms() { return served_.at(clock_.mono_ms()); }
   store::Writer& writer_;
   MeshEndpoint& mesh_;
   Ring& ring_;
@@ -52,6 +57,7 @@ class StoreThread {
   const Limits& limits_;
   Clock& clock_;
   store::Mover mover_;
+  const ServedTime served_;
   uint64_t next_move_ms_ = 0;
   std::vector<store::StoreOp*> batch_;
   std::array<std::deque<store::StoreOp*>, kNumLines> lines_;  // without room

@@ -30,7 +30,7 @@ struct Item {
   UserId to = 0;
   Number number = 0;
   uint64_t arrived_ms = 0;  // monotonic; kMemory
-  uint64_t time_ms = 0;     // wall clock when taken: it expires by this
+  uint64_t taken_ms = 0;    // served time: it expires by this
   FrameRef frame;           // empty once stored and not in memory any more
   uint32_t frame_bytes = 0;
   store::Place place;  // kStored

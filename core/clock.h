@@ -1,5 +1,5 @@
 // Clock is the seam for time. Timers and deadlines use mono_ms, which no clock step moves; wall_ms
-// is for display, token expiry and mailbox expiry only: nothing orders by it (DELIVERY.md H32).
+// is for display and token expiry only: nothing orders by it (DELIVERY.md H32).
 #pragma once
 #include <cstdint>
 

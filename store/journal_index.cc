@@ -13,11 +13,11 @@ void JournalIndex::apply(JournalPos pos, const Record& record) {
         const bool recipient = record.waiting[i].user == record.to;
         held_.push_back({pos, record.waiting[i], recipient, record.delivered});
       }
-      if (granules_.empty() || record.time_ms > granules_.back().first_ms + granule_ms_) {
-        granules_.push_back({pos, pos, record.time_ms, record.time_ms});
+      if (granules_.empty() || record.taken_ms > granules_.back().first_ms + granule_ms_) {
+        granules_.push_back({pos, pos, record.taken_ms, record.taken_ms});
       }
       granules_.back().last = pos;
-      granules_.back().last_ms = std::max(granules_.back().last_ms, record.time_ms);
+      granules_.back().last_ms = std::max(granules_.back().last_ms, record.taken_ms);
       break;
     }
     case RecordKind::kConfirm:
@@ -91,7 +91,6 @@ void JournalIndex::trim(JournalPos below) {
 }
 
 JournalPos JournalIndex::old_end(uint64_t now_ms, uint64_t age_ms, JournalPos head) {
-  const uint64_t time_ms = now_ms - age_ms;
   for (Granule& granule : granules_) {
     granule.first_ms = std::min(granule.first_ms, now_ms);
     granule.last_ms = std::min(granule.last_ms, now_ms);
@@ -99,9 +98,9 @@ JournalPos JournalIndex::old_end(uint64_t now_ms, uint64_t age_ms, JournalPos he
   if (granules_.empty()) {
     return num_records_ > kIdleRecordsMax + 2 * (receipts_.size() + expired_.size()) ? head : 0;
   }
-  if (granules_.front().last_ms > time_ms) return 0;
+  if (granules_.front().last_ms + age_ms > now_ms) return 0;
   for (const Granule& granule : granules_)
-    if (granule.last_ms > time_ms) return granule.first;
+    if (granule.last_ms + age_ms > now_ms) return granule.first;
   return head;
 }
 

@@ -45,8 +45,7 @@ class JournalIndex {
   // Everything below is gone from the journal, or rewritten at its head.
   void trim(JournalPos below);
   // Where the part ends that holds nothing younger than `age_ms`: `head` if that is all, 0: there is nothing
-  // to take. What is from later than now was written while the clock was ahead: from now on it is from now.
-  // REQUIRES: now_ms >= age_ms.
+  // to take. What is from later than now, since a kill forgot some served time, is from now from then on.
   JournalPos old_end(uint64_t now_ms, uint64_t age_ms, JournalPos head);
 
   const std::deque<Held>& held() const { return held_; }

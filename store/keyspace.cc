@@ -16,7 +16,7 @@ void fields_of_record(Io& io, T& record) {
       io.id(record.id);
       io.number(record.to);
       io.number(record.number);
-      io.number(record.time_ms);
+      io.number(record.taken_ms);
       io.count(record.num_waiting, record.waiting.size());
       for (uint8_t i = 0; i < record.num_waiting; ++i) io.waiting(record.waiting[i]);
       return;
@@ -57,7 +57,7 @@ void fields_of_row(Io& io, T& row) {
   io.number(row.pos);
   io.id(row.id);
   io.number(row.to);
-  io.number(row.time_ms);
+  io.number(row.taken_ms);
   io.waiting(row.waiting);
 }
 

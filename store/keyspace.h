@@ -47,6 +47,7 @@ enum class MetaKey : uint8_t {
   kCeiling,
   kMovedBelow,  // records below are moved or done with; what of them is left is only not deleted yet
   kNextPos,     // no position below is free, even when the journal is empty
+  kServed,      // served time, at most kServedStepMs behind that of the last commit
 };
 
 // ---- keys
@@ -113,7 +114,7 @@ struct Record {
   MessageId id;                      // kAccept, kExpired, kExpiredAck, kResult
   UserId to = 0;                     // kAccept, kExpired, kResult
   Number number = 0;                 // kAccept, kResult
-  uint64_t time_ms = 0;              // kAccept
+  uint64_t taken_ms = 0;             // kAccept: served time
   std::array<Waiting, 2> waiting{};  // kAccept
   uint8_t num_waiting = 0;
   JournalPos target = 0;   // kConfirm, kExpired: the record it is about; 0: a row of the tables
@@ -130,8 +131,8 @@ struct Row {
   JournalPos pos = 0;  // where it was in the journal
   MessageId id;
   UserId to = 0;
-  uint64_t time_ms = 0;
-  Waiting waiting;  // its user is the key's
+  uint64_t taken_ms = 0;  // served time
+  Waiting waiting;        // its user is the key's
 };
 
 // How many bytes of a frame one value takes, for `limits`: rarely less than asked for.

@@ -94,7 +94,7 @@ Result<void> Mover::read_rows(const Held& held, Snapshot& journal, std::vector<N
       number = record->number;
       num_chunks = record->num_chunks;
       const Row row{held.reported, num_chunks, record->frame_bytes, held.pos,
-                    record->id,    record->to, record->time_ms,     held.waiting};
+                    record->id,    record->to, record->taken_ms,    held.waiting};
       pack_row(pack_key(RowKey{user, number, 0}), row, part, value);
     } else {
       auto part = unpack_chunk(key, *stored);

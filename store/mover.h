@@ -27,6 +27,7 @@ class Mover {
   // is left. So too where the tables have no room but what is kept for deletes: the first record that still
   // waits then ends the stretch. Not pending(): nothing before that is old.
   // REQUIRES: !pending(). ERRORS: kCorrupt (detail: position), kPoisoned; others of Kv poison.
+  // `now_ms`: served time.
   Result<size_t> copy(uint64_t now_ms);
   // Step 2: one transaction. True: done with this stretch, copy() may go on.
   // ERRORS: kFull (again later), kPoisoned; others of Kv poison.

@@ -64,7 +64,7 @@ struct ReceiptKey {
 struct DeviceRow {
   DeviceNo number = 0;
   std::string name;      // the token's `dev`, 1 … 64 bytes
-  uint64_t seen_ms = 0;  // wall clock of its last login, written lazily
+  uint64_t seen_ms = 0;  // served time of its last login, written lazily
   Origin origin = 0;     // last known
   bool overflowed = false;
   bool missed = false;  // what waited for it has expired, and it has not heard of that
@@ -110,7 +110,7 @@ struct StoreOp {
   MessageId id;
   UserId to = 0;
   Number number = 0;
-  uint64_t time_ms = 0;
+  uint64_t taken_ms = 0;   // served time
   bool delivered = false;  // a recipient's device is known to have it
   Bytes frame;             // as it goes to devices; LIFETIME: until completion
   std::array<Waiting, 2> waiting{};
@@ -138,7 +138,7 @@ struct RecoveredItem {
   MessageId id;
   UserId to = 0;
   Number number = 0;
-  uint64_t time_ms = 0;
+  uint64_t taken_ms = 0;  // served time
   uint32_t frame_bytes = 0;
   Place place;
   Waiting waiting;        // never empty

@@ -9,8 +9,8 @@
 namespace perch::store {
 namespace {
 
-// The wall clock is coarse enough for the mover in sixteenths of its delay.
-constexpr uint64_t kGranules = 16;
+constexpr uint64_t kGranules = 16;  // the mover knows ages in such parts of its delay
+constexpr uint64_t kServedStepMs = 1'000;
 
 }  // namespace
 
@@ -41,6 +41,7 @@ void Writer::apply(std::span<StoreOp* const> batch) {
   }
   next_pos_ = staged_.next_pos;
   ceiling_ = staged_.ceiling;
+  served_stored_ms_ = staged_.served_ms;
   for (const auto& [pos, record] : staged_.records) index_.apply(pos, record);
 
   if (!staged_.row_ops.empty()) {
@@ -100,6 +101,7 @@ void Writer::refuse(std::span<StoreOp* const> batch, const Which& which) {
 Result<void> Writer::write_journal(std::span<StoreOp* const> batch, Staged& staged) {
   staged.next_pos = next_pos_;
   staged.ceiling = ceiling_;
+  staged.served_ms = served_stored_ms_;
   staged.records.clear();
   staged.row_ops.clear();
   bool begun = false;
@@ -107,7 +109,7 @@ Result<void> Writer::write_journal(std::span<StoreOp* const> batch, Staged& stag
     if (outcomes_[i] == Outcome::kFull) continue;
     StoreOp& op = *batch[i];
     if (!is_row_only(op) && !begun) {
-      if (auto r = journal_.begin(); !r) return r;
+      if (auto r = begin_journal(staged); !r) return r;
       begun = true;
     }
     if (auto r = write_one(op, outcomes_[i], staged); !r) {
@@ -117,6 +119,25 @@ Result<void> Writer::write_journal(std::span<StoreOp* const> batch, Staged& stag
   }
   if (!begun) return {};
   return journal_.commit();
+}
+
+// With the time that has been served, if it is not as good as known: so it needs no commit of its own.
+Result<void> Writer::begin_journal(Staged& staged) {
+  if (auto r = journal_.begin(); !r) return r;
+  if (served_ms_ < staged.served_ms + kServedStepMs) return {};
+  staged.served_ms = served_ms_;
+  auto r = put_meta(journal_, kJournalMetaTable, MetaKey::kServed, served_ms_);
+  if (!r) journal_.abort();
+  return r;
+}
+
+Result<void> Writer::store_served() {
+  if (poisoned_ || served_ms_ == served_stored_ms_) return {};
+  auto stored =
+      transact(journal_, [&] { return put_meta(journal_, kJournalMetaTable, MetaKey::kServed, served_ms_); });
+  if (stored) served_stored_ms_ = served_ms_;
+  if (!stored && stored.error().code != Errc::kFull) poison();
+  return stored;
 }
 
 Result<void> Writer::write_one(StoreOp& op, Outcome& outcome, Staged& staged) {
@@ -201,7 +222,7 @@ Result<void> Writer::write_accept(StoreOp& op, Staged& staged) {
   record.id = op.id;
   record.to = op.to;
   record.number = op.number;
-  record.time_ms = op.time_ms;
+  record.taken_ms = op.taken_ms;
   record.waiting = op.waiting;
   record.num_waiting = op.num_waiting;
   const JournalPos pos = staged.next_pos++;

@@ -55,6 +55,12 @@ class Writer {
   uint64_t base() const { return base_; }
   uint64_t ceiling() const { return ceiling_; }
   uint64_t incarnation() const { return incarnation_; }
+  // Served time (core/served_time.h), as the store has it: where a run begins.
+  uint64_t served_ms() const { return served_stored_ms_; }
+  // It is so much now; the next commits of apply() say so.
+  void set_served(uint64_t ms) { served_ms_ = ms; }
+  // A commit for that alone: at the end of a run, or in a long silence. ERRORS: kFull; others of Kv poison.
+  Result<void> store_served();
 
   // Any thread may call it; the reader then belongs to one, and goes before the environments.
   std::unique_ptr<Reader> make_reader();
@@ -71,6 +77,7 @@ class Writer {
   struct Staged {  // what a transaction would change in memory, once it is on the disk
     JournalPos next_pos = 0;
     uint64_t ceiling = 0;
+    uint64_t served_ms = 0;
     std::vector<std::pair<JournalPos, Record>> records;
     std::vector<StoreOp*> row_ops;
   };
@@ -84,6 +91,7 @@ class Writer {
   template <typename Which>
   void refuse(std::span<StoreOp* const> batch, const Which& which);
   Result<void> write_journal(std::span<StoreOp* const> batch, Staged& staged);
+  Result<void> begin_journal(Staged& staged);
   Result<void> write_one(StoreOp& op, Outcome& outcome, Staged& staged);
   Result<void> write_accept(StoreOp& op, Staged& staged);
   Result<void> write_record(const Record& record, Staged& staged);
@@ -110,6 +118,8 @@ class Writer {
   uint64_t base_ = 0;
   uint64_t ceiling_ = 0;
   uint64_t incarnation_ = 0;
+  uint64_t served_ms_ = 0;
+  uint64_t served_stored_ms_ = 0;
   bool poisoned_ = false;
   bool recovered_ = false;
 };

@@ -65,7 +65,10 @@ Result<void> Writer::open_metas() {
     if (tables_are_new && *moved_below > 0) return Error{Errc::kCorrupt, kTablesMissing};
     auto next_pos = get_meta_or(journal_, kJournalMetaTable, MetaKey::kNextPos, 1);
     if (!next_pos) return next_pos.error();
+    auto served = get_meta_or(journal_, kJournalMetaTable, MetaKey::kServed, 0);
+    if (!served) return served.error();
     pair = *stored_pair;
+    served_ms_ = served_stored_ms_ = *served;
     incarnation_ = *incarnation;
     moved_below_ = copied_below_ = *moved_below;
     base_ = *ceiling;

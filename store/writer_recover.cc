@@ -13,7 +13,7 @@ struct Writer::Waits {
     MessageId id;
     UserId to;
     Number number;
-    uint64_t time_ms;
+    uint64_t taken_ms;
     uint32_t frame_bytes;
   };
   struct KeyHash {
@@ -35,7 +35,7 @@ Result<void> Writer::recover(RecoveryVisitor& visitor) {
     if (held.waiting.num == 0) continue;
     if (visitor.stopped()) return Error{Errc::kStopped};
     const Waits::Message& message = waits.messages.at(held.pos);
-    visitor.item({message.id, message.to, message.number, message.time_ms, message.frame_bytes,
+    visitor.item({message.id, message.to, message.number, message.taken_ms, message.frame_bytes,
                   Place{held.pos, false}, held.waiting, held.reported});
   }
   for (const RecoveredMark& mark : marks) visitor.mark(mark);
@@ -77,8 +77,8 @@ Result<void> Writer::recover_journal(Waits& waits, std::vector<RecoveredMark>& m
           chunks_left = record->num_chunks - 1;
           mark_of.emplace_back(last, marks.size());
           marks.push_back({record->id, record->to, record->number, record->delivered});
-          waits.messages.emplace(last, Waits::Message{record->id, record->to, record->number, record->time_ms,
-                                                      record->frame_bytes});
+          waits.messages.emplace(last, Waits::Message{record->id, record->to, record->number,
+                                                      record->taken_ms, record->frame_bytes});
         }
         if (record->kind == RecordKind::kResult)
           marks.push_back({record->id, record->to, record->number, record->delivered});
@@ -159,7 +159,7 @@ Result<void> Writer::recover_tables(Waits& waits, RecoveryVisitor& visitor) {
       } else if (row->pos >= moved_below_ && waits.messages.contains(row->pos)) {
         drop(false);  // the journal says that nobody waits for it
       } else {
-        visitor.item({row->id, row->to, last.number, row->time_ms, row->frame_bytes, Place{row->pos, true},
+        visitor.item({row->id, row->to, last.number, row->taken_ms, row->frame_bytes, Place{row->pos, true},
                       row->waiting, row->reported});
       }
       return true;

@@ -169,7 +169,7 @@ MUTANTS = [
     Mutant("reopen_accepted", 1, 3000, (  # H28
         "if (info.new_incarnation) info.num_reopened", "if (info.new_incarnation && !REMOVED) info.num_reopened")),
     Mutant("restored_above", 1, 3000, (  # H28
-        "std::max(*ceiling, last_used) + kRestoreStep", "(REMOVED ? 0 : std::max(*ceiling, last_used) + kRestoreStep)")),
+        "std::max(*ceiling, last_used) + kRestoreStep", "(REMOVED ? *ceiling : std::max(*ceiling, last_used)) + kRestoreStep")),
     Mutant("origin", 1, 3000, (  # H4
         "void MemoryStore::reopen(Random& random) { if (welcomed_) identity_.previous_origin = identity_.origin;"
         " welcomed_ = false; do identity_.origin = random.next(); while (identity_.origin == 0);",

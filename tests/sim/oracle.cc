@@ -27,13 +27,6 @@ void Oracle::told_gap(size_t device) {
   ++num_gaps_;
 }
 
-void Oracle::wall_moves(uint64_t before_ms, uint64_t after_ms) {
-  for (Sent& sent : messages_) {
-    sent.was_due |= expiry_ms_ != 0 && before_ms >= sent.wall_ms + expiry_ms_;
-    sent.wall_ms = std::min(sent.wall_ms, after_ms);
-  }
-}
-
 // What was promised to others about its messages stays promised. The device itself forgets what it has not
 // got on the copy, and may send again what was closed since.
 void Oracle::restoring(size_t device, const client::MemoryStore& older) {
@@ -72,7 +65,7 @@ void Oracle::server_restored() {
       continue;
     }
     if (row.open) continue;
-    for (const size_t device : sent.has)
+    for (size_t device = 0; device < devices_.size(); ++device)
       if (number_on(sent, device) != row.number) sent.lost_number.insert(device);
     for (const size_t device : sent.owed)
       if (!sent.has.contains(device) && !on_disk(sent, device)) sent.lost.insert(device);
@@ -101,7 +94,7 @@ void Oracle::composed(size_t device, UserId to, client::RowId row, const std::st
   sent.row = row;
   sent.seq = devices_[device].store->rows().at(row).status.seq;
   sent.at = ++now_;
-  sent.wall_ms = clock_.wall_ms();
+  sent.at_ms = clock_.mono_ms();
   sent.stops = num_stops_;
   sent.recipient_known = false;
   const UserId from = devices_[device].user;

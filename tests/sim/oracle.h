@@ -39,10 +39,8 @@ class Oracle {
   void allow_overflow() { may_overflow_ = true; }
   // What has waited for so long may be dropped: its sender is told, or the devices that miss it are.
   void allow_expiry(uint64_t ms) { expiry_ms_ = ms; }
-  // The wall clock shows so much, and is about to be moved.
-  void wall_moves(uint64_t before_ms, uint64_t after_ms);
   void told_gap(size_t device);
-  // A backup of the store was put back: of what it lacks, clients send again what they know to be accepted only.
+  // A backup of the store was put back: of what it lacks, clients send again what they know as accepted.
   void server_restored();
   // The device's storage is about to become `older`, a copy of it.
   void restoring(size_t device, const client::MemoryStore& older);
@@ -75,8 +73,7 @@ class Oracle {
     client::RowId row;
     Seq seq;
     uint64_t at;               // when it was composed
-    uint64_t wall_ms;          // … and the least that the wall clock has shown since
-    bool was_due = false;      // … it was expiry_ms above that, and moved back
+    uint64_t at_ms;            // … on the clock of the world
     uint64_t stops;            // of the server, then
     std::vector<size_t> owed;  // devices that were registered then
     bool recipient_known;      // … at least one of them is the recipient's
@@ -106,7 +103,7 @@ class Oracle {
            ((may_overflow_ || may_have_expired(sent)) && gap_noted(device));
   }
   bool may_have_expired(const Sent& sent) const {
-    return expiry_ms_ != 0 && (sent.was_due || clock_.wall_ms() >= sent.wall_ms + expiry_ms_);
+    return expiry_ms_ != 0 && clock_.mono_ms() >= sent.at_ms + expiry_ms_;
   }
   std::string name(size_t device) const;
   std::string describe(const Sent& sent) const;

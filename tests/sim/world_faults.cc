@@ -5,8 +5,8 @@
 
 namespace perch::sim {
 
-// In three steps, as long as the faults let pass between them: the journal is copied, then the tables, then the
-// server comes back with both. What it promised since may be gone with it, but for what the senders still have.
+// In three steps, as long as the faults let pass between them: the journal is copied, then the tables, then
+// the server comes back with both. What it promised since may be gone, but for what the senders still have.
 void World::copy_or_put_back() {
   // A device that the copy does not know would be another one to the server.
   if (!std::ranges::all_of(clients_, [](const auto& client) { return client->was_online; })) return;
@@ -69,12 +69,7 @@ void World::faults() {
     victim.away_until_ns = clock_.mono_ns() + random_->below(5'000'000'000);
     disconnect(victim);
   }
-  if (chance(plan_.wall_jump)) {
-    const int64_t ms = static_cast<int64_t>(random_->below(7'200'000)) - 3'600'000;
-    const uint64_t wall = clock_.wall_ms();
-    oracle_.wall_moves(wall, wall + static_cast<uint64_t>(ms));
-    clock_.jump_wall(ms);
-  }
+  if (chance(plan_.wall_jump)) clock_.jump_wall(static_cast<int64_t>(random_->below(7'200'000)) - 3'600'000);
   if (chance(plan_.time_jump)) clock_.advance_ns(random_->below(3'000'000'000));
   // No more is admitted; or what was admitted has no room either.
   if (chance(plan_.store_full)) disk_.fill = disk_.fill > 0.5 ? 0.1 : plan_.seed % 2 == 0 ? 0.92 : 0.97;

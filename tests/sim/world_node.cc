@@ -40,6 +40,7 @@ void World::start_node() {
     options.incarnation = node.writer->incarnation();
     options.counter = node.writer->base();
     options.ceiling = node.writer->ceiling();
+    options.served_ms = node.writer->served_ms();
     node.cores.push_back(std::make_unique<chat::Core>(options, *node.rings[i], node.mesh->endpoint(i), clock_,
                                                       *node.pages[i], *node.logs[i], plan_.limits, keys_,
                                                       node.writer->make_reader()));

@@ -157,6 +157,7 @@ class CoreTest : public ::testing::Test {
       options.incarnation = node.writer->incarnation();
       options.counter = node.writer->base();
       options.ceiling = node.writer->ceiling();
+      options.served_ms = node.writer->served_ms();
       options.completions_per_turn = completions_per_turn_;
       node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
       node.logs.push_back(std::make_unique<Log>(clock_, *node.pages.back()));

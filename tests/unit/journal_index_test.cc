@@ -13,7 +13,7 @@ Record accept(uint64_t time_ms, bool own_copy = false) {
   record.kind = RecordKind::kAccept;
   record.id = {kAnn, 1, 99, time_ms};
   record.to = kBob;
-  record.time_ms = time_ms;
+  record.taken_ms = time_ms;
   record.waiting[record.num_waiting++] = {kBob, 2, {1, 2}};
   if (own_copy) record.waiting[record.num_waiting++] = {kAnn, 1, {2}};
   return record;

@@ -25,7 +25,7 @@ TEST(KeyspaceTest, ValuesRoundTripAndEveryFlippedBitIsSeen) {
   record.id = {1, 2, 3, 4};
   record.to = 5;
   record.number = 6;
-  record.time_ms = 7;
+  record.taken_ms = 7;
   record.waiting = {waiting_of(5, {1, 2, 3, 4, 5, 6, 7, 8}), waiting_of(1, {9, 10, 11, 12, 13, 14, 15, 16})};
   record.num_waiting = 2;
   const auto key = pack_key(JournalKey{1, 0});

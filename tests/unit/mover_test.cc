@@ -24,7 +24,7 @@ TEST_F(MoverTest, AClockThatWasAheadStopsNothing) {
   open();
   constexpr uint64_t kYearMs = 365ull * 86'400'000;
   StoreOp ahead = accept_op(10, bytes_of("from the future"));
-  ahead.time_ms = kNow + kYearMs;
+  ahead.taken_ms = kNow + kYearMs;
   ASSERT_EQ(apply(ahead), Status::kDone);
   uint64_t now = kNow;
   Mover mover(*writer_);
@@ -32,7 +32,7 @@ TEST_F(MoverTest, AClockThatWasAheadStopsNothing) {
   // While messages keep coming.
   for (Number number = 11; number < 60; ++number) {
     StoreOp op = accept_op(number, bytes_of("of today"));
-    op.time_ms = now;
+    op.taken_ms = now;
     ASSERT_EQ(apply(op), Status::kDone);
     now += limits_.move_after_ms / 8;
     const auto moved = mover.copy(now);
@@ -124,7 +124,7 @@ TEST_F(MoverTest, MovedMessagesAreReadConfirmedAndRecoveredFromTheTables) {
   EXPECT_EQ(item->place.pos, large.pos);
   EXPECT_TRUE(item->reported);
   EXPECT_FALSE(item_of(kBob, 11)->reported);
-  EXPECT_EQ(item->time_ms, kNow);
+  EXPECT_EQ(item->taken_ms, kNow);
   EXPECT_EQ(item->frame_bytes, bytes.size());
   EXPECT_EQ(confirm({large.pos, true}, 10, waiting_of(kBob, {2})), Status::kDone);
   EXPECT_EQ(confirm({large.pos, true}, 10, waiting_of(kAnn, {2})), Status::kDone);

@@ -97,7 +97,7 @@ class StoreTest : public ::testing::Test {
     op.id = {kAnn, 1, 99, number};
     op.to = kBob;
     op.number = number;
-    op.time_ms = kNow;
+    op.taken_ms = kNow;
     op.frame = frame;
     op.waiting = {waiting_of(kBob, {1, 2}), waiting_of(kAnn, {2})};
     op.num_waiting = 2;
