@@ -44,7 +44,7 @@ struct Collected final : RecoveryVisitor {
   void expired(const RecoveredExpired& expired) override { expireds.push_back(expired); }
 };
 
-inline constexpr uint64_t kNow = 1'000'000;  // wall clock of the messages
+inline constexpr uint64_t kNow = 1'000'000;  // served time at which the messages were taken
 inline constexpr UserId kAnn = 7, kBob = 8;
 
 class StoreTest : public ::testing::Test {
