@@ -1,46 +1,10 @@
-// Client over a real profile, with nobody or a few lines of server at the other end.
+// A Client whose profile cannot be read, or is shared with other processes.
 #include "client/client.h"
 
-#include <gtest/gtest.h>
-#include <sqlite3.h>
-#include <stdlib.h>
-
-#include <filesystem>
+#include "tests/unit/client_fixture.h"
 
 namespace perch::client {
 namespace {
-
-constexpr const char* kNobody = "127.0.0.1:9";  // nothing listens there
-
-struct Events : DeviceEvents {
-  void on_stopped(StopReason, std::string_view text) override { stopped = text; }
-  std::string stopped;
-};
-
-class ClientTest : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "perch_client_XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    profile_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(profile_); }
-
-  std::unique_ptr<Client> open(const std::string& server = kNobody) {
-    auto client = Client::open({.profile_path = profile_, .server = server, .token = "t"}, events_);
-    EXPECT_TRUE(client.ok());
-    return client.ok() ? std::move(client).value() : nullptr;
-  }
-  void change(const char* sql) {
-    sqlite3* db = nullptr;
-    ASSERT_EQ(sqlite3_open((profile_ + "/profile.db").c_str(), &db), SQLITE_OK);
-    EXPECT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK);
-    sqlite3_close(db);
-  }
-
-  std::string profile_;
-  Events events_;
-};
 
 TEST_F(ClientTest, AProfileThatCannotBeReadEndsIt) {
   auto client = open();
@@ -48,7 +12,7 @@ TEST_F(ClientTest, AProfileThatCannotBeReadEndsIt) {
   change("DROP TABLE outbox; DROP TABLE inbox");
   client->run();
   EXPECT_EQ(client->stop_reason(), StopReason::kStorage);
-  EXPECT_EQ(events_.stopped, "a read failed");
+  EXPECT_EQ(events_.stop_text, "a read failed");
   EXPECT_EQ(client->send("7", "more").error().code, Errc::kPoisoned);
   EXPECT_FALSE(client->mark_read("7").ok());
 }
@@ -68,7 +32,8 @@ TEST_F(ClientTest, WhatCannotBeReadIsNotTakenForNothing) {
   EXPECT_EQ(client->mark_read("bob").error().code, Errc::kCorrupt);
   client.reset();
   change("DROP TABLE settings");
-  EXPECT_EQ(Client::open({.profile_path = profile_}, events_).error().code, Errc::kCorrupt) << "not kInvalid";
+  EXPECT_EQ(Client::open({.profile_path = folder_ + "/me"}, events_).error().code, Errc::kCorrupt)
+      << "not kInvalid";
 }
 
 TEST_F(ClientTest, WhatAnotherProcessLeftIsTakenOver) {
@@ -93,7 +58,7 @@ TEST_F(ClientTest, WhatAnotherProcessLeftIsTakenOver) {
 }
 
 TEST_F(ClientTest, WhoNeverConnectsTakesNothingOver) {
-  auto reader = Client::open({.profile_path = profile_, .connect = false}, events_);
+  auto reader = Client::open({.profile_path = folder_ + "/me", .connect = false}, events_);
   ASSERT_TRUE(reader.ok());
   for (int turn = 0; turn < 10; ++turn) (*reader)->poll(50);
   EXPECT_FALSE((*reader)->connects());

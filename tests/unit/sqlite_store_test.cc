@@ -74,19 +74,6 @@ TEST_F(SqliteStoreTest, ReopenKeepsRowsAndDrawsAnOrigin) {
   EXPECT_EQ(store->lowest_open(), 1u);
 }
 
-TEST_F(SqliteStoreTest, AnOpeningNeverWelcomedIsNotThePreviousOne) {
-  Origin welcomed = 0;
-  {
-    auto store = open();
-    welcomed = store->identity().origin;
-    store->begin();
-    store->set_login(5, 2, 77, "");
-    ASSERT_TRUE(store->commit().ok());
-  }
-  open();
-  EXPECT_EQ(open()->identity().previous_origin, welcomed);
-}
-
 TEST_F(SqliteStoreTest, AnUnfinishedTransactionKeepsNothing) {
   auto store = open();
   store->begin();
@@ -115,34 +102,26 @@ TEST_F(SqliteStoreTest, AnUnfinishedTransactionKeepsNothing) {
   EXPECT_EQ(store->status(row).error().code, Errc::kNotFound);
 }
 
-TEST_F(SqliteStoreTest, LargerNumberWinsAndOtherBytesAreKept) {
+TEST_F(SqliteStoreTest, OtherBytesUnderAKnownIdAreShownApart) {
   auto store = open();
   store->begin();
-  InboxMessage in = message(1, 10, "one");
-  EXPECT_EQ(store->insert_message(in), Insert::kNew);
-  EXPECT_EQ(store->insert_message(in), Insert::kKnown);
-  in.number = 20;
-  EXPECT_EQ(store->insert_message(in), Insert::kRenumbered);
-  in.number = 15;
-  EXPECT_EQ(store->insert_message(in), Insert::kKnown);
-  InboxMessage other = message(1, 30, "two");
-  EXPECT_EQ(store->insert_message(other), Insert::kVariant);
-  EXPECT_EQ(other.variant, 1u);
-  EXPECT_EQ(store->insert_message(other), Insert::kKnown);
-  InboxMessage third = message(1, 31, "three");
-  EXPECT_EQ(store->insert_message(third), Insert::kVariant);
-  EXPECT_EQ(third.variant, 2u);
+  Number number = 10;
+  for (const char* text : {"one", "two", "three"}) {
+    InboxMessage in = message(1, number++, text);
+    store->insert_message(in);
+  }
+  InboxMessage renumbered = message(1, 20, "one");
+  EXPECT_EQ(store->insert_message(renumbered), Insert::kRenumbered);
   ASSERT_TRUE(store->commit().ok());
   const auto history = *store->history(7, "", 10);
   ASSERT_EQ(history.size(), 3u);
-  EXPECT_EQ(history[0].number, 20u);
-  EXPECT_EQ(history[0].id.origin, 0x8000000000000001u);
+  EXPECT_EQ(history[1].variant, 2u);
+  EXPECT_EQ(history[2].variant, 0u);
+  EXPECT_EQ(history[2].number, 20u);
+  EXPECT_EQ(history[2].id.origin, 0x8000000000000001u);
   const auto arrivals = *store->arrivals(1, 10);
   ASSERT_EQ(arrivals.size(), 2u);
   EXPECT_EQ(arrivals[0].message.variant, 1u);
-  const auto unread = *store->unread(7);
-  ASSERT_EQ(unread.size(), 1u);
-  EXPECT_EQ(unread[0].up_to, 1u);
 }
 
 TEST_F(SqliteStoreTest, OneProcessOwnsOthersAdd) {
@@ -170,48 +149,6 @@ TEST_F(SqliteStoreTest, OneProcessOwnsOthersAdd) {
   EXPECT_EQ(adder->status(row)->seq, 1u);
   owner.reset();
   EXPECT_TRUE(open()->owner());
-}
-
-TEST_F(SqliteStoreTest, ResultsMarksAndReopening) {
-  auto store = open();
-  const Origin origin = store->identity().origin;
-  store->begin();
-  for (int i = 0; i < 4; ++i) store->bind_row(add(*store, 7, "x"), 7, store->take_seq(), frame_);
-  EXPECT_EQ(store->close_row(origin, 1, Mark::kAccepted, 0, 1024, 5)->mark, Mark::kAccepted);
-  EXPECT_EQ(store->close_row(origin, 2, Mark::kRejected, 3, 2048, 0)->reason, 3);
-  EXPECT_EQ(store->close_row(origin, 3, Mark::kAccepted, 0, 3072, 5)->number, 3072u);
-  EXPECT_FALSE(store->close_row(origin, 3, Mark::kAccepted, 0, 3072, 5).has_value()) << "repeated";
-  EXPECT_FALSE(store->close_row(origin + 1, 4, Mark::kAccepted, 0, 1, 5).has_value());
-  const auto marked = store->rows_delivered(7, origin, 0, 2);
-  ASSERT_EQ(marked.size(), 1u) << "a rejection wins over a mark";
-  EXPECT_EQ(marked[0].seq, 1u);
-  EXPECT_EQ(store->reopen_accepted(), 1u);
-  ASSERT_TRUE(store->commit().ok());
-  const auto open_rows = *store->open_rows(0, 10);
-  ASSERT_EQ(open_rows.size(), 2u);
-  EXPECT_EQ(open_rows[0].seq, 3u);
-  EXPECT_EQ(open_rows[0].frame, frame_);
-  EXPECT_EQ(open_rows[1].seq, 4u);
-}
-
-TEST_F(SqliteStoreTest, AnUnsentReadMarkIsReplaced) {
-  auto store = open();
-  store->begin();
-  NewRow read;
-  read.kind = RowKind::kRead;
-  read.to = 7;
-  read.read = {1, 44, 5};
-  const RowId first = store->add_row(read);
-  store->bind_row(first, 7, store->take_seq(), frame_);
-  read.read.up_to = 6;
-  const RowId second = store->add_row(read);
-  EXPECT_FALSE(store->status(first));
-  store->bind_row(second, 7, store->take_seq(), frame_);
-  store->mark_sent(2);
-  read.read.up_to = 7;
-  store->add_row(read);
-  EXPECT_TRUE(store->status(second)) << "what was sent is fixed";
-  ASSERT_TRUE(store->commit().ok());
 }
 
 TEST_F(SqliteStoreTest, AReadThatFailsIsNoEmptyAnswer) {
