@@ -62,11 +62,15 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, R
   if (auto made = make_profile_folder(dir); !made.ok()) return made.error();
   std::unique_ptr<SqliteStore> store(new SqliteStore);
   if (auto opened = store->lock_.open(dir); !opened.ok()) return opened.error();
-  // Made by us, so that it is nobody else's to read even in a directory that was there before.
+  // Made by us, so that it is nobody else's to read even in a directory that was there before. One that is
+  // there is not opened: to close it would drop the locks of this process's other connections to it.
   const std::string file = dir + "/profile.db";
-  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return Error{Errc::kSystem, errno};
-  ::close(fd);
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd >= 0) {
+    ::close(fd);
+  } else if (errno != EEXIST) {
+    return Error{Errc::kSystem, errno};
+  }
   if (auto synced = sync_folder(dir); !synced.ok()) return synced.error();
   const int code =
       sqlite3_open_v2(file.c_str(), &store->db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 namespace perch::client {
@@ -149,6 +151,30 @@ TEST_F(SqliteStoreTest, OneProcessOwnsOthersAdd) {
   EXPECT_EQ(adder->status(row)->seq, 1u);
   owner.reset();
   EXPECT_TRUE(open()->owner());
+}
+
+// POSIX locks are the process's: closing any descriptor of a file drops those of all its connections, and who
+// comes next then takes the database for unused and removes what the first one writes into.
+TEST_F(SqliteStoreTest, AnotherOpeningInThisProcessKeepsTheLocksOfTheFirst) {
+  const auto rows_seen_by_another_process = [this] {
+    const std::string command =
+        "/usr/bin/python3 -c \"import sqlite3; db = sqlite3.connect('" + dir_ +
+        "/me/profile.db'); n = db.execute('SELECT count(*) FROM outbox').fetchone()[0]; "
+        "db.close(); exit(n)\"";
+    const int status = std::system(command.c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  };
+  auto first = open();
+  auto second = open();
+  first->begin();
+  add(*first, 7, "one");
+  ASSERT_TRUE(first->commit().ok());
+  EXPECT_EQ(rows_seen_by_another_process(), 1);
+  EXPECT_TRUE(std::filesystem::exists(dir_ + "/me/profile.db-wal"));
+  first->begin();
+  add(*first, 7, "two");
+  ASSERT_TRUE(first->commit().ok());
+  EXPECT_EQ(rows_seen_by_another_process(), 2);
 }
 
 TEST_F(SqliteStoreTest, AReadThatFailsIsNoEmptyAnswer) {
