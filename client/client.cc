@@ -189,10 +189,9 @@ bool Client::poll(uint64_t timeout_ms, int also_fd) {
   uint64_t now = now_ms();
   const uint64_t until = now + timeout_ms;
   uint64_t wake_at = until;
-  if (!connects() && wants_to_connect_) {
-    if (now >= looked_at_ms_ + kLookMs) take_over();
-    wake_at = std::min(wake_at, looked_at_ms_ + kLookMs);
-  }
+  if (now >= looked_at_ms_ + kLookMs) look_around(now);
+  wake_at = std::min(wake_at, looked_at_ms_ + kLookMs);
+  if (connecting_ && device_->state() == Device::State::kStopped) disconnect();
   if (connects()) {
     if (fd_ < 0 && device_->state() == Device::State::kOffline) {
       if (now >= device_->connect_at_ms()) {
@@ -201,13 +200,7 @@ bool Client::poll(uint64_t timeout_ms, int also_fd) {
         wake_at = std::min(wake_at, device_->connect_at_ms());
       }
     }
-    if (now >= looked_at_ms_ + kLookMs) {
-      looked_at_ms_ = now;
-      const uint64_t version = store_->data_version();
-      if (version != data_version_) device_->poke();
-      data_version_ = version;
-    }
-    wake_at = std::min({wake_at, looked_at_ms_ + kLookMs, device_->next_timer_ms()});
+    wake_at = std::min(wake_at, device_->next_timer_ms());
     if (connecting_) wake_at = std::min(wake_at, connect_by_ms_);
     if (fd_ >= 0 && !connecting_) write();
   }
@@ -249,8 +242,17 @@ void Client::stop() {
   [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof(one));
 }
 
+void Client::look_around(uint64_t now) {
+  looked_at_ms_ = now;
+  if (!connects() && wants_to_connect_) take_over();
+  const uint64_t version = store_->data_version();
+  if (version == data_version_) return;
+  data_version_ = version;
+  if (!connects()) return store_->reload_identity();
+  device_->poke();
+}
+
 void Client::take_over() {
-  looked_at_ms_ = now_ms();
   const auto owned = store_->try_own(*random_);
   if (!owned.ok() || !*owned) return;  // a disk that refuses now is tried again
   // The other process may have stored newer ones. Where they cannot be read, what was known has to do: a
@@ -308,6 +310,7 @@ void Client::finish_connect() {
 void Client::disconnect() {
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
+  connecting_ = false;
   written_ = 0;
   device_->on_disconnected();
 }

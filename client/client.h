@@ -53,8 +53,8 @@ class Client {
   // Commits a message to the outbox: from here on it survives a crash. `to` is a user id in digits or a
   // handle, with or without '@'; a handle is resolved by the server, and if nobody has it the row is rejected
   // (NotFound). Returns the row; on_row() and status() tell how far it got. ERRORS, and nothing was queued:
-  // kInvalid (`to` can name nobody), kTooLarge (detail: bytes allowed), kPoisoned (the device has stopped
-  // with StopReason::kStorage).
+  // kInvalid (`to` can name nobody), kTooLarge (detail: bytes allowed; what the server said at the last login
+  // of this Client, 64 KiB before one), kPoisoned (the device has stopped with StopReason::kStorage).
   Result<RowId> send(std::string_view to, std::string_view text);
   Result<RowId> send(std::string_view to, uint8_t content, Bytes body);
   // Tells `peer` and this user's other devices that everything received from `peer` has been read. Returns
@@ -79,7 +79,8 @@ class Client {
   Result<std::vector<Arrival>> unseen(size_t limit);
   // What has arrived up to here was shown.
   Result<void> set_seen(uint64_t arrival);
-  // Who this is. LIFETIME: the Client's; the values change at a login and when rows get ids.
+  // Who this is. LIFETIME: the Client's; the values change at a login and when rows get ids; in a process
+  // that has not the connection, in the poll() after that.
   const Identity& identity() const { return store_->identity(); }
 
   // --- the loop ---
@@ -110,9 +111,10 @@ class Client {
   Result<void> load_seen();
 
   Client() = default;
-  void take_over();     // if the process that owns the profile has ended
-  void connect();       // begins with the first address
-  void connect_next();  // goes on with the next one, or gives up
+  void look_around(uint64_t now);  // for what other processes of this profile have done
+  void take_over();                // if the process that owns the profile has ended
+  void connect();                  // begins with the first address
+  void connect_next();             // goes on with the next one, or gives up
   void finish_connect();
   void disconnect();
   void read();

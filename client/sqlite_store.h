@@ -73,7 +73,10 @@ class SqliteStore final : public Storage {
   // Received messages with arrival > after, in order of arrival.
   Result<std::vector<Arrival>> arrivals(uint64_t after, size_t limit);
 
+  // In a process that is not the owner: as it was at opening or at the last reload_identity(). A failed read
+  // changes nothing.
   const Identity& identity() const override { return identity_; }
+  void reload_identity() { load_identity(); }
   void begin() override;
   Result<void> commit() override;
   void set_login(UserId user, DeviceNo device, uint64_t incarnation, std::string_view handle) override;

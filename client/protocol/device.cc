@@ -395,9 +395,9 @@ void Device::drop(std::string_view why) {
 }
 
 void Device::stop(StopReason reason, std::string_view text) {
+  wants_close_ = wants_close_ || state_ == State::kHello || state_ == State::kOnline;
   state_ = State::kStopped;
   stop_reason_ = reason;
-  wants_close_ = true;
   why_ = text;
   tell([this, reason, what = std::string(text)] { events_.on_stopped(reason, what); });
 }

@@ -17,6 +17,28 @@ TEST_F(ClientTest, AProfileThatCannotBeReadEndsIt) {
   EXPECT_FALSE(client->mark_read("7").ok());
 }
 
+// In one turn with the connection that it began.
+TEST_F(ClientTest, AProfileThatCannotBeReadEndsItAtOnce) {
+  auto client = open(server_.address());
+  change("DROP TABLE outbox; DROP TABLE inbox");
+  for (int turn = 0; turn < 10; ++turn) client->poll(10);
+  EXPECT_EQ(events_.stopped, std::vector{StopReason::kStorage});
+  EXPECT_TRUE(server_.heard().empty());
+}
+
+TEST_F(ClientTest, AProfileThatCannotBeReadEndsAnAttemptToConnect) {
+  server_.stop_answering();
+  auto client = open(server_.address());
+  const size_t before = num_sockets();
+  client->poll(0);
+  ASSERT_EQ(num_sockets(), before + 1) << "the attempt";
+  change("DROP TABLE outbox; DROP TABLE inbox");
+  turn(*client, [&] { return client->stop_reason() == StopReason::kStorage; });
+  client->poll(0);
+  EXPECT_EQ(num_sockets(), before);
+  EXPECT_EQ(events_.stopped, std::vector{StopReason::kStorage});
+}
+
 TEST_F(ClientTest, WhatCannotBeReadIsNotTakenForNothing) {
   auto client = open();
   const RowId row = *client->send("@bob", "hello");
@@ -55,6 +77,16 @@ TEST_F(ClientTest, WhatAnotherProcessLeftIsTakenOver) {
   EXPECT_NE(waiting->identity().origin, origin);
   EXPECT_GT(waiting->status(late)->seq, seq) << "it knows which ids were given";
   EXPECT_FALSE(open()->connects());
+}
+
+TEST_F(ClientTest, WhoDoesNotOwnTheProfileKnowsWhatTheOwnerLearns) {
+  auto owner = open(server_.address());
+  auto other = open();
+  auto reader = open("", "", false);
+  token_of_login(*owner);
+  welcome(*owner);
+  turn(*other, [&] { return other->identity().user == kMe; });
+  turn(*reader, [&] { return reader->identity().user == kMe; });
 }
 
 TEST_F(ClientTest, WhoNeverConnectsTakesNothingOver) {

@@ -41,6 +41,21 @@ TEST_F(DeviceTest, NothingIsConfirmedOrToldWhenTheCommitFails) {
   EXPECT_EQ(events_.stops, std::vector<StopReason>{StopReason::kStorage});
 }
 
+TEST_F(DeviceTest, AReadThatFailsWhileOfflineStopsItAndThereIsNothingToClose) {
+  Device d = device();
+  store_.fail_commits(Error{Errc::kFull});
+  store_.begin();
+  NewRow row;  // of another process
+  row.to = kPeer;
+  store_.add_row(row);
+  (void)store_.commit();
+  d.poke();
+  EXPECT_EQ(d.stop_reason(), StopReason::kStorage);
+  EXPECT_EQ(d.state(), Device::State::kStopped);
+  EXPECT_FALSE(d.wants_close());
+  EXPECT_EQ(d.next_timer_ms(), UINT64_MAX);
+}
+
 TEST_F(DeviceTest, LargerNumberWinsAndOtherBytesStayVisible) {
   Device d = device();
   log_in(d);
