@@ -83,8 +83,31 @@ Result<std::vector<Arrival>> SqliteStore::arrivals(uint64_t after, size_t limit)
   return unless_failed(std::move(out));
 }
 
+namespace {
+
+// A row that was rejected before it had a number has no place in the order. It stands where it was written:
+// between this device's rows before and after it, and there by the time.
+void place_unnumbered(std::vector<HistoryLine>& lines, std::vector<HistoryLine> unnumbered) {
+  for (HistoryLine& line : unnumbered) {
+    auto first = lines.begin(), last = lines.end();
+    for (auto it = lines.begin(); it != lines.end(); ++it) {
+      if (!it->own_device) continue;
+      if (it->row.row < line.row.row) {
+        first = it + 1;
+      } else if (last == lines.end()) {
+        last = it;
+      }
+    }
+    const auto at = std::find_if(first, std::max(first, last),
+                                 [&](const HistoryLine& other) { return other.time_ms > line.time_ms; });
+    lines.insert(at, std::move(line));
+  }
+}
+
+}  // namespace
+
 Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_view handle, size_t limit) {
-  std::vector<HistoryLine> out;
+  std::vector<HistoryLine> out, unnumbered;
   {
     Query query(*this,
                 "SELECT " PERCH_ROW_COLUMNS
@@ -100,11 +123,12 @@ Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_v
       line.time_ms = line.row.time_ms;
       line.content = static_cast<uint8_t>(query.u64(11));
       line.body = query.blob(12);
-      out.push_back(std::move(line));
+      (line.number == 0 ? unnumbered : out).push_back(std::move(line));
     }
   }
   if (failed_ != 0) return error_of(failed_);
   std::reverse(out.begin(), out.end());
+  std::reverse(unnumbered.begin(), unnumbered.end());
   {
     Query query(*this,
                 "SELECT " PERCH_MESSAGE_COLUMNS
@@ -128,6 +152,7 @@ Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_v
   if (failed_ != 0) return error_of(failed_);
   std::stable_sort(out.begin(), out.end(),
                    [](const HistoryLine& a, const HistoryLine& b) { return a.number < b.number; });
+  place_unnumbered(out, std::move(unnumbered));
   if (out.size() > limit) out.erase(out.begin(), out.end() - static_cast<ptrdiff_t>(limit));
   for (HistoryLine& line : out) {
     if (line.own_device) line.number = line.row.number;

@@ -66,8 +66,8 @@ class SqliteStore final : public Storage {
   void set_setting(std::string_view name, std::string_view value);  // REQUIRES: a transaction
   // A handle that was resolved to `user`; empty if none was.
   Result<std::string> handle_of(UserId user);
-  // The last `limit` messages with `peer`, oldest first: by number, own open rows last. `handle`, if not
-  // empty, adds rows that wait for it.
+  // The last `limit` messages with `peer`, oldest first: by number, own open rows last, rows that were
+  // rejected without a number where they were written. `handle`, if not empty, adds rows that wait for it.
   Result<std::vector<HistoryLine>> history(UserId peer, std::string_view handle, size_t limit);
 
   // Received messages with arrival > after, in order of arrival.

@@ -104,6 +104,51 @@ TEST_F(SqliteStoreTest, AnUnfinishedTransactionKeepsNothing) {
   EXPECT_EQ(store->status(row).error().code, Errc::kNotFound);
 }
 
+// It never had a place in the order, so it stands where it was written.
+TEST_F(SqliteStoreTest, WhatWasRejectedWithoutANumberStandsWhereItWasWritten) {
+  auto store = open();
+  const Origin origin = store->identity().origin;
+  const auto sent = [&](std::string_view text, uint64_t time_ms) {
+    NewRow row;
+    row.to = 7;
+    row.body.assign(text.begin(), text.end());
+    row.time_ms = time_ms;
+    const RowId id = store->add_row(row);
+    const Seq seq = store->take_seq();
+    store->bind_row(id, 7, seq, frame_);
+    return seq;
+  };
+  const auto came = [&](Seq seq, Number number, std::string_view text, uint64_t time_ms) {
+    InboxMessage in = message(seq, number, text);
+    in.time_ms = time_ms;
+    store->insert_message(in);
+  };
+  const auto bodies = [&](size_t limit) {
+    std::vector<std::string> out;
+    const auto lines = store->history(7, "", limit);
+    for (const HistoryLine& line : *lines) out.emplace_back(line.body.begin(), line.body.end());
+    return out;
+  };
+  store->begin();
+  store->close_row(origin, sent("unsent at first", 90), Mark::kRejected, 2, 0, 0);
+  came(1, 1024, "early", 100);
+  store->close_row(origin, sent("mine", 200), Mark::kAccepted, 0, 2048, 200);
+  store->close_row(origin, sent("too large", 250), Mark::kRejected, 2, 0, 0);
+  store->close_row(origin, sent("by a clock that was put back", 10), Mark::kRejected, 2, 0, 0);
+  came(2, 3072, "answer", 300);
+  store->close_row(origin, sent("mine again", 400), Mark::kAccepted, 0, 4096, 400);
+  store->close_row(origin, sent("by a clock that is fast", 900), Mark::kRejected, 2, 0, 0);
+  store->close_row(origin, sent("last of mine", 500), Mark::kAccepted, 0, 5120, 500);
+  came(3, 6144, "late", 600);
+  sent("open", 700);
+  ASSERT_TRUE(store->commit().ok());
+  EXPECT_EQ(bodies(20),
+            (std::vector<std::string>{"unsent at first", "early", "mine", "too large",
+                                      "by a clock that was put back", "answer", "mine again",
+                                      "by a clock that is fast", "last of mine", "late", "open"}));
+  EXPECT_EQ(bodies(2), (std::vector<std::string>{"late", "open"}));
+}
+
 TEST_F(SqliteStoreTest, OtherBytesUnderAKnownIdAreShownApart) {
   auto store = open();
   store->begin();
