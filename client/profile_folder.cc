@@ -31,7 +31,12 @@ Result<void> make_profile_folder(const std::string& dir) {
   std::filesystem::path path(dir);
   if (!path.has_filename()) path = path.parent_path();  // "a/b/" is "a/b"
   if (mkdir(path.c_str(), 0700) == 0) return sync_folder(parent_of(path));
-  if (errno == EEXIST) return {};
+  if (errno == EEXIST) {
+    // Whoever made it may have been killed before the flush.
+    const auto synced = sync_folder(parent_of(path));
+    if (!synced.ok() && synced.error().detail == EACCES) return {};  // not ours to flush
+    return synced;
+  }
   if (errno != ENOENT || !path.has_parent_path()) return Error{Errc::kSystem, errno};
   if (auto made = make_profile_folder(path.parent_path()); !made.ok()) return made.error();
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Error{Errc::kSystem, errno};
