@@ -22,7 +22,7 @@ struct Chat : Tracker {
     if (line == lines.end()) return;
     std::string text = mark_text(row.mark);
     if (row.mark == Mark::kRejected) text += " (" + reason_text(row.reason) + ")";
-    std::printf("  %s  %s\n", text.c_str(), printable(line->second).c_str());
+    std::printf("  %s  %s\n", text.c_str(), line->second.c_str());
     std::fflush(stdout);
     if (row.mark >= Mark::kRead) lines.erase(line);
   }
@@ -56,7 +56,7 @@ struct Chat : Tracker {
   void show(const InboxMessage& in) {
     const std::string whose = in.peer == peer ? to : name_of_user(*client, in.peer);
     const std::string who = !mine(in) ? whose : in.peer == peer ? "you (elsewhere)" : "you to " + whose;
-    std::printf("%s: %s\n", who.c_str(), printable(text_of(in.body)).c_str());
+    std::printf("%s: %s\n", who.c_str(), shown(in.content, in.body).c_str());
     std::fflush(stdout);
   }
   // The conversation so far, but for what show_unseen() is about to show. ERRORS: those of the disk.
@@ -76,7 +76,8 @@ struct Chat : Tracker {
     }
     print_history(*past, to);
     for (const HistoryLine& line : *past) {
-      if (line.own_device && line.mark < Mark::kDelivered) lines[line.row.row] = text_of(line.body);
+      if (line.own_device && line.mark < Mark::kDelivered)
+        lines[line.row.row] = shown(line.content, line.body);
     }
     return {};
   }
@@ -95,7 +96,7 @@ struct Chat : Tracker {
   // Something of `peer` was shown and is not marked as read. At first perhaps: an earlier chat may have been
   // killed in between, and what it has shown is not unseen any more.
   bool unread = true;
-  std::map<RowId, std::string> lines;  // what waits for its next tick
+  std::map<RowId, std::string> lines;  // printable; what waits for its next tick
 };
 
 }  // namespace
@@ -143,7 +144,7 @@ int run_chat(const Flags& flags) {
         send_failed(row.error());
         continue;
       }
-      chat.lines[*row] = line;
+      chat.lines[*row] = printable(line);
       if (!client.online()) chat.note("queued: " + printable(line));
     }
   }

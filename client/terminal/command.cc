@@ -51,6 +51,8 @@ void Tracker::on_offline(std::string_view why) {
   last_why = why;
 }
 
+void Tracker::on_unreadable(const MessageId& id) { note(unreadable_text(id)); }
+
 void Tracker::on_stopped(StopReason reason, std::string_view text) {
   stopped = std::string(name_of(reason));
   if (!text.empty()) stopped += " (" + printable(std::string(text)) + ")";

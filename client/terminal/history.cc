@@ -33,7 +33,7 @@ void print_history(const std::vector<HistoryLine>& lines, const std::string& pee
     const std::string mark = line.mine ? std::string("  ") + mark_text(line.mark) : "";
     const std::string reason = line.mark == Mark::kRejected ? " (" + reason_text(line.row.reason) + ")" : "";
     std::printf("%s %s: %s%s%s\n", clock_text(line.time_ms).c_str(), line.mine ? "you" : peer.c_str(),
-                printable(text_of(line.body)).c_str(), mark.c_str(), reason.c_str());
+                shown(line.content, line.body).c_str(), mark.c_str(), reason.c_str());
   }
   std::fflush(stdout);
 }

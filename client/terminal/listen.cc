@@ -25,7 +25,7 @@ struct Listener : Tracker {
 
   void print(Client& client, const InboxMessage& in) {
     seen++;
-    const std::string body = text_of(in.body);
+    const std::string body = shown(in.content, in.body);
     if (json) {
       std::printf(
           "{\"from\":%llu,\"peer\":%llu,\"device\":%u,\"origin\":\"%016llx\",\"seq\":%llu,\"number\":%llu,"
@@ -33,13 +33,13 @@ struct Listener : Tracker {
           static_cast<unsigned long long>(in.id.user), static_cast<unsigned long long>(in.peer), in.id.device,
           static_cast<unsigned long long>(in.id.origin), static_cast<unsigned long long>(in.id.seq),
           static_cast<unsigned long long>(in.number), static_cast<unsigned long long>(in.time_ms), in.content,
-          in.variant, json_text(body).c_str());
+          in.variant, json_text(text_of(in.body)).c_str());
     } else if (in.peer != in.id.user) {
       std::printf("%s you to %s: %s\n", clock_text(in.time_ms).c_str(), name_of_user(client, in.peer).c_str(),
-                  printable(body).c_str());
+                  body.c_str());
     } else {
       std::printf("%s %s: %s%s\n", clock_text(in.time_ms).c_str(), name_of_user(client, in.id.user).c_str(),
-                  printable(body).c_str(), in.variant != 0 ? "  [another message under a known id]" : "");
+                  body.c_str(), in.variant != 0 ? "  [another message under a known id]" : "");
     }
   }
 

@@ -47,6 +47,11 @@ std::string printable(const std::string& text) {
   return out;
 }
 
+std::string shown(uint8_t content, const std::vector<uint8_t>& body) {
+  if (content == 0) return printable(text_of(body));
+  return "[content " + std::to_string(content) + ", " + std::to_string(body.size()) + " bytes]";
+}
+
 std::string json_text(const std::string& text) {
   std::string out = "\"";
   for (size_t at = 0; at < text.size();) {
@@ -129,6 +134,11 @@ std::string reason_text(uint8_t reason) {
       return "not a member";
   }
   return "reason " + std::to_string(reason);
+}
+
+std::string unreadable_text(const MessageId& id) {
+  const std::string what = id.user == 0 ? "a receipt" : "something of user " + std::to_string(id.user);
+  return what + " came that this version cannot read: it is not kept";
 }
 
 std::string login_text(const LoginInfo& info) {

@@ -13,6 +13,8 @@ std::string text_of(const std::vector<uint8_t>& body);
 // What a peer wrote must not drive the terminal: control characters and broken UTF-8 become U+FFFD, a line
 // break a blank.
 std::string printable(const std::string& text);
+// A message for people: text made printable; of anything else what it is.
+std::string shown(uint8_t content, const std::vector<uint8_t>& body);
 // A string of JSON, quotes included; broken UTF-8 becomes U+FFFD.
 std::string json_text(const std::string& text);
 
@@ -22,7 +24,8 @@ std::string clock_text(uint64_t time_ms);  // of the wall clock; local time, to 
 const char* mark_text(Mark mark);          // for people
 // For programs, as `perch history --json` prints it.
 const char* state_text(const HistoryLine& line);
-std::string reason_text(uint8_t reason);        // of a rejection: wire::RejectReason
-std::string login_text(const LoginInfo& info);  // who is online, and what may be missing
+std::string reason_text(uint8_t reason);           // of a rejection: wire::RejectReason
+std::string unreadable_text(const MessageId& id);  // of DeviceEvents::on_unreadable()
+std::string login_text(const LoginInfo& info);     // who is online, and what may be missing
 
 }  // namespace perch::client

@@ -160,6 +160,19 @@ class Online(Cli):
                    "^perch: the message is over 65536 bytes: not sent$")
         self.assertEqual(dave.query("SELECT count(*) FROM outbox"), [(0,)])
 
+    def test_what_is_no_text_is_not_printed_as_such(self):
+        quentin, rosa = self.known("quentin"), self.person("rosa")
+        self.ended(rosa.perch("send", "quentin", "\x01\x02\x03"), DONE)
+        self.ended(quentin.perch("listen", "--count", 1), DONE, "���$")
+        quentin.change("UPDATE inbox SET content = 2")  # as a later client would send it
+        quentin.change("DELETE FROM settings WHERE name = 'seen'")
+        rosa.change("UPDATE outbox SET content = 2")
+        user = rosa.query("SELECT user FROM identity")[0][0]
+        self.ended(quentin.perch("listen", "--count", 1), DONE, r": \[content 2, 3 bytes\]$")
+        self.ended(quentin.perch("history", user), DONE, r": \[content 2, 3 bytes\]$")
+        self.ended(quentin.perch("chat", user), DONE, r": \[content 2, 3 bytes\]$")
+        self.ended(rosa.perch("history", "quentin"), DONE, r"you: \[content 2, 3 bytes\]  ✓")
+
     def test_not_everything_came_in_time(self):
         self.ended(self.person("erin").perch("listen", "--seconds", 0.5, "--count", 1), QUEUED)
 

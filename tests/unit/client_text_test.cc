@@ -30,6 +30,15 @@ TEST(Text, BrokenUtf8IsReplacedByteByByte) {
   EXPECT_EQ(printable("\xf4\x8f\xbf\xbf"), "\xf4\x8f\xbf\xbf");
 }
 
+TEST(Text, OfWhatIsNoTextItIsSaidWhatItIs) {
+  const std::vector<uint8_t> body = {'h', 'i', 0x1b};
+  EXPECT_EQ(shown(0, body), "hi�");
+  EXPECT_EQ(shown(2, body), "[content 2, 3 bytes]");
+  EXPECT_EQ(shown(255, {}), "[content 255, 0 bytes]");
+  EXPECT_NE(unreadable_text({7, 1, 2, 3}).find("user 7"), std::string::npos);
+  EXPECT_EQ(unreadable_text({}).find("user"), std::string::npos);
+}
+
 TEST(Text, JsonStringsAreWhole) {
   EXPECT_EQ(json_text("plain 🙂"), "\"plain 🙂\"");
   EXPECT_EQ(json_text("a\"b\\c\nd\x01\x7f"), "\"a\\u0022b\\u005cc\\u000ad\\u0001\\u007f\"");
