@@ -25,9 +25,9 @@ int main(int argc, char** argv) {
   Flags flags;
   app.require_subcommand(1);
   app.footer(
-      "Exit status: 0 done, 1 the profile cannot be used, 2 bad usage, 3 queued or not everything came in "
-      "time,\n"
-      "4 rejected or expired, 5 the server does not let this device in.\n"
+      "Exit status: 0 done, 1 the profile or the standard output cannot be used, 2 bad usage,\n"
+      "3 queued or not everything came in time, 4 rejected or expired, 5 the server does not let this device "
+      "in.\n"
       "One process has a profile's connection and sends for the others, which take over when it ends.\n"
       "Each message is shown once, by chat or listen, whichever has the connection then.");
   const auto common = [&](CLI::App* command) {
@@ -70,8 +70,9 @@ int main(int argc, char** argv) {
   if (flags.to.empty() && !listen->parsed()) return complain(kUsage, "no recipient");
   if (const int status = read_token(flags); status != kDone) return status;
   catch_signals();
-  if (send->parsed()) return run_send(flags);
-  if (listen->parsed()) return run_listen(flags);
-  if (chat->parsed()) return run_chat(flags);
-  return run_history(flags);
+  const int status = send->parsed()     ? run_send(flags)
+                     : listen->parsed() ? run_listen(flags)
+                     : chat->parsed()   ? run_chat(flags)
+                                        : run_history(flags);
+  return status == kDone && !output_written() ? output_failed() : status;
 }

@@ -33,7 +33,7 @@ struct Chat : Tracker {
   }
 
   // Shows what no program of this profile has shown yet, of every conversation. The marks follow the print,
-  // and cover nothing that was not printed. ERRORS: those of the disk.
+  // and cover nothing that was not printed. ERRORS: those of the disk; kClosed: the output takes no more.
   Result<void> show_unseen() {
     // Until the server has said who `to` is, nobody can tell whose message this is.
     if (peer == 0 && !answered && !offline && client->stop_reason() == StopReason::kNone) return {};
@@ -45,6 +45,7 @@ struct Chat : Tracker {
         show(arrival.message);
         unread = unread || (arrival.message.peer == peer && !mine(arrival.message));
       }
+      if (!output_written()) return Error{Errc::kClosed};
       if (auto seen = client->set_seen(next->back().arrival); !seen.ok()) return seen;
     }
     if (!unread || peer == 0) return {};

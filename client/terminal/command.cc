@@ -81,7 +81,12 @@ int open_failed(const Flags& flags, Error error) {
   }
 }
 
+bool output_written() { return std::fflush(stdout) == 0 && std::ferror(stdout) == 0; }
+
+int output_failed() { return complain(kNoProfile, "the standard output cannot be written"); }
+
 int profile_failed(const Flags& flags, Error error) {
+  if (error.code == Errc::kClosed) return output_failed();
   return complain(kNoProfile, flags.profile + ": cannot be read or written: " + name_of(error.code));
 }
 

@@ -7,8 +7,9 @@
 
 namespace perch::client {
 
-// Exit statuses: 0 done; 1 the profile cannot be used; 2 bad usage; 3 queued, or not everything came in time;
-// 4 rejected or expired; 5 the server does not let this device in (the outbox keeps what was queued).
+// Exit statuses: 0 done; 1 the profile or the standard output cannot be used; 2 bad usage; 3 queued, or not
+// everything came in time; 4 rejected or expired; 5 the server does not let this device in (the outbox keeps
+// what was queued).
 inline constexpr int kDone = 0, kNoProfile = 1, kUsage = 2, kQueued = 3, kRejected = 4, kRefused = 5;
 
 // What the command line said; each command reads its own (client/main.cc).
@@ -45,7 +46,12 @@ int complain(int status, const std::string& text);
 // The same for an error of Client::open() and of Client::send().
 int open_failed(const Flags& flags, Error error);
 int send_failed(Error error);
-int profile_failed(const Flags& flags, Error error);  // a read or a write that is not a message's
+// Of a read or a write that is not a message's; kClosed: of the standard output.
+int profile_failed(const Flags& flags, Error error);
+// Flushes the standard output. False: it has not taken all that was printed.
+bool output_written();
+// Says so; the exit status for that.
+int output_failed();
 ClientOptions options_of(const Flags& flags, bool connect);
 uint64_t now_ms();  // monotonic
 

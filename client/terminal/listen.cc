@@ -10,14 +10,14 @@ namespace {
 
 struct Listener : Tracker {
   // Prints what nobody has shown yet. The mark follows the print: a crash in between prints a message twice
-  // rather than never. ERRORS: those of the disk.
+  // rather than never. ERRORS: those of the disk; kClosed: the output takes no more.
   Result<void> print_unseen(Client& client) {
     while (count == 0 || seen < count) {
       const auto arrivals = client.unseen(count == 0 ? 256 : std::min<uint64_t>(256, count - seen));
       if (!arrivals.ok()) return arrivals.error();
       if (arrivals->empty()) return {};
       for (const Arrival& next : *arrivals) print(client, next.message);
-      std::fflush(stdout);
+      if (!output_written()) return Error{Errc::kClosed};
       if (auto seen_to = client.set_seen(arrivals->back().arrival); !seen_to.ok()) return seen_to;
     }
     return {};

@@ -160,6 +160,20 @@ class Online(Cli):
                    "^perch: the message is over 65536 bytes: not sent$")
         self.assertEqual(dave.query("SELECT count(*) FROM outbox"), [(0,)])
 
+    def test_what_the_output_did_not_take_is_shown_again(self):
+        """By listen and by chat, which must not say that it was read either; what was accepted stays accepted."""
+        quin, rolf = self.known("quin"), self.person("rolf")
+        self.ended(rolf.perch("send", "quin", "kept"), DONE)
+        user = rolf.query("SELECT user FROM identity")[0][0]
+        with open("/dev/full", "w") as full:
+            for command in (("listen", "--count", 1), ("chat", user), ("history", user), ("listen", "--json")):
+                lost = subprocess.run(quin.command(*command), stdin=subprocess.DEVNULL, stdout=full,
+                                      stderr=subprocess.PIPE, text=True, timeout=60)
+                self.assertEqual(lost.returncode, NO_PROFILE, lost)
+                self.assertRegex(lost.stderr, "(?m)^perch: the standard output cannot be written$")
+        self.assertEqual(quin.query("SELECT count(*) FROM outbox"), [(0,)])
+        self.ended(quin.perch("listen", "--count", 1), DONE, "kept$")
+
     def test_what_is_no_text_is_not_printed_as_such(self):
         quentin, rosa = self.known("quentin"), self.person("rosa")
         self.ended(rosa.perch("send", "quentin", "\x01\x02\x03"), DONE)
