@@ -24,6 +24,7 @@ struct Chat : Tracker {
     if (row.mark == Mark::kRejected) text += " (" + reason_text(row.reason) + ")";
     std::printf("  %s  %s\n", text.c_str(), line->second.c_str());
     std::fflush(stdout);
+    if (is_lost(row.mark)) lost = true;
     if (row.mark >= Mark::kRead) lines.erase(line);
   }
   void on_resolved(std::string_view handle, UserId user) override {
@@ -82,6 +83,14 @@ struct Chat : Tracker {
     }
     return {};
   }
+  static bool is_lost(Mark mark) { return mark == Mark::kRejected || mark == Mark::kExpired; }
+  // Some line was rejected or expired; also those that another process has sent.
+  bool lost_any() {
+    return lost || std::any_of(lines.begin(), lines.end(), [&](const auto& line) {
+             const auto status = client->status(line.first);
+             return status.ok() && is_lost(status->mark);
+           });
+  }
   // Some line has no result yet, as far as can be known.
   bool waits() {
     return std::any_of(lines.begin(), lines.end(), [&](const auto& line) {
@@ -92,6 +101,7 @@ struct Chat : Tracker {
 
   Client* client = nullptr;
   std::string to;
+  bool lost = false;      // a line was rejected or expired
   UserId peer = 0;        // 0: not known
   bool answered = false;  // the server has said who that is, or that nobody is
   // Something of `peer` was shown and is not marked as read. At first perhaps: an earlier chat may have been
@@ -116,6 +126,7 @@ int run_chat(const Flags& flags) {
   const Running signals(client);
   std::string pending;
   bool eof = false;
+  int unsent = kDone;              // or the status of a line that was not even queued
   uint64_t leave_at = UINT64_MAX;  // after the end of the input: a moment for the ticks on their way
   while (!interrupted() && client.stop_reason() == StopReason::kNone) {
     const uint64_t now = now_ms();
@@ -142,7 +153,7 @@ int run_chat(const Flags& flags) {
       if (line.empty()) continue;
       const auto row = client.send(flags.to, line);
       if (!row.ok()) {
-        send_failed(row.error());
+        unsent = send_failed(row.error());
         continue;
       }
       chat.lines[*row] = printable(line);
@@ -153,7 +164,8 @@ int run_chat(const Flags& flags) {
     if (const auto shown = chat.show_unseen(); !shown.ok()) return profile_failed(flags, shown.error());
   }
   if (client.stop_reason() != StopReason::kNone) return refused(client, chat);
-  return chat.waits() ? kQueued : kDone;
+  if (chat.lost_any()) return kRejected;
+  return chat.waits() ? kQueued : unsent;
 }
 
 }  // namespace perch::client

@@ -268,6 +268,16 @@ class Chats(Cli):
         self.assertRegex(chat.stdout.read(), "^  ✓  hi olaf\n$")
         self.assertEqual(chat.wait(20), DONE)
 
+    def test_a_line_that_is_not_taken_is_told_by_the_status(self):
+        paul = self.person("paul")
+        self.ended(paul.perch("chat", "no-such-handle", text="hello\n"), REJECTED,
+                   r"^  rejected \(no such user\)  hello$")
+        self.known("pia")
+        done = paul.perch("chat", "pia", text="x" * 65537 + "\nshort\n")
+        self.assertEqual(done.returncode, USAGE, done)
+        self.assertRegex(done.stderr, "the message is over 65536 bytes: not sent")
+        self.assertIn("✓  short", done.stdout)
+
     def test_what_waited_comes_with_the_handle(self):
         nina, olaf = self.known("nina2"), self.known("olaf2")
         self.ended(olaf.perch("send", "nina2", "waiting"), DONE, "accepted")
