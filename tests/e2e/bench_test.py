@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from harness import BIN, require, run
+from harness import BIN, require, run, spawn
 
 # Stands in for perch-relay: what connections with odd names send goes nowhere.
 LOSSY_RELAY = '''#!/usr/bin/python3
@@ -35,8 +35,8 @@ while True:
 def bench(program, folder, *flags):
     """A run with 10 devices that ends well, over a store in `folder`; the process, and where its figures will be."""
     figures = folder + "/figures.json"
-    process = subprocess.Popen([program, "pairs", "--connections", "10", "--rate", "100", "--warm-up", "0", "--data",
-                                folder, "--json", figures, *flags], stdout=subprocess.PIPE, text=True)
+    process = spawn([program, "pairs", "--connections", "10", "--rate", "100", "--warm-up", "0", "--data", folder,
+                     "--json", figures, *flags], stdout=subprocess.PIPE, text=True)
     return process, figures
 
 

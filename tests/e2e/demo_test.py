@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 """The demo holds with the built binaries, and its check would notice if it did not."""
-import os
 import pathlib
 import re
 import sqlite3
@@ -9,8 +8,8 @@ import sys
 import tempfile
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("PERCH_BIN", ROOT / "build/release/bin"))
+from harness import BIN, ROOT
+
 sys.path.insert(0, str(ROOT / "tools" / "demo"))
 import play  # noqa: E402  (found through the path above)
 

@@ -3,10 +3,11 @@
 built, and answers on two devices of one user without answering itself."""
 import json
 import os
+import signal
 import subprocess
 import sys
 
-from harness import BIN, ROOT, Device, Server, check, require, run, wait_until
+from harness import BIN, ROOT, Device, Server, check, require, run, spawn, wait_until
 
 # Kept between runs: only what has changed is built again.
 PROJECT = BIN.parent / "embedding"
@@ -50,13 +51,17 @@ def build():
 
 
 class Bot(Device):
-    """A device whose profile the README's program keeps."""
+    """A device whose profile the README's program keeps, which does nothing about SIGTERM."""
+    STATUSES = (-signal.SIGTERM,)
 
     def start(self, program):
         with open(self.profile / "bot.log", "ab") as log:
             environment = dict(os.environ, BOT_SERVER=self.server.address, BOT_TOKEN=self.token_file.read_text())
-            self.process = subprocess.Popen([program], cwd=self.profile, env=environment, stdout=log, stderr=log)
+            self.process = spawn([program], cwd=self.profile, env=environment, stdout=log, stderr=log)
         self.profile = self.profile / "bot"
+
+    def _ended(self, status, what):
+        return f"the README's program {what}, status {status}: {(self.profile.parent / 'bot.log').read_text()[-1000:]}"
 
 
 def answers(folder):
@@ -68,13 +73,13 @@ def answers(folder):
         for bot in bots:
             bot.start(program)
         wait_until(lambda: all(bot.identity()[1] for bot in bots), 10, "the bots did not log in")
-        alice.listen()
         for asked in (1, 2):
             alice.leave()
             alice.send("bot", f"question {asked}")
             alice.listen()
             # Both devices answer, and each has seen the other's answers, which it must not answer.
-            wait_until(lambda: len(alice.inbox()) >= 2 * asked, 10, f"answers to question {asked}: {len(alice.inbox())}")
+            wait_until(lambda: (alice.profile / "perch.log").read_text().count("I am a bot.") >= 2 * asked, 10,
+                       f"answers to question {asked}: {len(alice.inbox())}")
             wait_until(lambda: all(len(bot.inbox()) >= 2 * asked for bot in bots), 10, "a device lacks the other's answer")
         wait_until(lambda: not check([alice, *bots])[1], 10, "not settled")
         require([len(bot.outbox()) for bot in bots] == [2, 2], f"{[len(bot.outbox()) for bot in bots]} answers, not 2 and 2")

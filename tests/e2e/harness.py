@@ -29,6 +29,11 @@ def require(condition, text):
         raise Failure(text)
 
 
+def spawn(command, **process):
+    """Popen of a program that ends with this one, however this one ends: no test leaves anything running."""
+    return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], **process)
+
+
 class Server:
     def __init__(self, folder, flags=()):
         self.folder = pathlib.Path(folder)
@@ -43,7 +48,7 @@ class Server:
     def launch(self, *more, **process):
         """start() without waiting until it listens. `process`: as of Popen."""
         with open(self.folder / "perchd.log", "ab") as log:
-            self.process = subprocess.Popen(
+            self.process = spawn(
                 [BIN / "perchd", "--data", self.folder / "data", "--listen", self.address, "--secret-file",
                  self.secret, "--accounts-auto", "--rate", "100000", "--rate-burst", "100000", "--reactors", "1", *self.flags, *more],
                 stdout=subprocess.PIPE, stderr=log, text=True, **process)
@@ -65,11 +70,13 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=20)
 
-    def metric(self, name):
-        """The sum of a counter over all threads and labels, as the running server tells it."""
+    def metric(self, name, label=""):
+        """The sum of a counter over all threads, and over all labels or those with this one, as the running server
+        tells it."""
         told = subprocess.run([BIN / "perchd", "--data", self.folder / "data", "--metrics"], check=True,
                               capture_output=True, text=True).stdout
-        values = [line.split()[-1] for line in told.splitlines() if line.split("{")[0].split(" ")[0] == name]
+        values = [line.split()[-1] for line in told.splitlines()
+                  if line.split("{")[0].split(" ")[0] == name and label in line]
         require(values, f"no counter {name}")
         return sum(map(int, values))
 
@@ -88,6 +95,8 @@ class Server:
 class Device:
     """One profile. talk(to) starts a `perch chat` whose lines are typed by say(); listen() a `perch listen`."""
 
+    STATUSES = (0, 3)  # of a perch that is asked to end: all is closed, something is queued
+
     def __init__(self, server, user, name, folder):
         self.server, self.user, self.name = server, user, name
         self.profile = pathlib.Path(folder) / f"{user}-{name}"
@@ -95,6 +104,7 @@ class Device:
         self.token_file = self.profile / "token"
         self.token_file.write_text(server.token(user, name))
         self.process = None
+        self.is_killed = False
         self.typed = []  # of each process that talked: its lines
         self.killed = set()  # which of those were
 
@@ -103,9 +113,9 @@ class Device:
                 self.token_file, *map(str, args)]
 
     def start(self, command, *args):
+        self.is_killed = False
         with open(self.profile / "perch.log", "ab") as log:
-            self.process = subprocess.Popen(self._perch(command, *args), stdin=subprocess.PIPE, stdout=log,
-                                            stderr=log, text=True)
+            self.process = spawn(self._perch(command, *args), stdin=subprocess.PIPE, stdout=log, stderr=log, text=True)
 
     def talk(self, to):
         self.typed.append([])
@@ -129,18 +139,27 @@ class Device:
 
     def kill(self):
         self.killed.add(len(self.typed) - 1)
+        self.is_killed = True
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        status = self.process.wait()
+        require(status == -signal.SIGKILL, self._ended(status, "had ended by itself"))
 
     def leave(self):
-        if self.process is None:
+        process, self.process = self.process, None
+        if process is None or self.is_killed:
             return
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        process.send_signal(signal.SIGTERM)
+        try:
+            status = process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+            raise Failure(self._ended(status, "had not ended 30 s after SIGTERM")) from None
+        require(status in self.STATUSES, self._ended(status, "ended"))
+
+    def _ended(self, status, what):
+        log = (self.profile / "perch.log").read_text(errors="replace")
+        return f"perch of {self.user}-{self.name} {what}, status {status}: {log[-1000:]}"
 
     def send(self, to, text, wait=10):
         return subprocess.run(self._perch("send", "--wait", wait, to, text), capture_output=True, text=True)
@@ -301,7 +320,11 @@ def run(test):
     try:
         print(test(folder))
     except Failure as failure:
-        print(f"FAILED: {failure}\nall files are kept in {folder}")
+        failures = [failure]
+        while failures[0].__context__:  # the cause; what failed after it, while all was ended, is told too
+            failures.insert(0, failures[0].__context__)
+        print("\n".join(f"FAILED: {failure}" for failure in failures))
+        print(f"all files are kept in {folder}")
         return 1
     except Skipped as skipped:
         print(f"SKIPPED: {skipped}")

@@ -258,22 +258,6 @@ class Attacks(Hostile):
 
     # ---- messages ------------------------------------------------------------------------------------------
 
-    def test_window(self):
-        with self.server.login(8010) as sender, self.server.login(8000) as silent:
-            sender.send(b"".join(message(8000, i + 1, b"%d" % i, origin=sender.origin) for i in range(wire.WINDOW)))
-            sender.send(frame("Ping", nonce=5))
-            self.assertEqual(sender.receive().kind, "Pong")  # before any result, and no error
-            sender.send(message(8000, wire.WINDOW + 1, b"too many", origin=sender.origin))
-            self.assertEqual(sender.error().name, "Window")
-            self.honest()
-            for i in range(wire.WINDOW):
-                self.assertEqual(silent.until("Message").body, b"%d" % i)
-            silent.send(frame("Ping", nonce=6))
-            self.assertEqual(silent.receive().kind, "Pong")  # the one too many was not taken
-            with self.server.login(8010, origin=sender.origin, attempt=2) as again:
-                again.send(message(8000, 1, b"0", origin=sender.origin))
-                again.until("Outcome", seq=1)
-
     def test_confirm(self):
         for count in (1, 2**32, 2**64 - 1):
             self.refused(frame("Confirm", count=count), "Confirm", device=self.server.login(EVE))
@@ -419,8 +403,8 @@ class TwoReactors(Attacks, unittest.TestCase):
 
 class Deadlines(Hostile, unittest.TestCase):
     def test_login_and_frame_timeouts(self):
+        began = time.monotonic()
         with self.server.connect(20) as silent, self.server.connect(20) as slow, self.server.login(EVE, timeout=20) as inside:
-            began = time.monotonic()
             slow.send(hello(EVE)[:50])
             inside.send(frame("Ping", nonce=1)[:30])
             self.assertEqual(silent.error().name, "LoginTimeout")
@@ -428,6 +412,28 @@ class Deadlines(Hostile, unittest.TestCase):
             self.assertGreater(time.monotonic() - began, 9)
             self.assertEqual(inside.error().name, "FrameTimeout")
             self.assertGreater(time.monotonic() - began, 14)
+
+
+class Patient(Hostile, unittest.TestCase):
+    """Nobody has to confirm in time: what is sent stays on its way."""
+    flags = ("--accounts-auto", "--set", "limits.delivery.confirm_ms_max=3600000")
+
+    def test_window(self):
+        with self.server.login(8010) as sender, self.server.login(8000) as silent:
+            sender.send(b"".join(message(8000, i + 1, b"%d" % i, origin=sender.origin) for i in range(wire.WINDOW)))
+            sender.send(frame("Ping", nonce=5))
+            self.assertEqual(sender.receive().kind, "Pong")  # before any result, and no error
+            sender.send(message(8000, wire.WINDOW + 1, b"too many", origin=sender.origin))
+            self.assertEqual(sender.error().name, "Window")
+            self.honest()
+            for i in range(wire.WINDOW):
+                self.assertEqual(silent.until("Message").body, b"%d" % i)
+            silent.send(frame("Ping", nonce=6))
+            self.assertEqual(silent.receive().kind, "Pong")  # the one too many was not taken
+            silent.close()
+            with self.server.login(8010, origin=sender.origin, attempt=2) as again:
+                again.send(message(8000, 1, b"0", origin=sender.origin))
+                again.until("Outcome", seq=1)
 
 
 class Impatient(Hostile, unittest.TestCase):

@@ -6,7 +6,7 @@ import random
 import sys
 import time
 
-from harness import Device, Failure, Server, check, require, run, wait_until
+from harness import Device, Server, check, require, run, wait_until
 
 KILLS = int(os.environ.get("PERCH_KILLS", "50"))
 PAIRS = 3

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from harness import ROOT, Device, Server, check, require, run, wait_until
+from harness import ROOT, Device, Server, require, run, wait_until
 
 KID = "ed"
 

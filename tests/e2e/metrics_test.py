@@ -5,7 +5,6 @@ exactly as much as it should, while no other sign of trouble moves. Each case ha
 Not here, because they take a minute or a broken machine: send_stall, silence with its real clients, a poisoned store;
 net's and the store's unit tests have them.
 """
-import os
 import pathlib
 import re
 import subprocess
@@ -14,10 +13,11 @@ import time
 import unittest
 
 import wire
+from harness import BIN
 from wire import frame, message, sized
 
 ADA, BOB = 1, 2
-PERCHD = pathlib.Path(os.environ.get("PERCH_BIN", wire.ROOT / "build/release/bin")) / "perchd"
+PERCHD = BIN / "perchd"
 TROUBLE = ("perch_errors_sent_total", "perch_held_total", "perch_rejected_total", "perch_accepts_paused_total",
            "perch_connections_refused_total", "perch_devices_", "perch_expired_total", "perch_deliveries_paused_total",
            "perch_store_refused_total", "perch_store_full", "perch_store_poisoned", "perch_send_queue_full_total",
@@ -93,26 +93,29 @@ class Watched:
 
 
 class Metrics(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="perch-e2e-")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
     def test_no_server(self):
-        folder = "/tmp/perch-no-server-runs-here"
+        folder = self.folder + "/no-server-runs-here"
         for what in ("metrics", "health"):
             got = ask(folder, what)
             self.assertEqual((got.returncode, got.stdout), (1, ""))
             self.assertEqual(got.stderr, f"perchd: --data {folder}: no server runs there\n")
 
     def test_long_folder(self):
-        folder = "/tmp/" + "x" * 120
-        secret = pathlib.Path(tempfile.mkdtemp(prefix="perch-e2e-")) / "secret"
+        folder = self.folder + "/" + "x" * 120
+        secret = pathlib.Path(self.folder) / "secret"
         secret.write_bytes(wire.SECRET)
         got = subprocess.run([PERCHD, "--data", folder, "--secret-file", secret, "--listen", "127.0.0.1:0"],
                              capture_output=True, text=True, timeout=30)
-        wire.shutil.rmtree(secret.parent)
-        wire.shutil.rmtree(folder, ignore_errors=True)
         self.assertEqual(got.returncode, 2)
         self.assertIn("99 bytes", got.stderr)
 
     def test_three_situations(self):
-        watched = Watched(self)
+        watched = Watched(self, delivery__confirm_ms_max=3_600_000)
         ada, bob = watched.login(ADA), watched.login(BOB)
         ada.message(BOB)
         bob.take()
@@ -247,7 +250,7 @@ class Metrics(unittest.TestCase):
         wide.sees({'perch_errors_sent_total{code="window"}': 1, "perch_messages_taken_total": 2})
 
     def test_slow_reader(self):
-        watched = Watched(self, delivery__unconfirmed_frames_max=2, delivery__confirm_ms_max=300)
+        watched = Watched(self, delivery__unconfirmed_frames_max=2, delivery__confirm_ms_max=3_000)
         ada, bob = watched.login(ADA), watched.login(BOB)
         for _ in range(2):
             ada.message(BOB)

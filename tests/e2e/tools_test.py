@@ -18,7 +18,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import BIN, ROOT, fail_io_uring
+from harness import BIN, ROOT, fail_io_uring, spawn
 
 
 class Case(unittest.TestCase):
@@ -90,8 +90,8 @@ class Serve(Case):
         self.fail(said)
 
     def chat(self, command):
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                   text=True, cwd=self.root)
+        process = spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                        cwd=self.root)
         watchdog = threading.Timer(60, process.kill)
         watchdog.start()
         self.addCleanup(watchdog.cancel)

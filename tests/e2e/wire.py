@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import importlib
 import json
-import os
 import pathlib
 import random
 import shutil
@@ -24,7 +23,8 @@ from types import SimpleNamespace
 
 import flatbuffers
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from harness import BIN, ROOT, spawn
+
 SECRET = b"0123456789abcdef0123456789abcdef-for-tests"
 FRAME_BYTES_MAX = 66 * 1024
 HELLO_BYTES_MAX = 4 * 1024
@@ -273,9 +273,8 @@ class Perchd:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="perch-e2e-"))
         (self.folder / "secret").write_bytes(SECRET + b"\n")
         (self.folder / "secret").chmod(0o600)
-        perchd = pathlib.Path(os.environ.get("PERCH_BIN", ROOT / "build/release/bin")) / "perchd"
-        self.process = subprocess.Popen(
-            [perchd, "--data", data or self.folder / "data", "--secret-file", self.folder / "secret", "--listen",
+        self.process = spawn(
+            [BIN / "perchd", "--data", data or self.folder / "data", "--secret-file", self.folder / "secret", "--listen",
              "127.0.0.1:0", "--reactors", "1", *flags], stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("listening "), f"perchd did not start: {line!r}"
