@@ -4,7 +4,6 @@ for a small tmpfs; without it is skipped."""
 import os
 import subprocess
 import sys
-import time
 
 from harness import Device, Server, Skipped, require, run, settled, wait_until
 
@@ -32,7 +31,7 @@ def full_disk(folder):
                 pass
         for line in range(50):
             a.say(f"{line} " + "y" * 2000)
-        time.sleep(3)
+        wait_until(lambda: server.metric("perch_held_total", "store_full") > 0, 30, "nothing was held")
         require(server.process.poll() is None,
                 f"perchd ended because the disk is full: status {server.process.poll()}, "
                 + (server.folder / "perchd.log").read_text()[-500:])

@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from harness import BIN, DELIVERED, Server, wait_until
+from harness import BIN, DELIVERED, Server, spawn, wait_until
 
 DONE, NO_PROFILE, USAGE, QUEUED, REJECTED, REFUSED = range(6)
 NOBODY = "127.0.0.1:9"  # a port that nothing listens on
@@ -42,10 +42,20 @@ class Person:
                               timeout=60)
 
     def start(self, command, *args, **more):
-        process = subprocess.Popen(self.command(command, *args, **more), stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = spawn(self.command(command, *args, **more), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE, text=True)
         self.processes.append(process)
         return process
+
+    def visit(self, until=lambda: True):
+        """Comes online, goes when `until`; what it was shown."""
+        process = self.start("listen")
+        line = process.stderr.readline()
+        assert "online as user" in line, line
+        wait_until(until, 20, f"{self.name} waited in vain")
+        status, out, errors = self.stop(process)
+        assert status == DONE, f"{status} {errors}"
+        return out
 
     def query(self, sql):
         db = sqlite3.connect(self.profile / "profile.db", timeout=10)
@@ -101,7 +111,7 @@ class Cli(unittest.TestCase):
     def known(self, name):
         """Somebody who has logged in once."""
         out = self.person(name)
-        self.ended(out.perch("listen", "--seconds", 0.5), DONE)
+        out.visit()
         return out
 
     def ended(self, done, status, out="", errors=""):
@@ -229,7 +239,7 @@ class Online(Cli):
 
     def test_too_many_devices(self):
         for number in range(8):
-            self.ended(self.person("judy", f"device {number}").perch("listen", "--seconds", 0.5), DONE)
+            self.person("judy", f"device {number}").visit()
         self.ended(self.person("judy", "one more").perch("listen"), REFUSED, "", "the user has too many devices")
 
     def test_a_signal_is_an_orderly_end(self):
@@ -248,7 +258,7 @@ class Online(Cli):
         self.assertEqual([json.loads(line)["state"] for line in got.stdout.splitlines()], ["accepted"])
         self.ended(leo.perch("history", "stranger"), DONE, r"\A\Z")
         self.ended(bob.perch("listen", "--count", 3), DONE)
-        self.ended(leo.perch("listen", "--seconds", 1), DONE)
+        leo.visit(lambda: leo.query("SELECT count(*) FROM outbox WHERE mark = 2") == [(3,)])
         self.ended(leo.perch("history", "bob3"), DONE, "you: one  ✓✓\n")
 
 
@@ -301,9 +311,8 @@ class Chats(Cli):
         self.assertEqual(status, DONE)
         self.assertEqual(re.findall("^ada: line .*$", shown, re.MULTILINE), [f"ada: {line}" for line in lines])
         self.assertRegex(shown, r"(?m)^\d+: from cleo$")
-        self.ended(ada.perch("listen", "--seconds", 1), DONE)
-        self.assertEqual(ada.query("SELECT mark, count(*) FROM outbox WHERE kind = 0 GROUP BY mark"), [(3, len(lines))])
-        self.ended(ben.perch("listen", "--seconds", 0.5), DONE, r"\A\Z")
+        ada.visit(lambda: ada.query("SELECT mark, count(*) FROM outbox WHERE kind = 0 GROUP BY mark") == [(3, len(lines))])
+        self.assertEqual(ben.visit(), "")
 
     def test_what_was_shown_before_a_crash_is_said_to_be_read_at_the_next_start(self):
         """A listen leaves what a chat does that was killed between showing messages and saying that they were read."""
@@ -318,8 +327,7 @@ class Chats(Cli):
         chat = walt.start("chat", "vic")
         wait_until(lambda: walt.query("SELECT open FROM outbox WHERE kind = 1") == [(0,)], 20, "nothing was said to be read")
         self.assertEqual(walt.stop(chat)[0], DONE)
-        self.ended(vic.perch("listen", "--seconds", 1), DONE)
-        self.assertEqual(vic.query("SELECT mark FROM outbox WHERE kind = 0"), [(3,), (3,)])
+        vic.visit(lambda: vic.query("SELECT mark FROM outbox WHERE kind = 0") == [(3,), (3,)])
 
     def test_typed_offline_sent_on_reconnect(self):
         rita, sam = self.known("rita"), self.known("sam")
