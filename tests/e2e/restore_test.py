@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A backup put back (PROTOCOL.md 6): the server says that it is one, and what it lacks is sent again, once."""
+"""A backup put back (PROTOCOL.md 6), and the same one once more: the server says that it is one, what it lacks is sent
+again, once, and no number is given to two messages."""
 import shutil
 import subprocess
 import sys
@@ -39,23 +40,27 @@ def restored_backup(folder):
         server.start()
         a.say("after the backup")
         wait_until(lambda: len(a.outbox()) == 2 and a.outbox()[1][4] == 1, 20, "no first tick")
-        server.kill()
-        copy_store(backup, data)
-        status, said = refused_start(server)
-        require(status == 2 and "--restored" in said, f"an old store was taken for the newest: {status} {said}")
-        server.start("--restored")
-        b.listen()
-        wait_until(lambda: [row[4] for row in a.outbox()] == [DELIVERED, DELIVERED], 30,
-                   "what the backup lacks was not sent again")
-        total, problems = check([a, b])
-        require(not problems and total["messages"] == 2, f"{total} {problems[:3]}")
+        # The same copy twice: what was given out after the first time is as unknown to it the second time.
+        for messages in (3, 4):
+            server.kill()
+            copy_store(backup, data)
+            status, said = refused_start(server)
+            require(status == 2 and "--restored" in said, f"an old store was taken for the newest: {status} {said}")
+            server.start("--restored")
+            b.listen()
+            wait_until(lambda: a.marks() == [DELIVERED] * (messages - 1), 30, "what the backup lacks was not sent again")
+            a.say(f"message {messages}")
+            wait_until(lambda: a.marks() == [DELIVERED] * messages, 30, "no second tick")
+            b.leave()
+            total, problems = check([a, b])
+            require(not problems and total["messages"] == messages, f"{total} {problems[:3]}")
         require(server.drain() == 0, "perchd did not end cleanly")
         server.start()  # once is enough
         require(server.drain() == 0, "perchd did not end cleanly")
     finally:
         a.leave()
         b.leave()
-    return "an old store is refused; put back with --restored, nothing is lost or there twice"
+    return "an old store is refused; put back twice with --restored, nothing is lost or there twice"
 
 
 if __name__ == "__main__":
