@@ -4,9 +4,10 @@ not written, and after a restart all of it arrives once. RLIMIT_FSIZE is what ma
 import os
 import resource
 import signal
+import subprocess
 import sys
 
-from harness import Device, Server, check, require, run, settled, wait_until
+from harness import BIN, Device, Server, check, require, run, settled, wait_until
 
 NUM_LINES = 40
 
@@ -33,7 +34,10 @@ def poisoned(folder):
         status = server.process.wait(timeout=30)
         log = (server.folder / "perchd.log").read_text()
         require(status == 1, f"perchd ended with status {status}: {log[-500:]}")
-        require("a commit failed: the node stops" in log, f"the log does not say why: {log[-500:]}")
+        for why in ("a commit failed: the node stops", 'reason="the store failed"'):
+            require(why in log, f"the log does not say why: {log[-500:]}")
+        asked = subprocess.run([BIN / "perchd", "--data", server.folder / "data", "--health"], capture_output=True)
+        require(asked.returncode == 1, f"--health of a node that has ended: {asked}")
         wait_until(lambda: len(a.outbox()) == 1 + NUM_LINES, 10, "not everything is in the outbox")
         unwritten = [row for row in a.outbox() if row[4] == 0]
         require(unwritten and all(row[3] for row in unwritten), "a message that was not written is closed")
