@@ -211,6 +211,17 @@ def unit_tests(tree, untested=None):
             yield "tools/tidy.py", 0, f"UNTESTED says that {reason} tests {path}: it does not include it"
 
 
+def pragmas(tree):
+    """PLACES looks at code without its strings, where SQL stands."""
+    for path in tree.cpp():
+        if path.startswith("tests/"):
+            continue
+        for number, line in tree.lines(path):
+            for name, value in re.findall(r"PRAGMA\s+(synchronous|journal_mode)\s*[=(]\s*(\w+)", line, re.I):
+                if value.upper() != {"synchronous": "FULL", "journal_mode": "WAL"}[name.lower()]:
+                    yield path, number, f"{name}={value}: a commit reaches the disk before it is confirmed"
+
+
 def lengths(tree, long_files=None):
     long_files = LONG_FILES if long_files is None else long_files
     for path in tree.paths(".cc", ".h", ".py", ".fbs"):
@@ -283,6 +294,13 @@ RULES = {  # name: (check, trees in each of which it must find something, a tree
         lambda tree: unit_tests(tree, {"core/a.h": "tests/unit/b_test.cc"}),
         [{"core/a.h": HEADER}, {"core/a.h": HEADER, "tests/unit/b_test.cc": ""}],
         {"core/a.h": HEADER, "tests/unit/b_test.cc": '#include "core/a.h"\n'}),
+    "pragmas": (
+        pragmas,
+        [{"client/a.cc": 'exec("PRAGMA synchronous=NORMAL");\n'},
+         {"client/a.cc": 'exec("pragma synchronous = 1");\n'},
+         {"client/a.cc": 'exec("PRAGMA journal_mode=MEMORY");\n'}],
+        {"client/a.cc": 'exec("PRAGMA journal_mode=WAL"); exec("PRAGMA synchronous=FULL");\n',
+         "client/b.cc": 'query("PRAGMA synchronous");\n'}),
     "lengths": (
         lambda tree: lengths(tree, {}), [{"core/a.cc": "\n" * (LINES_MAX + 1)}],
         {"core/a.cc": "\n" * LINES_MAX}),
@@ -333,7 +351,7 @@ def main():
         print(__doc__)
         return 2
     tree = read_tree(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    findings = [found for check in (includes, headers, unit_tests, lengths, layout, leftovers, machine_paths)
+    findings = [found for check in (includes, headers, unit_tests, pragmas, lengths, layout, leftovers, machine_paths)
                 for found in check(tree)]
     findings += [found for word in PLACES for found in place(tree, word)]
     for path, line, what in findings:
