@@ -158,6 +158,7 @@ class CoreTest : public ::testing::Test {
       options.counter = node.writer->base();
       options.ceiling = node.writer->ceiling();
       options.served_ms = node.writer->served_ms();
+      if (numbers_left_ > 0) options.counter = options.ceiling - numbers_left_;
       options.completions_per_turn = completions_per_turn_;
       node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
       node.logs.push_back(std::make_unique<Log>(clock_, *node.pages.back()));
@@ -293,6 +294,7 @@ class CoreTest : public ::testing::Test {
   uint16_t num_cores_ = 2;
   bool accounts_auto_ = true;
   size_t completions_per_turn_ = 512;
+  uint64_t numbers_left_ = 0;  // below the ceiling; 0: as many as the store gives at a start
   Limits limits_;
   RingOptions ring_options_;
   std::unique_ptr<Random> random_ = seeded_random(1);
