@@ -1,6 +1,10 @@
 #include "net/listen.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -29,6 +33,33 @@ TEST(ListenTest, OpensBothFamiliesAndSharesAPort) {
   ::close(first.value());
   ::close(second.value());
   EXPECT_EQ(local_port(-1).error(), (Error{Errc::kSystem, EBADF}));
+}
+
+int option(int fd, int level, int name) {
+  int value = -1;
+  socklen_t length = sizeof(value);
+  EXPECT_EQ(getsockopt(fd, level, name, &value, &length), 0);
+  return value;
+}
+
+// Nothing sets these on the accepted socket: it has them from its listener, or it has not got them.
+TEST(ListenTest, AcceptedSocketsNoticeAPeerThatIsGone) {
+  const Result<int> listener = open_listener("127.0.0.1:0", false);
+  ASSERT_TRUE(listener.ok());
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(*local_port(*listener));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  const int accepted = accept4(*listener, nullptr, nullptr, SOCK_CLOEXEC);
+  ASSERT_GE(accepted, 0);
+  EXPECT_EQ(option(accepted, SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(option(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT), 60'000);
+  EXPECT_EQ(option(accepted, IPPROTO_TCP, TCP_NODELAY), 1);
+  ::close(accepted);
+  ::close(client);
+  ::close(*listener);
 }
 
 TEST(ListenTest, RefusesWhatIsNoAddress) {
