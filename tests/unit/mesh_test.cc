@@ -2,8 +2,10 @@
 #include "core/mesh.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -195,6 +197,26 @@ TEST(Mesh, AHopBetweenAnnouncementAndSleepPreventsIt) {
   std::array<Completion, 4> completions;
   EXPECT_EQ(other_ring->wait(completions, 0), 0u);
   EXPECT_EQ(ring->wait(completions, 0), 0u);  // it did not sleep when the hop came: no wake
+}
+
+size_t resident_bytes() {
+  size_t pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// 72 pairs at 4 MiB: what nobody uses costs nothing, so many reactors need not be paid for ahead.
+TEST(Mesh, APairThatIsNeverUsedHasNoQueue) {
+  constexpr uint32_t kSlots = 65'536;
+  constexpr size_t kQueueBytes = kSlots * sizeof(Hop);
+  const size_t before = resident_bytes();
+  Mesh mesh(9, kSlots);
+  EXPECT_LT(resident_bytes(), before + kQueueBytes);
+  for (const CoreId target : {CoreId{1}, CoreId{2}})
+    for (uint64_t i = 0; i < kSlots; ++i) mesh.endpoint(0).post(target, count(i));
+  EXPECT_GT(resident_bytes(), before + kQueueBytes) << "the figure shows queues that are used";
+  for (CoreId target = 1; target < 9; ++target) mesh.endpoint(target).drain([](const Hop&) {});
+  EXPECT_LT(resident_bytes(), before + 4 * kQueueBytes) << "nor does looking for hops make one";
 }
 
 }  // namespace
