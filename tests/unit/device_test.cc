@@ -111,6 +111,43 @@ TEST_F(DeviceTest, ReplacedByAnotherOpeningStops) {
   send(d, "still queued");
 }
 
+// What no new attempt can cure ends the attempts; the outbox stays open.
+TEST_F(DeviceTest, WhatOnlyPeopleCanMendStops) {
+  const std::pair<wire::ErrorCode, StopReason> cases[] = {
+      {wire::ErrorCode::NoAccount, StopReason::kNoAccount},
+      {wire::ErrorCode::DeviceLimit, StopReason::kDeviceLimit},
+      {wire::ErrorCode::Version, StopReason::kVersion},
+  };
+  std::vector<StopReason> reasons;
+  for (const auto& [code, reason] : cases) {
+    Device d = device();
+    d.on_connected();
+    take(d);
+    feed(d, {codec::error(code, "no")});
+    EXPECT_TRUE(d.wants_close());
+    d.on_disconnected();
+    EXPECT_EQ(d.state(), Device::State::kStopped);
+    EXPECT_EQ(d.stop_reason(), reason) << name_of(d.stop_reason());
+    send(d, "still queued");
+    reasons.push_back(reason);
+  }
+  EXPECT_EQ(events_.stops, reasons);
+}
+
+TEST_F(DeviceTest, ATokenOfAnotherUserStops) {
+  store_.begin();
+  store_.set_login(kMe + 1, kMyDevice, incarnation_, "");
+  ASSERT_TRUE(store_.commit().ok());
+  Device d = device();
+  d.on_connected();
+  take(d);
+  feed(d, {welcome()});
+  d.on_disconnected();
+  EXPECT_EQ(d.stop_reason(), StopReason::kOtherUser);
+  EXPECT_TRUE(events_.logins.empty());
+  EXPECT_EQ(store_.identity().user, kMe + 1);
+}
+
 TEST_F(DeviceTest, TokenErrorsStopUntilThereIsAnother) {
   Device d = device();
   d.on_connected();
