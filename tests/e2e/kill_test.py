@@ -65,6 +65,8 @@ def kills(folder):
         while not healed() and time.monotonic() < end:
             time.sleep(1)
         require(server.process.poll() is None, "perchd ended by itself")
+        require(server_kills > 0 and client_kills > 0,
+                f"{server_kills} server kills, {client_kills} client kills: both must happen")
         total, problems = check(devices)
         require(not problems, "\n".join(problems[:20]) + f"\n{total}")
         require(total["messages"] > KILLS and total["copies"] > total["messages"], f"too little was said: {total}")
