@@ -200,7 +200,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void count(User& user, Item& item);
 
   // ---- receipts.cc
-  void on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who, CoreId source);
+  void on_receipt(store::ReceiptKey key, Seq seq, const SafeHop& who, CoreId source);
+  static Seq behind_flights(const Device& device, const store::ReceiptKey& key, Seq seq);
   static void note_delivered(Device& device, Origin origin, Seq seq);
   void queue_receipt(Session& session, const store::ReceiptKey& key, PendingReceipt& pending);
   bool tell_next(Device& device);

@@ -10,7 +10,7 @@ namespace perch::chat {
 using store::OpKind;
 using store::StoreOp;
 
-void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who, CoreId source) {
+void Core::on_receipt(store::ReceiptKey key, Seq seq, const SafeHop& who, CoreId source) {
   metrics_.add(Metric::kReceipts);
   const Result<Device*> loaded = load_device(key.user, key.to_device);
   if (!loaded)
@@ -18,6 +18,7 @@ void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who,
                                                   : store_unreadable(key, {seq, who, source});
   User& user = *find_user(key.user);
   Device* const device = *loaded;
+  key.first = behind_flights(*device, key, seq);
   note_delivered(*device, key.origin, seq);
   PendingReceipt& pending = device->receipts[key];
   pending.up_to = std::max(pending.up_to, seq);
@@ -34,6 +35,19 @@ void Core::on_receipt(const store::ReceiptKey& key, Seq seq, const SafeHop& who,
   // As with messages: what is not told at once, or to a slow device, is stored at once; else in time.
   if (device->slow || pending.queued_on == device->session->id) return store_receipt(key, pending);
   arm_confirm_timer(user);
+}
+
+// Where the run of a receipt begins that has just come, since it may have crossed messages on their way to
+// the recipient's list, which run_of() did not find there. Those are without an answer here: what comes from
+// one core comes in order, so the answer to each is behind the receipt (DELIVERY.md H18e).
+Seq Core::behind_flights(const Device& device, const store::ReceiptKey& key, Seq seq) {
+  Seq first = key.first;
+  for (const Outgoing& out : device.flights) {
+    if (out.origin != key.origin || out.seq < first || out.seq >= seq || out.flight->resolved()) continue;
+    const Party* const party = out.flight->party(key.peer);
+    if (party != nullptr && party->state == Party::State::kNoAnswer) first = out.seq + 1;
+  }
+  return first;
 }
 
 // From now on its result says so: a device whose row is open learns it from that (DELIVERY.md H18c).

@@ -457,3 +457,23 @@ TEST_F(StatusesTest, WhatAReceiptWouldCoverIsNotTakenUntilTheDeviceHasHeardIt) {
 
 }  // namespace
 }  // namespace perch::chat
+// Taken before the receipt comes, and in Bob's list only after it was made: the two have crossed.
+TEST_F(StatusesTest, AReceiptDoesNotCoverWhatIsOnItsWayToTheList) {
+  start();
+  Peer bo = login(bob(), "b");
+  leave(bo);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 2));
+  run();
+  ann.expect_result(2, wire::Tick::Accepted);
+  bo = login(bob(), "b");
+  bo.expect_message(2);
+  bo.say(codec::confirm(1, 1));
+  turn(bob(), 1);  // readable: the next turn receives it, before it looks at hops
+  ann.say(message(bob(), 1));
+  turn(kAnn);
+  run();
+  ann.expect_receipt(2, 2);
+  bo.expect_message(1);
+}
+
