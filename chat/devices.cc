@@ -188,7 +188,7 @@ std::vector<std::unique_ptr<StoreOp>> Core::remove_device(User& user, int slot) 
   }
   for (auto& [key, pending] : device.receipts) {
     receipt_safe(pending, pending.up_to);  // nobody is left to be told
-    ops.push_back(receipt_ack(key, pending.up_to));
+    if (pending.asked > 0) ops.push_back(receipt_ack(key, pending.up_to));
   }
   for (const auto& [id, to] : device.expired) ops.push_back(expired_ack(id));
   for (const Outgoing& out : device.flights) {

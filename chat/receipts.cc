@@ -155,8 +155,9 @@ void Core::receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq u
   PERCH_CHECK(found != device.receipts.end());
   receipt_safe(found->second, up_to);
   if (found->second.queued_on != 0 || found->second.told_as != device.session->num_confirmed) return;
+  const bool on_disk = found->second.asked > 0;
   device.receipts.erase(found);
-  submit(receipt_ack(key, up_to));
+  if (on_disk) submit(receipt_ack(key, up_to));
 }
 
 std::unique_ptr<StoreOp> Core::receipt_ack(const store::ReceiptKey& key, Seq up_to) {

@@ -183,6 +183,24 @@ TEST_F(StatusesTest, AReadMarkIsNotReportedBack) {
   }
 }
 
+TEST_F(StatusesTest, AReceiptThatWasNeverOnTheDiskNeedsNoEndThere) {
+  start();
+  Peer bo = login(bob(), "b");
+  leave(bo);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  ann.expect_result(1, wire::Tick::Accepted);
+  bo = login(bob(), "b");
+  bo.say(codec::confirm(1, 1));
+  const size_t records = num_records();
+  run();
+  ann.expect_receipt(1);
+  ann.say(codec::confirm(1, 2));
+  run();
+  EXPECT_EQ(num_records(), records + 1) << "Bob's confirmation";
+}
+
 // A client keeps "delivered" when EXPIRED comes after it, so the receipt must not be the first.
 TEST_F(StatusesTest, ExpiredIsToldBeforeTheReceiptThatWouldCoverIt) {
   constexpr uint64_t kHourNs = 3'600'000'000'000;
@@ -455,8 +473,6 @@ TEST_F(StatusesTest, WhatAReceiptWouldCoverIsNotTakenUntilTheDeviceHasHeardIt) {
   EXPECT_TRUE(ann.heard().empty());
 }
 
-}  // namespace
-}  // namespace perch::chat
 // Taken before the receipt comes, and in Bob's list only after it was made: the two have crossed.
 TEST_F(StatusesTest, AReceiptDoesNotCoverWhatIsOnItsWayToTheList) {
   start();
@@ -477,3 +493,5 @@ TEST_F(StatusesTest, AReceiptDoesNotCoverWhatIsOnItsWayToTheList) {
   bo.expect_message(1);
 }
 
+}  // namespace
+}  // namespace perch::chat
