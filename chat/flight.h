@@ -34,7 +34,7 @@ struct Flight {
   uint8_t num_parties = 0;
   Outcome outcome = Outcome::kNone;
   wire::RejectReason reason = wire::RejectReason::NotFound;
-  bool wants_receipt = false;  // a message; a read mark is not reported back
+  bool wants_receipt = false;  // a message to somebody else: no read mark, no note
   bool handed = false;         // its record is at the store thread
   bool stored = false;         // … and flushed
   bool delivered = false;      // a device of the recipient is known to have it

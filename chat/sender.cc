@@ -94,7 +94,7 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   flight.to = route.to();
   flight.number = session.given = (++counter_ << 10) | options_.id;
   flight.time_ms = now_.wall_ms();
-  flight.wants_receipt = frame.payload_type() == wire::Payload::Message;
+  flight.wants_receipt = frame.payload_type() == wire::Payload::Message && flight.to != at.user->id;
   add_flight(device, flight);
   metrics_.add(Metric::kTaken);
   probe::message_taken(options_.id, at.user->id, flight.number, bytes.size());

@@ -183,6 +183,27 @@ TEST_F(StatusesTest, AReadMarkIsNotReportedBack) {
   }
 }
 
+// The record of the first is asked for because of the second, and its confirmation crosses the tick.
+TEST_F(StatusesTest, ANoteToOneselfHasNoReceipt) {
+  limits_.unconfirmed_frames_max = 1;
+  start();
+  Peer other = login(kAnn, "other"), ann = login(kAnn, "a");
+  for (Seq seq = 1; seq <= 2; ++seq) ann.say(message(kAnn, seq));
+  turn(kAnn);
+  turn_store();
+  other.expect_message(1);
+  other.say(codec::confirm(1, 1));
+  turn(kAnn, 1);  // the tick; readable: the next turn receives it, before it looks at hops
+  run();
+  for (Seq seq = 1; seq <= 2; ++seq) ann.expect_result(seq, wire::Tick::Accepted);
+  EXPECT_TRUE(ann.heard().empty());
+  other.expect_message(2);
+  other.say(codec::confirm(2, 1));
+  run();
+  EXPECT_TRUE(ann.heard().empty());
+  EXPECT_EQ(num_waiting_after_restart(), 0u);
+}
+
 TEST_F(StatusesTest, AReceiptThatWasNeverOnTheDiskNeedsNoEndThere) {
   start();
   Peer bo = login(bob(), "b");
