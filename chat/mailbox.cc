@@ -143,10 +143,6 @@ bool Core::deliver(User& user, int slot, uint64_t position, Item& item) {
       return false;
     }
     frame = frames_.make(bytes);
-    // A record does not say what it holds, so one found at start may turn out to be a read mark only here.
-    if (codec::trusted(frame.bytes())->payload_type() != wire::Payload::Message &&
-        std::exchange(item.report, Item::Report::kNotOwed) == Item::Report::kOwed)
-      owes_nothing(user, item.id, position);
     metrics_.add(Metric::kHandedOver);
     probe::handed_over(options_.id, user.id, item.number, frame.size());
   }

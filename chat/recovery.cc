@@ -17,7 +17,7 @@ void Core::item(const store::RecoveredItem& found) {
   item.frame_bytes = found.frame_bytes;
   item.place = found.place;
   item.state = Item::State::kStored;
-  const bool owed = found.waiting.user == found.to && found.id.user != found.to && !found.reported;
+  const bool owed = found.waiting.user == found.to && !found.reported;
   item.report = owed ? Item::Report::kOwed : Item::Report::kNotOwed;
   store::Waiting gone{user->id, 0, {}};
   for (uint8_t i = 0; i < found.waiting.num; ++i) {

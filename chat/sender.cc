@@ -252,6 +252,7 @@ void Core::hand_over(Device& device, Flight& flight) {
   op->number = flight.number;
   op->taken_ms = served_ms();
   op->delivered = flight.delivered;
+  op->no_receipt = !flight.wants_receipt;
   op->frame = flight.frame.bytes();
   for (uint8_t i = 0; i < flight.num_parties; ++i) {
     Party& party = flight.parties[i];

@@ -11,7 +11,7 @@ void JournalIndex::apply(JournalPos pos, const Record& record) {
       for (uint8_t i = 0; i < record.num_waiting; ++i) {
         if (record.waiting[i].num == 0) continue;
         const bool recipient = record.waiting[i].user == record.to;
-        held_.push_back({pos, record.waiting[i], recipient, record.delivered});
+        held_.push_back({pos, record.waiting[i], recipient, record.delivered || record.no_receipt});
       }
       if (granules_.empty() || record.taken_ms > granules_.back().first_ms + granule_ms_) {
         granules_.push_back({pos, pos, record.taken_ms, record.taken_ms});

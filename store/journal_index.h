@@ -18,7 +18,7 @@ struct Held {
   JournalPos pos = 0;
   Waiting waiting;         // nobody: done with, swept later
   bool recipient = false;  // the user is the one it was sent to, not the sender's own other devices
-  bool reported = false;   // the sender knows that it was delivered, or will
+  bool reported = false;   // the sender knows that it was delivered, or will, or nothing is owed to it
 };
 
 struct PendingReceipt {

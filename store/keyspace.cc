@@ -10,7 +10,7 @@ template <typename Io, typename T>
 void fields_of_record(Io& io, T& record) {
   switch (record.kind) {
     case RecordKind::kAccept:
-      io.flag(record.delivered);
+      io.flags(record.delivered, record.no_receipt);
       io.number(record.num_chunks);
       io.number(record.frame_bytes);
       io.id(record.id);

@@ -109,6 +109,7 @@ enum class RecordKind : uint8_t {
 struct Record {
   RecordKind kind{};
   bool delivered = false;            // kAccept, kResult
+  bool no_receipt = false;           // kAccept
   uint16_t num_chunks = 1;           // kAccept
   uint32_t frame_bytes = 0;          // kAccept: in all chunks
   MessageId id;                      // kAccept, kExpired, kExpiredAck, kResult

@@ -37,6 +37,7 @@ class Packer {
     out_.size += sizeof(T);
   }
   void flag(bool set) { number<uint8_t>(set); }
+  void flags(bool first, bool second) { number<uint8_t>(static_cast<uint8_t>(first | second << 1)); }
   void count(uint8_t num, size_t max) {
     PERCH_CHECK(num <= max);
     number(num);
@@ -108,6 +109,12 @@ class Unpacker {
     uint8_t bits = 0;
     number(bits);
     set = bits != 0;
+  }
+  void flags(bool& first, bool& second) {
+    uint8_t bits = 0;
+    number(bits);
+    first = (bits & 1) != 0;
+    second = (bits & 2) != 0;
   }
   // Above `max` it is bad, and 0, so that nobody counts on over an array's end.
   void count(uint8_t& num, size_t max) {

@@ -110,9 +110,10 @@ struct StoreOp {
   MessageId id;
   UserId to = 0;
   Number number = 0;
-  uint64_t taken_ms = 0;   // served time
-  bool delivered = false;  // a recipient's device is known to have it
-  Bytes frame;             // as it goes to devices; LIFETIME: until completion
+  uint64_t taken_ms = 0;    // served time
+  bool delivered = false;   // a recipient's device is known to have it
+  bool no_receipt = false;  // a read mark, or a note to oneself: nothing is reported back
+  Bytes frame;              // as it goes to devices; LIFETIME: until completion
   std::array<Waiting, 2> waiting{};
   uint8_t num_waiting = 0;
   // kAccept: set by the store. kConfirm, kExpire: whose.
@@ -142,7 +143,7 @@ struct RecoveredItem {
   uint32_t frame_bytes = 0;
   Place place;
   Waiting waiting;        // never empty
-  bool reported = false;  // its sender already knows "delivered" or a receipt is on its way
+  bool reported = false;  // its sender knows "delivered", or will, or nothing is owed to it
 };
 // A record of the journal, confirmed or not, as a mark for its sender (DELIVERY.md, Taking 2).
 struct RecoveredMark {

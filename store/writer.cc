@@ -217,6 +217,7 @@ Result<void> Writer::write_accept(StoreOp& op, Staged& staged) {
   Record record;
   record.kind = RecordKind::kAccept;
   record.delivered = op.delivered;
+  record.no_receipt = op.no_receipt;
   record.num_chunks = static_cast<uint16_t>(chunks);
   record.frame_bytes = static_cast<uint32_t>(op.frame.size());
   record.id = op.id;

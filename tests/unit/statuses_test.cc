@@ -183,6 +183,29 @@ TEST_F(StatusesTest, AReadMarkIsNotReportedBack) {
   }
 }
 
+// Nor if nobody fetches it in time, wherever it was found at the start.
+TEST_F(StatusesTest, AReadMarkThatExpiresIsNotReported) {
+  limits_.expiry_ms = 86'400'000;
+  for (const bool moved : {false, true}) {
+    start();
+    Peer bo = login(bob(), "b");
+    leave(bo);
+    Peer ann = login(kAnn, "a");
+    ann.heard().clear();
+    ann.say(codec::read({bob(), 77, moved ? 2u : 1u, 1, 0}, 1, 5, 9));
+    run();
+    ann.expect_result(moved ? 2 : 1, wire::Tick::Accepted);
+    if (moved) pass_ms(limits_.move_after_ms + 2'000, 1'000);
+    ASSERT_EQ(num_rows(), moved ? 1u : 0u);
+    restart();
+    for (int hour = 0; hour < 26; ++hour) {
+      clock_.advance_ns(3'600'000'000'000);
+      run(2);
+    }
+    EXPECT_EQ(num_waiting_after_restart(), 0u);
+  }
+}
+
 // The record of the first is asked for because of the second, and its confirmation crosses the tick.
 TEST_F(StatusesTest, ANoteToOneselfHasNoReceipt) {
   limits_.unconfirmed_frames_max = 1;
