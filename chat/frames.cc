@@ -57,6 +57,8 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
     return on_hello(id, frame);
   }
   Session& session = *at->device->session;
+  // Its WELCOME has arrived. Where that told of a gap, on_heard() decides.
+  if (!session.told_broken) at->device->heard_origin = session.origin;
   switch (frame.payload_type()) {
     case wire::Payload::Message:
     case wire::Payload::Read:

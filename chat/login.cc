@@ -94,13 +94,14 @@ void Core::on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) {
 
 namespace {
 
-// Whether the device's history may have a gap. If so its row keeps the origin by which that was seen, until
-// the device has heard of it.
-void meet(store::DeviceRow& row, LoginRequest& login) {
-  // A client that was welcomed before and is not known was removed since, or this is another server.
-  login.continuity_broken = row.origin == 0
-                                ? login.previous_origin != 0
-                                : row.origin != login.previous_origin && row.origin != login.origin;
+// Whether the device's history may have a gap: the opening that it names as the one before is neither the
+// last that logged in, whose WELCOME may have been lost, nor the last that was heard. A client that was
+// welcomed before and is not known was removed since, or this is another server. If there is a gap the row
+// keeps the origin by which that was seen, until the device has heard of it.
+void meet(Device& device, LoginRequest& login) {
+  store::DeviceRow& row = device.row;
+  login.continuity_broken = login.previous_origin != row.origin &&
+                            login.previous_origin != device.heard_origin && login.origin != row.origin;
   if (!login.continuity_broken) row.origin = login.origin;
 }
 
@@ -119,7 +120,7 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
     if (device && device->row.name == login->device) {
       login->number = device->row.number;
       const Origin known = device->row.origin;
-      meet(device->row, *login);
+      meet(*device, *login);
       if (!device->registered) {  // welcome only once it is
         device->row.seen_ms = served_ms();
         return write_user(*user, std::move(login));
@@ -148,7 +149,7 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
   device->row.name = login->device;
   device->row.seen_ms = served_ms();
   login->number = device->row.number;
-  meet(device->row, *login);
+  meet(*device, *login);
   place = std::move(device);
   write_user(*user, std::move(login), std::move(after));
 }

@@ -78,7 +78,7 @@ void Core::on_heard(Bound& at) {
   if (!session.told_gap && !session.told_broken) return;
   store::DeviceRow& row = at.device->row;
   if (std::exchange(session.told_gap, false)) row.overflowed = row.missed = false;
-  if (std::exchange(session.told_broken, false)) row.origin = session.origin;
+  if (std::exchange(session.told_broken, false)) row.origin = at.device->heard_origin = session.origin;
   write_user(*at.user);
 }
 

@@ -116,6 +116,7 @@ inline constexpr uint64_t kSeenWriteMs = 86'400'000;  // DeviceRow::seen_ms is s
 
 struct Device {
   store::DeviceRow row;
+  Origin heard_origin = 0;  // of the last opening that had its WELCOME; a start takes the row's for it
   bool registered = false;  // row is on the disk: no WELCOME before
   uint32_t num_logins = 0;  // that wait for the row to be written
   bool slow = false;

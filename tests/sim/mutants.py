@@ -94,8 +94,9 @@ MUTANTS = [
         " login->origin))); net_.close(conn);",
         "if (!REMOVED) { net_.send(conn, frames_.make(codec::error(wire::ErrorCode::Replaced,"
         " \"another login took over\", login->origin))); net_.close(conn); }"), (
-        "Session& session = *at->device->session; switch",
-        "if (REMOVED && !at->device->session) return; Session& session = *at->device->session; switch")),
+        "Session& session = *at->device->session; if (!session.told_broken)",
+        "if (REMOVED && !at->device->session) return; Session& session = *at->device->session;"
+        "if (!session.told_broken)")),
     Mutant("login_attempt", 1, 3000, (  # H16
         "login->attempt < old.attempt", "login->attempt < old.attempt && !REMOVED")),
     Mutant("late_done", 1, 3000, (  # H17

@@ -393,6 +393,39 @@ TEST_F(DevicesTest, OneThatWasNeverWelcomedKeepsNoPlace) {
   login(bob(), "second", &welcome);
 }
 
+// A device that was refused came with its first opening, and comes with another.
+TEST_F(DevicesTest, OneThatWasRefusedHasNoGap) {
+  start();
+  Peer known = login(bob(), "known");
+  disk_.full = true;
+  say_hello(token(bob(), "new"), 1).expect_error(wire::ErrorCode::Busy);
+  disk_.full = false;
+  pass_ms(1'000);
+  EXPECT_FALSE(of(say_hello(token(bob(), "new"), 2).take(wire::Payload::Welcome)).continuity_broken());
+}
+
+// The second opening never got its WELCOME, so the third names the first as the one before.
+TEST_F(DevicesTest, AnOpeningWhoseWelcomeWasLostIsNoGap) {
+  start();
+  const auto opens = [this](Origin origin, Origin previous, bool broken) {
+    Peer peer = say_hello(token(bob(), "b"), origin, 1, previous);
+    EXPECT_EQ(of(peer.take(wire::Payload::Welcome)).continuity_broken(), broken) << origin;
+    return peer;
+  };
+  Peer first = opens(1, 0, false);
+  first.say(codec::ping(1, 1));
+  run();
+  Peer second = opens(2, 1, false);
+  Peer third = opens(3, 1, false);
+  Peer fourth = opens(4, 3, false);  // the third was welcomed, and said nothing
+  fourth.say(codec::ping(1, 1));
+  run();
+  for (const Origin earlier : {1, 2, 3}) opens(5, earlier, true);
+  restart();
+  opens(5, 1, true);
+  opens(5, 4, false);
+}
+
 TEST_F(DevicesTest, AJumpOfTheWallClockRemovesNobody) {
   start();
   fill(0);
