@@ -170,7 +170,7 @@ store::UserRow Core::row_of(const User& user) const {
   row.handle = user.handle;
   row.next_device = user.next_device;
   for (const auto& device : user.devices)
-    if (device) row.devices.push_back(device->row);
+    if (device && !device->is_nobody()) row.devices.push_back(device->row);
   return row;
 }
 

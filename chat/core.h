@@ -2,9 +2,9 @@
 //
 // ON: one reactor thread; turn() is called in a loop. Nothing here waits: what needs the disk or another core
 //     is posted and goes on when the answer hop arrives.
-// FILES: core.cc loop and hops · frames.cc · store_ops.cc · recovery.cc · devices.cc · login.cc · session.cc
-//        · sender.cc taking and results · mailbox.cc lists and hand-over · confirmations.cc · receipts.cc
-//        · expiry.cc
+// FILES: core.cc loop and hops · frames.cc · store_ops.cc · recovery.cc · user_row.cc · devices.cc
+//        · login.cc · session.cc · sender.cc taking and results · mailbox.cc lists and hand-over
+//        · confirmations.cc · receipts.cc · expiry.cc
 #pragma once
 #include <memory>
 #include <optional>
@@ -118,11 +118,14 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void on_store_done(store::StoreOp* op);
   void confirm_record(const store::Place& place, Number number, const store::Waiting& who);
 
-  // ---- devices.cc
+  // ---- user_row.cc
   void write_user(User& user, std::unique_ptr<LoginRequest> login = nullptr,
                   std::vector<std::unique_ptr<store::StoreOp>> after = {});
+  void post_row_if_changed(User& user);
+  void post_row(User& user, std::unique_ptr<LoginRequest> login);
   void on_user_written(const store::StoreOp& op);
-  void refuse_login(std::unique_ptr<store::StoreOp> op);
+
+  // ---- devices.cc
   void note_seen(User& user, Device& device);
   bool unseen_for(const Device& device, uint64_t ms) const;
   SlotMask addressed(User& user, size_t bytes, const Device* sender);

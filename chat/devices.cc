@@ -2,60 +2,10 @@
 #include <algorithm>
 
 #include "chat/core.h"
-#include "chat/user_write.h"
 
 namespace perch::chat {
 
-using store::OpKind;
-using store::Status;
 using store::StoreOp;
-
-// `after` goes to the store once the row is on the disk.
-void Core::write_user(User& user, std::unique_ptr<LoginRequest> login,
-                      std::vector<std::unique_ptr<StoreOp>> after) {
-  auto write = std::make_unique<UserWrite>();
-  write->number = ++user.num_writes;
-  if (login) ++user.device(login->number)->num_logins;
-  write->login = std::move(login);
-  write->after = std::move(after);
-  auto op = std::make_unique<StoreOp>();
-  op->kind = OpKind::kUser;
-  op->waits = write->login == nullptr;
-  op->user_row = row_of(user);
-  op->context = write.release();
-  submit(std::move(op));
-}
-
-void Core::on_user_written(const StoreOp& op) {
-  const std::unique_ptr<UserWrite> write(static_cast<UserWrite*>(op.context));
-  User* user = find_user(op.user_row.id);
-  PERCH_CHECK(user != nullptr);
-  if (write->login) --user->device(write->login->number)->num_logins;
-  if (op.status != Status::kDone) {
-    if (write->login) fail(write->login->conn, wire::ErrorCode::Busy, "come again later");
-    return;
-  }
-  user->num_written = std::max(user->num_written, write->number);
-  for (auto& next : write->after) submit(std::move(next));
-  for (const auto& device : user->devices)
-    if (device) send_back_if_left_out(*user, *device);
-  if (write->login) welcome(std::move(write->login));
-}
-
-// No room for the row. A peer is not kept waiting for it: the device comes again. The row itself waits, as it
-// is now: others may have been written since.
-void Core::refuse_login(std::unique_ptr<StoreOp> op) {
-  UserWrite& write = *static_cast<UserWrite*>(op->context);
-  const std::unique_ptr<LoginRequest> login = std::move(write.login);
-  User* user = find_user(op->user_row.id);
-  PERCH_CHECK(user != nullptr && login != nullptr);
-  --user->device(login->number)->num_logins;
-  fail(login->conn, wire::ErrorCode::Busy, "come again later");
-  write.number = ++user->num_writes;
-  op->waits = true;
-  op->user_row = row_of(*user);
-  submit(std::move(op));
-}
 
 // Written lazily: seen matters by the day, and a storm of logins must not become a storm of writes.
 void Core::note_seen(User& user, Device& device) {
@@ -95,7 +45,7 @@ SlotMask Core::addressed(User& user, size_t bytes, const Device* sender) {
 
 void Core::begin_gaps(User& user, SlotMask missed) {
   SlotMask begun = 0;
-  bool to_write = false;
+  bool to_write = user.num_written < user.num_writes;  // that it has a gap may be on its way, or refused
   for (size_t slot = 0; slot < kSlots; ++slot) {
     if (((missed >> slot) & 1) == 0 || user.devices[slot]->gap_write) continue;
     Device& device = *user.devices[slot];
@@ -128,8 +78,7 @@ int Core::slot_for_new_device(const User& user) {
   size_t num = 0;
   for (int slot = 0; slot < static_cast<int>(kSlots); ++slot) {
     const Device* device = user.devices[static_cast<size_t>(slot)].get();
-    // One that was refused, and never welcomed, is nobody's: nothing was ever kept for it.
-    if (device == nullptr || (!device->registered && device->num_logins == 0)) {
+    if (device == nullptr || device->is_nobody()) {
       if (free < 0) free = slot;
       continue;
     }

@@ -59,7 +59,6 @@ void Core::on_store_done(StoreOp* raw) {
       return send_home(std::move(login));
     }
     case OpKind::kUser:
-      if (op->status == Status::kFull) return refuse_login(std::move(op));
       return on_user_written(*op);
     case OpKind::kExpire:
       // Written with the drop, so the sender is told in any case: now, or at its next login after a restart.

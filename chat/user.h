@@ -134,12 +134,20 @@ struct Device {
   std::map<store::ReceiptKey, PendingReceipt> receipts;
   std::map<MessageId, UserId> expired;  // to be told: message, and to whom it was
 
+  // It was refused and never welcomed: nothing was ever kept for it.
+  bool is_nobody() const { return !registered && num_logins == 0; }
   // Null: none, or it is closed.
   Flight* flight(Origin origin, Seq seq) const {
     for (const Outgoing& out : flights)
       if (out.origin == origin && out.seq == seq) return out.flight;
     return nullptr;
   }
+};
+
+// For the store once this write of the user's row, or a later one, is on the disk.
+struct AfterRow {
+  uint64_t write = 0;
+  std::unique_ptr<store::StoreOp> op;
 };
 
 struct User {
@@ -154,6 +162,9 @@ struct User {
   DeviceNo next_device = 1;
   uint64_t num_writes = 0;   // of its row: asked for …
   uint64_t num_written = 0;  // … and flushed, with all before
+  bool row_changed = false;  // and no write has been posted since
+  bool row_posted = false;   // a write that waits for room is at the store thread; there is never another
+  std::vector<AfterRow> after_row;
   std::array<std::unique_ptr<Device>, kSlots> devices;
   std::map<uint64_t, Item> items;
   uint64_t next_position = 1;

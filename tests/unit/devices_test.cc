@@ -271,8 +271,10 @@ TEST_F(DevicesTest, WithoutRoomForTheRowNothingOfTheRemovedOneIsDropped) {
   for (int i = 0; i < 30 && disk_.num_commits == commits; ++i) turn_store();
   ASSERT_EQ(disk_.num_commits, commits + 1);  // … and the row is written …
   restart();
-  // … so the first is no more: it was not left with a gap.
-  say_hello(token(bob(), name(0)), 5, 1, 77).expect_error(wire::ErrorCode::DeviceLimit);
+  // … so the first is no more, and not one with a gap that it does not know of.
+  const Heard welcome = say_hello(token(bob(), name(0)), 5, 1, 77).take(wire::Payload::Welcome);
+  EXPECT_EQ(of(welcome).device(), 10);
+  EXPECT_TRUE(of(welcome).continuity_broken());
 }
 
 TEST_F(DevicesTest, ALoginThatFoundNoRoomIsTakenOnceThereIs) {
@@ -384,13 +386,33 @@ TEST_F(DevicesTest, OneThatWasNeverWelcomedKeepsNoPlace) {
   disk_.full = true;
   say_hello(token(bob(), "first"), 9).expect_error(wire::ErrorCode::Busy);
   disk_.full = false;
-  pass_ms(300);  // its row is written all the same
+  pass_ms(300);
   Heard welcome;
   login(bob(), "second", &welcome);
   EXPECT_FALSE(of(welcome).continuity_broken());
   restart();
   say_hello(token(bob(), "third"), 9).expect_error(wire::ErrorCode::DeviceLimit);
   login(bob(), "second", &welcome);
+}
+
+// However many come while the disk is full.
+TEST_F(DevicesTest, OneWriteOfARowWaitsForRoom) {
+  start();
+  Peer known = login(bob(), "known");
+  disk_.full = true;
+  for (Origin origin = 78; origin < 98; ++origin) {
+    say_hello(token(bob(), "new"), origin).expect_error(wire::ErrorCode::Busy);
+    known = say_hello(token(bob(), "known"), origin, 1, origin - 1);
+    EXPECT_FALSE(of(known.take(wire::Payload::Welcome)).continuity_broken());
+  }
+  limits_.batch_ops_max = 1;
+  const uint64_t commits = disk_.num_commits;
+  disk_.full = false;
+  pass_ms(1'000);
+  EXPECT_EQ(disk_.num_commits, commits + 2) << "the one that waited, and what has changed since";
+  restart();
+  Heard welcome = say_hello(token(bob(), "known"), 98, 1, 97).take(wire::Payload::Welcome);
+  EXPECT_FALSE(of(welcome).continuity_broken()) << "the last one counts";
 }
 
 // A device that was refused came with its first opening, and comes with another.
