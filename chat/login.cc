@@ -135,7 +135,7 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
     }
   }
   const int slot = slot_for_new_device(*user);
-  if (slot < 0)
+  if (slot < 0 || user->next_device == UINT16_MAX)
     return fail(login->conn, wire::ErrorCode::DeviceLimit, "this user has as many devices as are allowed");
   auto& place = user->devices[static_cast<size_t>(slot)];
   std::vector<std::unique_ptr<StoreOp>> after;

@@ -448,6 +448,23 @@ TEST_F(DevicesTest, AnOpeningWhoseWelcomeWasLostIsNoGap) {
   opens(5, 4, false);
 }
 
+TEST_F(DevicesTest, WhenItsNumbersAreUsedUpAUserGetsNoFurtherDevice) {
+  start();
+  store::StoreOp op;
+  op.kind = store::OpKind::kUser;
+  op.user_row.id = bob();
+  op.user_row.next_device = UINT16_MAX - 1;
+  store::StoreOp* const batch[] = {&op};
+  node_->writer->apply(batch);
+  ASSERT_EQ(op.status, store::Status::kDone);
+  Heard welcome;
+  login(bob(), "last", &welcome);
+  EXPECT_EQ(of(welcome).device(), UINT16_MAX - 1);
+  say_hello(token(bob(), "none"), 9).expect_error(wire::ErrorCode::DeviceLimit);
+  login(bob(), "last", &welcome);
+  EXPECT_EQ(of(welcome).device(), UINT16_MAX - 1);
+}
+
 TEST_F(DevicesTest, AJumpOfTheWallClockRemovesNobody) {
   start();
   fill(0);
