@@ -16,6 +16,7 @@ std::string CorePeek::left(const Core& core, const std::set<UserId>& restored) {
     const size_t before = out.size();
     const bool forgets = restored.contains(id);
     count("items", user->items.size());
+    count("writes of the row", user->row_changed + user->row_posted + user->after_row.size());
     for (const auto& device : user->devices) {
       if (!device) continue;
       count("items for a device", device->num_waiting);
