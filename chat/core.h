@@ -55,7 +55,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   bool drained() const;
   bool store_failed() const { return store_poisoned_; }
 
-  // Before the first turn, on any thread: what waited when the node stopped. Only users of this core.
+  // Before the first turn, on any thread: what waited when the node stopped. REQUIRES: of users of this core.
   void item(const store::RecoveredItem& item) override;
   void mark(const store::RecoveredMark& mark) override;
   void receipt(const store::RecoveredReceipt& receipt) override;

@@ -6,7 +6,7 @@
 namespace perch::chat {
 
 void Core::item(const store::RecoveredItem& found) {
-  if (home(found.waiting.user) != options_.id) return;
+  PERCH_CHECK(home(found.waiting.user) == options_.id);
   User* user = find_user(found.waiting.user);
   if (user == nullptr) return;
   Item item;
@@ -35,7 +35,7 @@ void Core::item(const store::RecoveredItem& found) {
 }
 
 void Core::mark(const store::RecoveredMark& found) {
-  if (home(found.id.user) != options_.id) return;
+  PERCH_CHECK(home(found.id.user) == options_.id);
   User* user = find_user(found.id.user);
   Device* device = user ? user->device(found.id.device) : nullptr;
   if (device == nullptr) return;
@@ -44,7 +44,7 @@ void Core::mark(const store::RecoveredMark& found) {
 }
 
 void Core::receipt(const store::RecoveredReceipt& found) {
-  if (home(found.key.user) != options_.id) return;
+  PERCH_CHECK(home(found.key.user) == options_.id);
   const Result<Device*> device = load_device(found.key.user, found.key.to_device);
   if (!device) {
     if (device.error().code == Errc::kNotFound) orphans_.push_back(receipt_ack(found.key, found.up_to));
@@ -56,7 +56,7 @@ void Core::receipt(const store::RecoveredReceipt& found) {
 }
 
 void Core::expired(const store::RecoveredExpired& found) {
-  if (home(found.id.user) != options_.id) return;
+  PERCH_CHECK(home(found.id.user) == options_.id);
   const Result<Device*> device = load_device(found.id.user, found.id.device);
   if (!device) {
     if (device.error().code == Errc::kNotFound) orphans_.push_back(expired_ack(found.id));
