@@ -132,7 +132,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void begin_gaps(User& user, SlotMask missed);
   void send_back_if_left_out(const User& user, const Device& device);
   int slot_for_new_device(const User& user);
-  bool at_rest(const User& user, int slot) const;
+  bool is_idle(const User& user, int slot) const;
   std::vector<std::unique_ptr<store::StoreOp>> remove_device(User& user, int slot);
 
   // ---- login.cc

@@ -92,7 +92,7 @@ int Core::slot_for_new_device(const User& user) {
 
 // Nothing of it is on its way: no message of its own without a result, no record of one for it being written
 // or taken and still to come into the list, no confirmation that waits for a receipt.
-bool Core::at_rest(const User& user, int slot) const {
+bool Core::is_idle(const User& user, int slot) const {
   if (user.devices[static_cast<size_t>(slot)]->num_without_result > 0) return false;
   const auto bit = static_cast<SlotMask>(1u << slot);
   for (const auto& [position, item] : user.items) {
@@ -115,7 +115,7 @@ bool Core::at_rest(const User& user, int slot) const {
 // Empties a slot. What the disk still has for the device goes with the ops that come back: they are for after
 // the row, so that a stop in between leaves things for nobody, which recovery clears, and not a device with a
 // gap.
-// REQUIRES: at_rest().
+// REQUIRES: is_idle().
 std::vector<std::unique_ptr<StoreOp>> Core::remove_device(User& user, int slot) {
   std::vector<std::unique_ptr<StoreOp>> ops;
   Device& device = *user.devices[static_cast<size_t>(slot)];

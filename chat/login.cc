@@ -140,7 +140,7 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
   auto& place = user->devices[static_cast<size_t>(slot)];
   std::vector<std::unique_ptr<StoreOp>> after;
   if (place != nullptr && place->registered) {
-    if (!at_rest(*user, slot))
+    if (!is_idle(*user, slot))
       return fail(login->conn, wire::ErrorCode::Busy, "the device this one replaces is not at rest yet");
     after = remove_device(*user, slot);
   }
