@@ -2,7 +2,8 @@
 // (store/writer.h) and gets it back with `status` set, after the flush: no answer is ever given before.
 //
 // OWNER: the op belongs to the posting core; between post and completion only the store thread touches it.
-// ORDER: ops of one core are applied in the order posted; one batch is one transaction.
+// ORDER: ops of one core are applied in the order posted, unless one finds no room: then those of its kind
+//     wait behind it and others pass (chat/store_thread.h). One batch is one transaction.
 // PLACE: a message waits in the journal (one record per message, arrival order) until the mover takes it
 //     into the mailbox tables (one row per user, ordered by number). See ARCHITECTURE.md, Storage.
 #pragma once
