@@ -98,9 +98,15 @@ struct Mark {
   bool delivered = false;
 };
 
+// "Delivered" as far as `up_to`, until the device has confirmed it. It goes two ways at once, and is safe as
+// soon as it has come to the end of one: whoever waits for that may then write CONFIRM.
+//
+//   to the device   here ── queue_receipt ──> queued ── tell_next ──> told ── receipt_confirmed ──> over
+//                   on each session anew; one that is raised while it is told is queued and told again
+//   to the disk     up_to ── store_receipt ──> asked ── its flush ──> stored; over, it ends there too
 struct PendingReceipt {
   Seq up_to = 0;
-  Seq asked = 0;           // a RECEIPT row is asked for up to here
+  Seq asked = 0;           // a RECEIPT row is asked for up to here; 0: none
   Seq stored = 0;          // … and flushed
   uint64_t queued_on = 0;  // the session that has it in receipts_to_tell
   uint64_t told_as = 0;    // which counted frame of the present session told it last
