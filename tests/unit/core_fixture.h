@@ -245,6 +245,16 @@ class CoreTest : public ::testing::Test {
     peer.leave();
     run();
   }
+  // Bob's device is away; Ann sends him a message and hears that it is stored. She stays.
+  Peer ann_sends_to_absent_bob(Seq seq = 1, std::string_view device = "b") {
+    Peer bo = login(bob(), device);
+    leave(bo);
+    Peer ann = login(kAnn, "a");
+    ann.say(message(bob(), seq));
+    run();
+    ann.expect_result(seq, wire::Tick::Accepted);
+    return ann;
+  }
   static codec::FrameBytes message(UserId to, Seq seq, Seq closed = 1, std::string_view body = "hello",
                                    Number after = 0, Origin origin = 77) {
     return codec::message({to, origin, seq, closed, after}, 0,

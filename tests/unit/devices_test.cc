@@ -94,12 +94,7 @@ TEST_F(DevicesTest, AMessageThatOnlyTheRemovedOneWaitedForExpires) {
   limits_.device_unseen_ms = 60 * kDayMs;
   limits_.devices_max = 1;
   start();
-  Peer only = login(bob(), name(0));
-  leave(only);
-  Peer ann = login(kAnn, "a");
-  ann.say(message(bob(), 1));
-  run();
-  ann.expect_result(1, wire::Tick::Accepted);
+  Peer ann = ann_sends_to_absent_bob(1, name(0));
   days_pass(31);
   ann = login(kAnn, "a");
   ann.expect_result(1, wire::Tick::Accepted);  // again: she has not closed it
@@ -152,12 +147,7 @@ TEST_F(DevicesTest, AStopBeforeWhatExpiredIsDroppedLeavesNoSilentGap) {
   limits_.expiry_ms = 10 * kDayMs;
   limits_.silence_ms_max = UINT32_MAX;
   start();
-  Peer away = login(bob(), name(1));
-  leave(away);
-  Peer ann = login(kAnn, "a");
-  ann.say(message(bob(), 1));
-  run();
-  ann.expect_result(1, wire::Tick::Accepted);
+  Peer ann = ann_sends_to_absent_bob(1, name(1));
   days_pass(9);
   limits_.batch_ops_max = 1;
   const uint64_t commits = disk_.num_commits;
@@ -169,7 +159,7 @@ TEST_F(DevicesTest, AStopBeforeWhatExpiredIsDroppedLeavesNoSilentGap) {
   ASSERT_EQ(disk_.num_commits, commits + 1);
   restart();
   Heard welcome;
-  away = login(bob(), name(1), &welcome);
+  Peer away = login(bob(), name(1), &welcome);
   EXPECT_TRUE(of(welcome).overflowed());
   away.expect_message(1);
 }
@@ -198,18 +188,13 @@ TEST_F(DevicesTest, TheTimeInWhichTheNodeIsDownMakesNothingOlder) {
 
 TEST_F(DevicesTest, WhatWasServedBeforeAKillCounts) {
   start();
-  Peer away = login(bob(), name(1));
-  leave(away);
-  Peer ann = login(kAnn, "a");
-  ann.say(message(bob(), 1));
-  run();
-  ann.expect_result(1, wire::Tick::Accepted);
+  Peer ann = ann_sends_to_absent_bob(1, name(1));
   leave(ann);
   days_pass(29);
   restart();
   days_pass(2);
   Heard welcome;
-  away = login(bob(), name(1), &welcome);
+  Peer away = login(bob(), name(1), &welcome);
   EXPECT_TRUE(of(welcome).overflowed());
   EXPECT_TRUE(away.heard().empty());
 }

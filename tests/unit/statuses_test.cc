@@ -229,13 +229,8 @@ TEST_F(StatusesTest, ANoteToOneselfHasNoReceipt) {
 
 TEST_F(StatusesTest, AReceiptThatWasNeverOnTheDiskNeedsNoEndThere) {
   start();
+  Peer ann = ann_sends_to_absent_bob();
   Peer bo = login(bob(), "b");
-  leave(bo);
-  Peer ann = login(kAnn, "a");
-  ann.say(message(bob(), 1));
-  run();
-  ann.expect_result(1, wire::Tick::Accepted);
-  bo = login(bob(), "b");
   bo.say(codec::confirm(1, 1));
   const size_t records = num_records();
   run();
@@ -251,12 +246,7 @@ TEST_F(StatusesTest, ExpiredIsToldBeforeTheReceiptThatWouldCoverIt) {
   limits_.expiry_ms = 86'400'000;
   limits_.silence_ms_max = UINT32_MAX;
   start();
-  Peer old = login(bob(), "old");
-  leave(old);
-  Peer ann = login(kAnn, "a");
-  ann.say(message(bob(), 1));
-  run();
-  ann.expect_result(1, wire::Tick::Accepted);
+  Peer ann = ann_sends_to_absent_bob(1, "old");
   Peer fresh = login(bob(), "fresh");
   EXPECT_TRUE(fresh.heard().empty()) << "it is newer than the first message";
   for (int hour = 0; hour < 12; ++hour) clock_.advance_ns(kHourNs), run(2);
@@ -496,13 +486,8 @@ TEST_F(StatusesTest, AReceiptIsToldAgainForARowThatMayHaveBeenOpen) {
 
 TEST_F(StatusesTest, WhatAReceiptWouldCoverIsNotTakenUntilTheDeviceHasHeardIt) {
   start();
+  Peer ann = ann_sends_to_absent_bob(2);
   Peer bo = login(bob(), "b");
-  leave(bo);
-  Peer ann = login(kAnn, "a");
-  ann.say(message(bob(), 2));
-  run();
-  ann.expect_result(2, wire::Tick::Accepted);
-  bo = login(bob(), "b");
   bo.say(codec::confirm(1, 1));
   run();
   leave(bo);
@@ -520,13 +505,8 @@ TEST_F(StatusesTest, WhatAReceiptWouldCoverIsNotTakenUntilTheDeviceHasHeardIt) {
 // Taken before the receipt comes, and in Bob's list only after it was made: the two have crossed.
 TEST_F(StatusesTest, AReceiptDoesNotCoverWhatIsOnItsWayToTheList) {
   start();
+  Peer ann = ann_sends_to_absent_bob(2);
   Peer bo = login(bob(), "b");
-  leave(bo);
-  Peer ann = login(kAnn, "a");
-  ann.say(message(bob(), 2));
-  run();
-  ann.expect_result(2, wire::Tick::Accepted);
-  bo = login(bob(), "b");
   bo.expect_message(2);
   bo.say(codec::confirm(1, 1));
   turn(bob(), 1);  // readable: the next turn receives it, before it looks at hops

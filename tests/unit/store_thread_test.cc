@@ -62,16 +62,11 @@ TEST_F(StoreThreadTest, MessagesThatWaitForRoomTakeWhatThereIs) {
 // Its end must not be written first: then nothing would ever end it.
 TEST_F(StoreThreadTest, AReceiptWithoutRoomIsWrittenBeforeItsEnd) {
   start();
-  Peer bo = login(bob(), "b");
-  leave(bo);
-  Peer ann = login(kAnn, "a");
-  ann.say(message(bob(), 1));
-  run();
-  ann.expect_result(1, wire::Tick::Accepted);
+  Peer ann = ann_sends_to_absent_bob();
   ann.say(codec::confirm(0, 2));
   run();
   leave(ann);
-  bo = login(bob(), "b");
+  Peer bo = login(bob(), "b");
   bo.expect_message(1);
   disk_.full = true;
   bo.say(codec::confirm(1, 1));

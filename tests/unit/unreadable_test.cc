@@ -28,12 +28,7 @@ class UnreadableTest : public CoreTest {
   // Ann has sent Bob, who is away, a message, and is gone.
   void begin() {
     start();
-    Peer bo = login(bob(), "b");
-    leave(bo);
-    Peer ann = login(kAnn, "a");
-    ann.say(message(bob(), 1));
-    run();
-    ann.expect_result(1, wire::Tick::Accepted);
+    Peer ann = ann_sends_to_absent_bob();
     leave(ann);
   }
   void bob_fetches() {
