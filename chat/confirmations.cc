@@ -34,7 +34,7 @@ void Core::on_confirm(Bound& at, uint64_t count, Seq closed) {
 
 // Brings the mailboxes up to date with the item's bits. It counts against the devices that it waits for; once
 // it waits for none, against those whose CONFIRM is not written, since only that keeps it.
-void Core::count(User& user, Item& item) {
+void Core::charge_mailboxes(User& user, Item& item) {
   const auto now = item.mask != 0 ? item.mask : static_cast<SlotMask>(item.confirmed | item.unwritten);
   for (size_t slot = 0; slot < kSlots; ++slot) {
     const auto bit = static_cast<SlotMask>(1u << slot);
@@ -61,16 +61,16 @@ void Core::item_confirmed(User& user, uint64_t position, int slot) {
   switch (item.state) {
     case Item::State::kMemory:
       item.confirmed |= bit;
-      if (item.mask != 0) return count(user, item);
+      if (item.mask != 0) return charge_mailboxes(user, item);
       item.confirmed = 0;
-      count(user, item);
+      charge_mailboxes(user, item);
       post(home(item.id.user), kHopDone, DoneHop{item.flight, user.id, run_of(user, item.id)});
       if (item.report == Item::Report::kOwed) owes_nothing(user, item.id, position);
       user.items.erase(found);
       return;
     case Item::State::kStoring:  // CONFIRM is written only after STORED (H21)
       item.confirmed |= bit;
-      return count(user, item);
+      return charge_mailboxes(user, item);
     case Item::State::kStored:
       return write_confirm(user, position, bit);
   }
@@ -83,9 +83,9 @@ void Core::write_confirm(User& user, uint64_t position, SlotMask slots) {
   if (item.report == Item::Report::kOwed) start_report(user, position);
   if (item.report == Item::Report::kPending) {
     item.unwritten |= slots;
-    return count(user, item);
+    return charge_mailboxes(user, item);
   }
-  count(user, item);
+  charge_mailboxes(user, item);
   confirm_record(item.place, item.number, numbers_of(user, slots));
   drop_if_over(user, position);
 }

@@ -200,7 +200,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   static void owes_nothing(User& user, const MessageId& id, uint64_t position);
   static void owes_expired(User& user, const MessageId& id, uint64_t position);
   void drop_if_over(User& user, uint64_t position);
-  void count(User& user, Item& item);
+  void charge_mailboxes(User& user, Item& item);
 
   // ---- receipts.cc
   void on_receipt(store::ReceiptKey key, Seq seq, const SafeHop& who, CoreId source);

@@ -126,7 +126,7 @@ std::vector<std::unique_ptr<StoreOp>> Core::remove_device(User& user, int slot) 
     if (item.mask & bit) {
       const store::Waiting who = numbers_of(user, bit);
       item.mask &= static_cast<SlotMask>(~bit);
-      count(user, item);
+      charge_mailboxes(user, item);
       // Nobody else has it or waits for it: its sender is told.
       const bool tell = item.mask == 0 && item.unwritten == 0 && item.report == Item::Report::kOwed;
       ops.push_back(drop_op(item, who, tell));

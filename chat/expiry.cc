@@ -38,7 +38,7 @@ void Core::on_expiry_timer(User& user) {
     if (tell) owes_expired(user, item.id, at->first);
     metrics_.add(Metric::kExpired);
     missed |= std::exchange(item.mask, 0);
-    count(user, item);
+    charge_mailboxes(user, item);
     at = user.items.erase(at);
   }
   if (missed != 0) drop_and_note(user, missed, std::move(drops));

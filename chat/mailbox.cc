@@ -63,7 +63,7 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
   item.flight = hop.flight;
   item.report = !own && is_message ? Item::Report::kOwed : Item::Report::kNotOwed;
   item.mask = mask;
-  count(*user, item);
+  charge_mailboxes(*user, item);
   const store::Waiting addressed = numbers_of(*user, mask);
   post(source, kHopAdmitted, DevicesHop{hop.flight, hop.user, addressed.devices, addressed.num, false});
 

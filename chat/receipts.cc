@@ -185,7 +185,7 @@ void Core::on_safe(const SafeHop& hop) {
   item.report = Item::Report::kNotOwed;
   const SlotMask slots = item.unwritten;
   item.unwritten = 0;
-  count(*user, item);
+  charge_mailboxes(*user, item);
   if (slots != 0) {
     write_confirm(*user, hop.position, slots);
   } else {

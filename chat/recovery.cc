@@ -28,7 +28,7 @@ void Core::item(const store::RecoveredItem& found) {
     }
     item.mask |= static_cast<SlotMask>(1u << slot);
   }
-  count(*user, item);
+  charge_mailboxes(*user, item);
   if (gone.num > 0) orphans_.push_back(drop_op(item, gone, item.mask == 0 && owed));
   if (item.mask == 0 && owed) user->owed.emplace(item.id, 0);
   if (item.mask != 0) user->items.emplace(user->next_position++, std::move(item));

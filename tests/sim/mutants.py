@@ -28,11 +28,11 @@ class Mutant:
 
 MUTANTS = [
     Mutant("all_devices", 1, 3000, (  # H1
-        "if (item.mask != 0) return count(user, item); item.confirmed = 0; count(user, item);"
+        "if (item.mask != 0) return charge_mailboxes(user, item); item.confirmed = 0; charge_mailboxes(user, item);"
         "post(home(item.id.user), kHopDone, DoneHop{item.flight, user.id, run_of(user, item.id)});",
         "if (REMOVED ? item.confirmed == bit : item.mask == 0)"
         "  post(home(item.id.user), kHopDone, DoneHop{item.flight, user.id, run_of(user, item.id)});"
-        "if (item.mask != 0) return count(user, item); item.confirmed = 0; count(user, item);"), (
+        "if (item.mask != 0) return charge_mailboxes(user, item); item.confirmed = 0; charge_mailboxes(user, item);"), (
         "if (item.state != Item::State::kMemory) return; item.state = Item::State::kStoring;",
         "if (item.state != Item::State::kMemory || (REMOVED && item.confirmed != 0)) return;"
         "item.state = Item::State::kStoring;")),
