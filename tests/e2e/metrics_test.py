@@ -2,7 +2,7 @@
 """Drives every limit that can be reached in seconds and sees the metric that core/limits.h names for it move, by
 exactly as much as it should, while no other sign of trouble moves. Each case has a perchd of its own.
 
-Not here, because they take a minute or a broken machine: send_stall, silence with its real clients, a poisoned store;
+Not here, because they take a minute or a broken machine: silence with its real clients, a poisoned store;
 net's and the store's unit tests have them.
 """
 import pathlib
@@ -272,6 +272,32 @@ class Metrics(unittest.TestCase):
             bob.take()
         self.assertGreaterEqual(watched.moved()['perch_deliveries_paused_total{reason="send_queue"}'], 1)
 
+    def test_send_queue_full(self):
+        watched = Watched(self, connections__send_queue_frames_max=8)
+        with watched.server.login(ADA) as device:
+            device.send_or_gone(frame("Ping", nonce=1) * 50_000)  # more answers than its socket takes, and it reads none
+            watched.sees({"perch_send_queue_full_total": 1, "perch_sessions": 0})
+
+    def test_send_stall(self):
+        watched = Watched(self, connections__send_stall_ms_max=300, delivery__confirm_ms_max=3_600_000,
+                          delivery__unconfirmed_bytes_max=1 << 30, delivery__window=1000)
+        ada = watched.login(ADA)
+        watched.login(BOB)  # reads nothing
+        for _ in range(250):  # 15 MB, more than the kernel takes
+            ada.message(BOB, b"x" * 60_000, closed=1)
+        for _ in range(250):
+            ada.until("Outcome")
+        watched.sees({'perch_connections_closed_total{reason="send_stall"}': 1, "perch_sessions": 1,
+                      "perch_store_messages_split_total": 250})
+
+    def test_device_removed(self):
+        watched = Watched(self, delivery__devices_max=2, delivery__device_removable_ms=1_000)
+        for dev in ("first", "second"):
+            watched.login(BOB, dev).close()
+        time.sleep(1.2)
+        watched.login(BOB, "third")
+        watched.sees({"perch_devices_removed_total": 1})
+
     def test_unconfirmed_bytes(self):
         watched = Watched(self, frames__body_bytes_max=2_000, frames__frame_bytes_max=4_096,
                           frames__hello_bytes_max=4_096, delivery__unconfirmed_bytes_max=4_096)
@@ -338,6 +364,43 @@ class Metrics(unittest.TestCase):
         self.assertGreater(moved["perch_connections_moved_total"], 0)
         self.assertGreater(moved["perch_ring_wakes_total"], 0)
         watched.sees({"perch_hops_waiting": 0, "perch_messages_taken_total": 32})
+
+
+class Drain(unittest.TestCase):
+    def test_one_that_cannot_end(self):
+        """The disk is stuck: after drain_ms_max it is as at a kill, and nobody has heard of a result."""
+        with tempfile.TemporaryFile("w+") as log, tempfile.NamedTemporaryFile() as stuck:
+            stuck.close()  # a name that nobody has
+            server = wire.Perchd("--accounts-auto", "--set", "limits.node.drain_ms_max=4000", log=log,
+                                 LD_PRELOAD=str(BIN.parent / "tests/e2e/held_flush.so"), HELD_FLUSH=stuck.name)
+            self.addCleanup(server.stop)
+            self.addCleanup(pathlib.Path(stuck.name).unlink, missing_ok=True)
+            data = server.folder / "data"
+
+            def draining() -> float:
+                return float(re.search(r"^perch_draining_seconds (\S+)$", ask(data, "metrics").stdout, re.M)[1])
+
+            def threads() -> int:  # without the kernel's own workers
+                names = pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/comm")
+                return sum(name.read_text() == "perchd\n" for name in names)
+            server.login(BOB).close()
+            with server.login(ADA) as ada:
+                num_threads = threads()
+                pathlib.Path(stuck.name).touch()
+                ada.message(BOB)
+                self.assertEqual(draining(), 0)
+                server.process.terminate()
+                settle(draining, lambda seconds: seconds >= 1, "perch_draining_seconds")
+                settle(threads, lambda num: num < num_threads, "the reactor did not end")
+                self.assertEqual(ada.receive().kind, "Goaway")
+                with self.assertRaises(TimeoutError):
+                    ada.receive(timeout=0.2)
+            pathlib.Path(stuck.name).unlink()
+            self.assertEqual(server.process.wait(30), 0)
+            log.seek(0)
+            last = log.read().splitlines()[-1]
+        self.assertIn("level=error msg=stopped", last)
+        self.assertIn('reason="not drained in time', last)
 
 
 class Log(unittest.TestCase):

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import importlib
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -269,13 +270,14 @@ def hello(sub: int | str = 1, dev: str = "d", *, origin: int = 7, attempt: int =
 class Perchd:
     """A perchd on a port of its own. The data folder is kept between starts if `data` names one."""
 
-    def __init__(self, *flags: str, data: pathlib.Path | None = None, log=None):
+    def __init__(self, *flags: str, data: pathlib.Path | None = None, log=None, **environment: str):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="perch-e2e-"))
         (self.folder / "secret").write_bytes(SECRET + b"\n")
         (self.folder / "secret").chmod(0o600)
         self.process = spawn(
             [BIN / "perchd", "--data", data or self.folder / "data", "--secret-file", self.folder / "secret", "--listen",
-             "127.0.0.1:0", "--reactors", "1", *flags], stdout=subprocess.PIPE, stderr=log, text=True)
+             "127.0.0.1:0", "--reactors", "1", *flags], stdout=subprocess.PIPE, stderr=log, text=True,
+            env={**os.environ, **environment})
         line = self.process.stdout.readline()
         assert line.startswith("listening "), f"perchd did not start: {line!r}"
         host, port = line.split()[1].rsplit(":", 1)
