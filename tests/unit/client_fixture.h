@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "codec/encode.h"
 #include "codec/framer.h"
 #include "net/listen.h"
+#include "tests/unit/temp_folder.h"
 
 namespace perch::client {
 
@@ -97,13 +97,6 @@ struct Events : DeviceEvents {
 
 class ClientTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "perch_client_XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   Result<std::unique_ptr<Client>> try_open(const std::string& server, const std::string& token,
                                            bool connect = true, const std::string& profile = "/me") {
     return Client::open(
@@ -170,7 +163,8 @@ class ClientTest : public testing::Test {
     return found;
   }
 
-  std::string folder_;
+  TempFolder temp_;
+  const std::string& folder_ = temp_.path();
   Events events_;
   ScriptedServer server_;
 };

@@ -13,6 +13,8 @@
 #include <thread>
 
 #include "core/control_client.h"
+#include "tests/unit/fake_clock.h"
+#include "tests/unit/temp_folder.h"
 
 namespace perch::chat {
 namespace {
@@ -20,20 +22,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-struct FakeClock final : Clock {
-  uint64_t ms = 1'000;
-  uint64_t mono_ns() override { return ms * 1'000'000; }
-  uint64_t wall_ms() override { return ms; }
-};
-
 class ControlTest : public ::testing::Test {
  protected:
-  ControlTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "perch-control.XXXXXX").string();
-    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-    folder = pattern;
-  }
-  ~ControlTest() override { std::filesystem::remove_all(folder); }
   void open() { ASSERT_EQ(control.open(folder), ""); }
   void serve(int turns = 20) {
     for (int i = 0; i < turns; ++i) control.serve(1);
@@ -58,6 +48,8 @@ class ControlTest : public ::testing::Test {
     return got < 0 && errno == EAGAIN ? all + "(open)" : all;
   }
 
+  TempFolder temp;
+  const std::string& folder = temp.path();
   FakeClock clock;
   MetricsPage metrics{MetricScope::kMain};
   std::string large = std::string(1 << 20, 'x') + '\n';
@@ -65,7 +57,6 @@ class ControlTest : public ::testing::Test {
                     if (request == "health") return "ok\n";
                     return request == "large" ? large : "";
                   }};
-  std::string folder;
 };
 
 TEST_F(ControlTest, AnswersALineAndEnds) {

@@ -12,15 +12,9 @@
 #include "client/memory_store.h"
 #include "client/protocol/device.h"
 #include "codec/frame.h"
+#include "tests/unit/fake_clock.h"
 
 namespace perch::client {
-
-class FakeClock final : public Clock {
- public:
-  uint64_t mono_ns() override { return now_ms * 1'000'000; }
-  uint64_t wall_ms() override { return 1'700'000'000'000 + now_ms; }
-  uint64_t now_ms = 1000;
-};
 
 struct Events final : DeviceEvents {
   void on_online(const LoginInfo& info) override { logins.push_back(info); }

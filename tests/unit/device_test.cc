@@ -233,30 +233,30 @@ TEST_F(DeviceTest, BusyIsNotHitAgainTooEarly) {
   d.on_connected();
   feed(d, {codec::error(wire::ErrorCode::Busy, "", 0, 5000)});
   d.on_disconnected();
-  EXPECT_GE(d.connect_at_ms(), clock_.now_ms + 5000);
+  EXPECT_GE(d.connect_at_ms(), clock_.ms + 5000);
 }
 
 TEST_F(DeviceTest, TimersPingAndReconnect) {
   Device d = device();
   log_in(d);
   take(d);
-  clock_.now_ms += 30'000;
+  clock_.ms += 30'000;
   d.on_timer();
   auto frames = take(d);
   ASSERT_EQ(frames.size(), 1u);
   EXPECT_EQ(root(frames[0]).payload_type(), wire::Payload::Ping);
   feed(d, {codec::pong(1)});
-  clock_.now_ms += 29'999;
+  clock_.ms += 29'999;
   d.on_timer();
   EXPECT_TRUE(take(d).empty());
   EXPECT_FALSE(d.wants_close());
   reconnect(d);
   send(d, "x");
-  clock_.now_ms += 29'999;
+  clock_.ms += 29'999;
   feed(d, {codec::pong(1)});
   d.on_timer();
   EXPECT_FALSE(d.wants_close());
-  clock_.now_ms += 1;
+  clock_.ms += 1;
   d.on_timer();
   EXPECT_TRUE(d.wants_close()) << "no result for 30 s";
 }
@@ -265,33 +265,33 @@ TEST_F(DeviceTest, TimersPingAndReconnect) {
 TEST_F(DeviceTest, APingIsAnsweredInTimeOrThePeerIsDead) {
   Device d = device();
   log_in(d);
-  const uint64_t last_heard = clock_.now_ms;
+  const uint64_t last_heard = clock_.ms;
   take(d);
   while (!d.wants_close()) {
     ASSERT_LT(d.next_timer_ms(), UINT64_MAX);
-    clock_.now_ms = d.next_timer_ms();
+    clock_.ms = d.next_timer_ms();
     d.on_timer();
   }
-  EXPECT_EQ(clock_.now_ms, last_heard + 30'000 + kAnswerMsMax);
-  EXPECT_LE(clock_.now_ms, last_heard + 45'000);
+  EXPECT_EQ(clock_.ms, last_heard + 30'000 + kAnswerMsMax);
+  EXPECT_LE(clock_.ms, last_heard + 45'000);
 
   // Anything heard is an answer, also in the millisecond of the Ping; what was heard before it is none.
   reconnect(d);
   take(d);
-  clock_.now_ms += 30'000;
+  clock_.ms += 30'000;
   feed(d, {codec::pong(9)});
   d.on_timer();
   ASSERT_EQ(take(d).size(), 1u);
   feed(d, {codec::hold(1, 1, wire::HoldReason::Busy, 1)});
-  clock_.now_ms += kAnswerMsMax;
+  clock_.ms += kAnswerMsMax;
   d.on_timer();
   EXPECT_FALSE(d.wants_close());
-  clock_.now_ms += 30'000 - kAnswerMsMax;
+  clock_.ms += 30'000 - kAnswerMsMax;
   feed(d, {codec::pong(9)});
   d.on_timer();
   ASSERT_EQ(take(d).size(), 1u);
-  EXPECT_EQ(d.next_timer_ms(), clock_.now_ms + kAnswerMsMax);
-  clock_.now_ms += kAnswerMsMax;
+  EXPECT_EQ(d.next_timer_ms(), clock_.ms + kAnswerMsMax);
+  clock_.ms += kAnswerMsMax;
   d.on_timer();
   EXPECT_TRUE(d.wants_close());
 }
@@ -299,26 +299,26 @@ TEST_F(DeviceTest, APingIsAnsweredInTimeOrThePeerIsDead) {
 TEST_F(DeviceTest, FailuresSpreadReconnectsOverDoublingIntervals) {
   Device d = device();
   for (uint32_t failures = 0; failures < 12; ++failures) {
-    ASSERT_GE(clock_.now_ms, d.connect_at_ms());
+    ASSERT_GE(clock_.ms, d.connect_at_ms());
     d.on_disconnected();  // nobody listens there
-    EXPECT_GT(d.connect_at_ms(), clock_.now_ms);
+    EXPECT_GT(d.connect_at_ms(), clock_.ms);
     EXPECT_LE(d.connect_at_ms(),
-              clock_.now_ms + std::min(kBackoffMaxMs, kBackoffMinMs << std::min(failures, 7u)));
-    clock_.now_ms = d.connect_at_ms();
+              clock_.ms + std::min(kBackoffMaxMs, kBackoffMinMs << std::min(failures, 7u)));
+    clock_.ms = d.connect_at_ms();
   }
   // A session that ends at once is a failure too; one that lived for a while clears them.
   log_in(d);
   d.on_disconnected();
   uint64_t longest = 0;
   for (int i = 0; i < 20; ++i) {
-    longest = std::max(longest, d.connect_at_ms() - clock_.now_ms);
+    longest = std::max(longest, d.connect_at_ms() - clock_.ms);
     d.on_disconnected();
   }
   EXPECT_GT(longest, kBackoffMaxMs / 2);
   log_in(d);
-  clock_.now_ms += kSteadyMs;
+  clock_.ms += kSteadyMs;
   d.on_disconnected();
-  EXPECT_LE(d.connect_at_ms(), clock_.now_ms + kBackoffMinMs);
+  EXPECT_LE(d.connect_at_ms(), clock_.ms + kBackoffMinMs);
 }
 
 TEST_F(DeviceTest, GoawayComesBackWithinTheJitter) {
@@ -328,12 +328,12 @@ TEST_F(DeviceTest, GoawayComesBackWithinTheJitter) {
   EXPECT_FALSE(d.wants_close());
   send(d, "x");
   EXPECT_TRUE(seqs(take(d)).empty());
-  clock_.now_ms += 1000;
+  clock_.ms += 1000;
   d.on_timer();
   EXPECT_TRUE(d.wants_close());
   EXPECT_EQ(pings(take(d)), std::vector<Seq>{1}) << "what it leaves open";
   d.on_disconnected();
-  EXPECT_LE(d.connect_at_ms(), clock_.now_ms);
+  EXPECT_LE(d.connect_at_ms(), clock_.ms);
   log_in(d);
   EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1}));
 }

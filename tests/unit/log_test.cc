@@ -9,20 +9,17 @@
 #include <algorithm>
 #include <thread>
 
+#include "tests/unit/fake_clock.h"
+
 namespace perch {
 namespace {
 
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
-struct FakeClock final : Clock {
-  uint64_t ms = 1'000'000'000'123;  // 2001-09-09T01:46:40.123Z
-  uint64_t mono_ns() override { return ms * 1'000'000; }
-  uint64_t wall_ms() override { return ms; }
-};
-
 class LogTest : public ::testing::Test {
  protected:
+  LogTest() { clock.ms = 1'000'000'000'123; }  // 2001-09-09T01:46:40.123Z
   FakeClock clock;
   MetricsPage metrics{MetricScope::kReactor, 3};
   Log log{clock, metrics};

@@ -17,17 +17,12 @@
 #include "core/frame.h"
 #include "core/limits.h"
 #include "net/net.h"
+#include "tests/unit/fake_clock.h"
 
 namespace perch::net {
 
 inline constexpr int kListener = 77;
 inline constexpr int kOtherRing = 3;
-
-struct FakeClock : Clock {
-  uint64_t ms = 1'000'000;
-  uint64_t mono_ns() override { return ms * 1'000'000; }
-  uint64_t wall_ms() override { return ms; }
-};
 
 // Operations wait in `pending` until wait() finds that they can complete.
 class FakeRing : public Ring {

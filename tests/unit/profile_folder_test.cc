@@ -3,15 +3,16 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
+#include <string>
 #include <utility>
 #include <vector>
+
+#include "tests/unit/temp_folder.h"
 
 namespace {
 
@@ -40,14 +41,11 @@ namespace {
 class ProfileFolderTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "perch_folder_XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    dir_ = std::filesystem::canonical(pattern);
     synced.clear();
     flock_error = 0;
   }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-  std::string dir_;
+  TempFolder temp_;
+  const std::string& dir_ = temp_.path();
 };
 
 TEST_F(ProfileFolderTest, EveryNameThatWasMadeIsFlushed) {

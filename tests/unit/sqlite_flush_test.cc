@@ -2,11 +2,9 @@
 // SQLite has not flushed is lost with the machine alone. So its own file system says when the log is flushed.
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <stdlib.h>
-
-#include <filesystem>
 
 #include "client/sqlite_store.h"
+#include "tests/unit/temp_folder.h"
 
 namespace perch::client {
 namespace {
@@ -41,23 +39,19 @@ TEST(SqliteFlushTest, EveryCommitIsFlushed) {
   counting_files.xOpen = open_file;
   ASSERT_EQ(sqlite3_vfs_register(&counting_files, 1), SQLITE_OK);
 
-  char dir[] = "/tmp/perch_profile_XXXXXX";
-  ASSERT_NE(mkdtemp(dir), nullptr);
-  {
-    const std::unique_ptr<Random> random = seeded_random(1);
-    auto store = SqliteStore::open(std::string(dir) + "/me", *random, true);
-    ASSERT_TRUE(store.ok());
-    for (int i = 0; i < 5; ++i) {
-      const size_t before = num_flushes;
-      (*store)->begin();
-      NewRow row;
-      row.to = 7;
-      (*store)->add_row(row);
-      ASSERT_TRUE((*store)->commit().ok());
-      EXPECT_GT(num_flushes, before) << "commit " << i;
-    }
+  const TempFolder folder;
+  const std::unique_ptr<Random> random = seeded_random(1);
+  auto store = SqliteStore::open(folder.path() + "/me", *random, true);
+  ASSERT_TRUE(store.ok());
+  for (int i = 0; i < 5; ++i) {
+    const size_t before = num_flushes;
+    (*store)->begin();
+    NewRow row;
+    row.to = 7;
+    (*store)->add_row(row);
+    ASSERT_TRUE((*store)->commit().ok());
+    EXPECT_GT(num_flushes, before) << "commit " << i;
   }
-  std::filesystem::remove_all(dir);
 }
 
 }  // namespace

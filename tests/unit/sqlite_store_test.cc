@@ -2,24 +2,18 @@
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
 #include <filesystem>
+
+#include "tests/unit/temp_folder.h"
 
 namespace perch::client {
 namespace {
 
 class SqliteStoreTest : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/perch_profile_XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    dir_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-
   std::unique_ptr<SqliteStore> open(bool connect = true) {
     auto store = SqliteStore::open(dir_ + "/me", *random_, connect);
     EXPECT_TRUE(store.ok());
@@ -41,7 +35,8 @@ class SqliteStoreTest : public testing::Test {
     return in;
   }
 
-  std::string dir_;
+  TempFolder temp_;
+  const std::string& dir_ = temp_.path();
   std::unique_ptr<Random> random_ = seeded_random(1);
   const std::vector<uint8_t> frame_ = {1, 2, 3};
 };

@@ -4,14 +4,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 
 #include "client/memory_store.h"
 #include "client/sqlite_store.h"
+#include "tests/unit/temp_folder.h"
 
 namespace perch::client {
 namespace {
@@ -44,20 +43,11 @@ class InMemory final : public Medium {
 
 class OnDisk final : public Medium {
  public:
-  OnDisk() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "perch_storage_XXXXXX").string();
-    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    reopen();
-  }
-  ~OnDisk() override {
-    store_.reset();
-    std::filesystem::remove_all(folder_);
-  }
+  OnDisk() { reopen(); }
   Storage& store() override { return *store_; }
   void reopen() override {
     store_.reset();
-    auto opened = SqliteStore::open(folder_, *random_, true);
+    auto opened = SqliteStore::open(folder_.path(), *random_, true);
     EXPECT_TRUE(opened.ok());
     store_ = std::move(opened).value();
   }
@@ -71,7 +61,7 @@ class OnDisk final : public Medium {
   }
 
  private:
-  std::string folder_;
+  TempFolder folder_;
   std::unique_ptr<Random> random_ = seeded_random(1);
   std::unique_ptr<SqliteStore> store_;
 };

@@ -1,10 +1,8 @@
 // StoreTest: a store in a folder of its own, opened, filled and opened again.
 #pragma once
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +11,7 @@
 #include "store/mover.h"
 #include "store/store_lmdb.h"
 #include "store/writer.h"
+#include "tests/unit/temp_folder.h"
 
 namespace perch::store {
 
@@ -50,16 +49,10 @@ inline constexpr UserId kAnn = 7, kBob = 8;
 class StoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "perch_store_XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
     limits_.map_bytes = 64u << 20;
     limits_.table_map_bytes = 64u << 20;
   }
-  void TearDown() override {
-    close();
-    std::filesystem::remove_all(directory_);
-  }
+  void TearDown() override { close(); }
   void close() {
     reader_.reset();
     writer_.reset();
@@ -177,7 +170,8 @@ class StoreTest : public ::testing::Test {
 
   static constexpr ReceiptKey kReceiptKey{kAnn, 1, kBob, 1, 99};
 
-  std::string directory_;
+  TempFolder temp_;
+  const std::string& directory_ = temp_.path();
   Limits limits_;
   std::unique_ptr<Random> random_ = seeded_random(1);
   std::unique_ptr<Kv> journal_, tables_;
