@@ -34,7 +34,7 @@ def main(path, ctest_status):
         cases[outcome(case)].append(case)
     for case in cases["passed"]:
         # A test that counted or measured says so in its last line; those of the units (Suite.Case) have nothing to add.
-        if "." not in case.get("name"):
+        if "." not in case.get("name") and case.findtext("system-out"):
             print(f"passed: {case.get('name')} in {float(case.get('time')):.0f} s: {lines_of(case)[-1]}")
     for case in cases["skipped"]:
         print(f"skipped: {case.get('name')} ({why_skipped(case)})")

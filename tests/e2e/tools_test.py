@@ -276,8 +276,9 @@ class Summary(unittest.TestCase):
                 f"<system-out>{said}</system-out></testcase>")
 
     def test_all_passed(self):
-        status, lines = self.summary(self.case("Suite.Case", "run"), self.case("x_test", "run", said="a\n3 held\n"))
-        self.assertEqual((status, lines), (0, ["passed: x_test in 1 s: 3 held", "2 passed, 0 failed"]))
+        status, lines = self.summary(self.case("Suite.Case", "run"), self.case("x_test", "run", said="a\n3 held\n"),
+                                     self.case("silent", "run"))
+        self.assertEqual((status, lines), (0, ["passed: x_test in 1 s: 3 held", "3 passed, 0 failed"]))
 
     def test_one_failed(self):
         status, lines = self.summary(self.case("a_test", "fail", "<failure message=''/>"), self.case("S.C", "run"),
