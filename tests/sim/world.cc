@@ -216,6 +216,7 @@ std::string World::run() {
     for (uint32_t i = 0; i < kSetupRounds && !failed() && !all_online(); ++i) round();
     if (!failed() && !all_online()) oracle_.fail("not everybody could log in");
   }
+  num_commits_of_logins_ = disk_.num_commits;
   faulty_ = !plan_.calm;
   network_.faults = plan_.faults;
   for (uint32_t i = 0; i < plan_.num_steps && !failed(); ++i) {

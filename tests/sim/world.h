@@ -78,6 +78,7 @@ class World {
   uint64_t num_idle_ = 0;
   uint64_t last_moved_ = 0;
   uint64_t num_bodies_ = 0;
+  uint64_t num_commits_of_logins_ = 0;  // calm: when everybody was online
   uint64_t trace_ = 0xcbf29ce484222325u;
 };
 
