@@ -102,6 +102,13 @@ void Plan::draw_subjects() {
     time_jump = pick<uint32_t>(r, {500, 3'000});
   }
   if (r.below(8) == 0) put_back = pick<uint32_t>(r, {1'000, 4'000});
+  // Everything is of two at once (S13). Drawn last, for the same reason.
+  if (tiny && r.below(4) == 0) {
+    narrow = true;
+    limits.send_queue_frames_max = 4;  // the least: at half of it messages wait
+    limits.unconfirmed_frames_max = 2;
+    limits.flights_max = 2;
+  }
 }
 
 std::string Plan::text() const {
