@@ -39,6 +39,14 @@ MUTANTS = [
     Mutant("own_copies", 1, 3000, (  # H2
         "if (own.num > 0) add_party(at.user->id).waiting = own;",
         "if (own.num > 0 && !REMOVED) add_party(at.user->id).waiting = own;")),
+    Mutant("read_copies", 1, 3000, (  # H19
+        "const store::Waiting own = numbers_of(*at.user, addressed(*at.user, flight.frame.size(), &device));",
+        "store::Waiting own = numbers_of(*at.user, addressed(*at.user, flight.frame.size(), &device));"
+        "if (REMOVED && frame.payload_type() == wire::Payload::Read) own.num = 0;")),
+    Mutant("stored_reads", 1, 3000, (  # H19: what comes from the disk for one is counted and says nothing
+        "frame = frames_.make(bytes); metrics_.add(Metric::kHandedOver);",
+        "const bool gone = REMOVED && codec::trusted(bytes)->payload_type() == wire::Payload::Read;"
+        "frame = frames_.make(gone ? codec::receipt(user.id, 1, 0, 0, 0) : bytes); metrics_.add(Metric::kHandedOver);")),
     Mutant("exact_marks", 1, 3000, (  # H3
         "const auto mark = device.marks.find({route.origin(), route.seq()});",
         "auto mark = device.marks.find({route.origin(), route.seq()});"

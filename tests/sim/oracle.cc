@@ -36,10 +36,15 @@ void Oracle::restoring(size_t device, const client::MemoryStore& older) {
   std::erase_if(arrived_, [device](const auto& entry) {
     return std::get<0>(entry.first) == device || std::get<1>(entry.first) == device;
   });
+  std::erase_if(read_by_row_, [&](const auto& entry) {
+    const SentRead& read = reads_[entry.second];
+    if (read.device != device) return false;
+    const auto row = older.rows().find(read.row);
+    return row == older.rows().end() || row->second.status.seq != read.seq ||
+           row->second.status.origin != read.id.origin;
+  });
   for (Sent& sent : messages_) {
-    const MessageId id{devices_[sent.device].user, devices_[sent.device].number, status(sent).origin,
-                       sent.seq};
-    if (sent.has.contains(device) && !older.inbox().contains(id)) {
+    if (sent.has.contains(device) && !older.inbox().contains(id_of(sent))) {
       sent.has.erase(device);
       sent.had.insert(device);
     }
@@ -57,6 +62,7 @@ void Oracle::restoring(size_t device, const client::MemoryStore& older) {
 }
 
 void Oracle::server_restored() {
+  server_restored_ = ++now_;
   for (Sent& sent : messages_) {
     const client::RowStatus& row = status(sent);
     if (row.mark == Mark::kAccepted && !sent.gone) {
@@ -68,7 +74,7 @@ void Oracle::server_restored() {
     for (size_t device = 0; device < devices_.size(); ++device)
       if (number_on(sent, device) != row.number) sent.lost_number.insert(device);
     for (const size_t device : sent.owed)
-      if (!sent.has.contains(device) && !on_disk(sent, device)) sent.lost.insert(device);
+      if (!sent.has.contains(device) && !on_disk(id_of(sent), device)) sent.lost.insert(device);
   }
 }
 
@@ -86,25 +92,28 @@ const client::RowStatus& Oracle::status(const Sent& sent) const {
   return devices_[sent.device].store->rows().at(sent.row).status;
 }
 
-void Oracle::composed(size_t device, UserId to, client::RowId row, const std::string& body) {
-  Sent sent;
-  sent.body = body;
-  sent.device = device;
-  sent.to = to;
-  sent.row = row;
-  sent.seq = devices_[device].store->rows().at(row).status.seq;
-  sent.at = ++now_;
-  sent.at_ms = clock_.mono_ms();
-  sent.stops = num_stops_;
-  sent.recipient_known = false;
-  const UserId from = devices_[device].user;
+void Oracle::compose(size_t device, UserId to, client::RowId row, Composed& out) {
+  out.device = device;
+  out.to = to;
+  out.row = row;
+  out.seq = devices_[device].store->rows().at(row).status.seq;
+  out.at = ++now_;
+  out.at_ms = clock_.mono_ms();
+  out.stops = num_stops_;
   for (size_t other = 0; other < devices_.size(); ++other) {
     if (other == device || devices_[other].number == 0) continue;
-    if (devices_[other].user != to && devices_[other].user != from) continue;
-    sent.owed.push_back(other);
-    sent.recipient_known |= devices_[other].user == to;
+    if (devices_[other].user == to || devices_[other].user == devices_[device].user)
+      out.owed.push_back(other);
   }
-  sent.recipient_known |= to == from;
+}
+
+void Oracle::composed(size_t device, UserId to, client::RowId row, const std::string& body) {
+  Sent sent;
+  compose(device, to, row, sent);
+  sent.body = body;
+  sent.recipient_known = to == devices_[device].user || std::ranges::any_of(sent.owed, [&](size_t other) {
+                           return devices_[other].user == to;
+                         });
   const auto question = last_from_.find({device, to});
   if (question != last_from_.end()) {
     sent.question = question->second;
@@ -177,15 +186,18 @@ void Oracle::received(size_t device, const client::InboxMessage& message, Insert
 }
 
 Number Oracle::number_on(const Sent& sent, size_t device) const {
-  const OracleDevice& sender = devices_[sent.device];
   const auto& inbox = devices_[device].store->inbox();
-  const auto found = inbox.find({sender.user, sender.number, status(sent).origin, sent.seq});
+  const auto found = inbox.find(id_of(sent));
   return found == inbox.end() ? 0 : found->second.message.number;
 }
 
 void Oracle::row_changed(size_t device, const client::RowStatus& row) {
   const auto found = by_row_.find({device, row.row});
-  if (found == by_row_.end()) return;  // a read mark
+  if (found == by_row_.end()) {
+    const auto read = read_by_row_.find({device, row.row});
+    if (read != read_by_row_.end()) read_changed(reads_[read->second], row);
+    return;
+  }
   Sent& sent = messages_[found->second];
   if (row.mark == Mark::kRejected) {
     if (!sent.closed) ++num_rejected_;
@@ -218,17 +230,15 @@ void Oracle::row_changed(size_t device, const client::RowStatus& row) {
 
 void Oracle::check_safe(const Sent& sent) {
   for (const size_t device : sent.owed) {
-    if (sent.has.contains(device) || on_disk(sent, device)) continue;
+    if (sent.has.contains(device) || on_disk(id_of(sent), device)) continue;
     if (may_miss(sent, device)) continue;
     fail("S1 ticked, but neither on " + name(device) + " nor in a flushed record for it: " + describe(sent));
   }
 }
 
 // Whether a restart at this moment would find a record that names the device.
-bool Oracle::on_disk(const Sent& sent, size_t device) const {
-  const OracleDevice& sender = devices_[sent.device];
+bool Oracle::on_disk(const MessageId& id, size_t device) const {
   const OracleDevice& to = devices_[device];
-  const MessageId id{sender.user, sender.number, status(sent).origin, sent.seq};
   std::map<JournalPos, bool> named;
   for (const auto& [key, value] : journal_.committed(store::kJournalTable)) {
     const auto at = store::unpack_journal_key(key);
@@ -284,7 +294,7 @@ std::optional<std::string> Oracle::first_missing() const {
   for (const OracleDevice& device : devices_)
     if (std::ranges::any_of(device.store->rows(), [](const auto& row) { return row.second.status.open; }))
       return "S3 an open read mark of " + std::to_string(device.user);
-  return std::nullopt;
+  return first_missing_read();
 }
 
 void Oracle::check_numbers() {

@@ -34,6 +34,8 @@ class Oracle {
   size_t add_device(UserId user, const client::MemoryStore& store);
   void registered(size_t device, DeviceNo number);
   void composed(size_t device, UserId to, client::RowId row, const std::string& body);
+  // The device's user has read what was there: it has new rows that say so.
+  void marked_read(size_t device);
   void server_stopped() { ++num_stops_; }
   // Mailboxes are small: a message may be refused, a device may miss some and is told so.
   void allow_overflow() { may_overflow_ = true; }
@@ -66,8 +68,8 @@ class Oracle {
   uint64_t num_expired() const { return num_expired_; }
 
  private:
-  struct Sent {
-    std::string body;
+  // A row of an outbox: a message, or a read mark.
+  struct Composed {
     size_t device;
     UserId to;
     client::RowId row;
@@ -76,7 +78,10 @@ class Oracle {
     uint64_t at_ms;            // … on the clock of the world
     uint64_t stops;            // of the server, then
     std::vector<size_t> owed;  // devices that were registered then
-    bool recipient_known;      // … at least one of them is the recipient's
+  };
+  struct Sent : Composed {
+    std::string body;
+    bool recipient_known;  // at least one of `owed` is the recipient's
     std::set<size_t> has;
     std::set<size_t> had;  // … before they were restored
     // Its sender was restored since: to where it did not know the message yet, or the row's state is an
@@ -90,21 +95,37 @@ class Oracle {
     size_t question = kNone;  // a message the sender had seen then
     Number question_number = 0;
   };
+  struct SentRead : Composed {
+    client::ReadMark mark;
+    MessageId id;
+    bool accepted = false;  // its row was closed so: from then on it is safe
+  };
+  void compose(size_t device, UserId to, client::RowId row, Composed& out);
   const client::RowStatus& status(const Sent& sent) const;
+  MessageId id_of(const Sent& sent) const {
+    return {devices_[sent.device].user, devices_[sent.device].number, status(sent).origin, sent.seq};
+  }
   Number number_on(const Sent& sent, size_t device) const;
-  bool on_disk(const Sent& sent, size_t device) const;
-  bool knows_gap(const Sent& sent, size_t device) const { return devices_[device].gap_told > sent.at; }
+  bool on_disk(const MessageId& id, size_t device) const;
+  bool knows_gap(const Composed& row, size_t device) const { return devices_[device].gap_told > row.at; }
   bool gap_noted(size_t device) const;
   // Whether it can have been taken twice: only a stop makes the server forget what is not on the disk.
-  bool may_be_taken_again(const Sent& sent) const { return sent.stops != num_stops_; }
-  // The device was told, or the disk says that it must be told, that it has a gap which may be this message.
+  bool may_be_taken_again(const Composed& row) const { return row.stops != num_stops_; }
+  // The device was told, or the disk says that it must be told, that it has a gap which this may be in.
+  bool may_be_in_gap(const Composed& row, size_t device) const {
+    return knows_gap(row, device) || ((may_overflow_ || may_have_expired(row)) && gap_noted(device));
+  }
   bool may_miss(const Sent& sent, size_t device) const {
-    return sent.had.contains(device) || sent.lost.contains(device) || knows_gap(sent, device) ||
-           ((may_overflow_ || may_have_expired(sent)) && gap_noted(device));
+    return sent.had.contains(device) || sent.lost.contains(device) || may_be_in_gap(sent, device);
   }
-  bool may_have_expired(const Sent& sent) const {
-    return expiry_ms_ != 0 && clock_.mono_ms() >= sent.at_ms + expiry_ms_;
+  bool may_have_expired(const Composed& row) const {
+    return expiry_ms_ != 0 && clock_.mono_ms() >= row.at_ms + expiry_ms_;
   }
+  void read_changed(SentRead& read, const client::RowStatus& row);
+  bool knows_read(const SentRead& read, size_t device) const;
+  bool may_miss_read(const SentRead& read, size_t device) const;
+  std::string describe(const SentRead& read) const;
+  std::optional<std::string> first_missing_read() const;
   std::string name(size_t device) const;
   std::string describe(const Sent& sent) const;
   void check_safe(const Sent& sent);
@@ -116,12 +137,15 @@ class Oracle {
   std::vector<Sent> messages_;
   std::map<std::string, size_t> by_body_;
   std::map<std::pair<size_t, client::RowId>, size_t> by_row_;
+  std::vector<SentRead> reads_;
+  std::map<std::pair<size_t, client::RowId>, size_t> read_by_row_;
   std::map<std::tuple<size_t, size_t, UserId>, Seq>
       arrived_;                                             // receiving device, sending device, conversation
   std::map<std::tuple<size_t, UserId>, size_t> last_from_;  // device, peer: the largest number seen
   std::string failure_;
   uint64_t now_ = 0;  // counts what is heard
   uint64_t num_stops_ = 0;
+  uint64_t server_restored_ = 0;  // when a backup of the store was last put back
   bool may_overflow_ = false;
   uint64_t expiry_ms_ = 0;
   uint64_t num_deliveries_ = 0;

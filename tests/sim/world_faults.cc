@@ -37,6 +37,7 @@ void World::faults() {
   if (chance(plan_.mark_read) && victim.device->state() == client::Device::State::kOnline) {
     if (!victim.device->mark_read(1 + random_->below(plan_.num_users)))
       oracle_.fail("a client cannot mark as read");
+    oracle_.marked_read(victim.index);
   }
   if (chance(plan_.cut) && victim.link) {
     ++totals_.cuts;
