@@ -157,6 +157,12 @@ void StoreThread::move_some() {
   }
   const Result<size_t> moved = mover_.copy(served_ms());
   if (moved) metrics_.add(Metric::kMovedRows, *moved);
+  if (!moved && moved.error().code == Errc::kCorrupt) {
+    log_.write(
+        LogLevel::kError, "a stored message cannot be read back; stopping",
+        {{"position", static_cast<uint64_t>(moved.error().detail)}, {"error", name_of(Errc::kCorrupt)}});
+    unreadable_ = true;
+  }
   if (!moved || !mover_.pending()) next_move_ms_ = clock_.mono_ms() + limits_.move_ms;
 }
 
@@ -185,7 +191,8 @@ void StoreThread::tell_state() {
                full ? "store full: messages are held" : "store has room again",
                {{"journal_bytes", journal.used_bytes}, {"tables_bytes", tables.used_bytes}});
   }
-  if (poisoned && !told_poisoned_) log_.write(LogLevel::kError, "a commit failed: the node stops");
+  if (poisoned && !told_poisoned_ && !unreadable_)
+    log_.write(LogLevel::kError, "a commit failed: the node stops");
   told_full_ = full;
   told_poisoned_ = poisoned;
   metrics_.set(Metric::kStoreFull, full);

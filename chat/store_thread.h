@@ -66,6 +66,7 @@ class StoreThread {
   std::vector<Completion> completions_;
   bool told_full_ = false;
   bool told_poisoned_ = false;
+  bool unreadable_ = false;  // this is why the writer is poisoned, and it has been said
 };
 
 }  // namespace perch::chat

@@ -34,7 +34,10 @@ Result<size_t> Mover::copy(uint64_t now_ms) {
       cut = at->pos;
       break;
     }
-    if (auto read = read_rows(*at, *journal, rows); !read) return read.error();
+    if (auto read = read_rows(*at, *journal, rows); !read) {
+      writer_.poison();
+      return read.error();
+    }
     last = at->pos;
     ++num_moved;
   }

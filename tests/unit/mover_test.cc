@@ -264,6 +264,31 @@ TEST_F(MoverTest, StopBetweenTheCommitsOfOneConfirmation) {
   }
 }
 
+// It would stay for ever, and all behind it: the journal fills and nobody knows why.
+TEST_F(MoverTest, ARecordThatCannotBeReadStopsTheStore) {
+  for (const bool missing : {false, true}) {
+    sim::SimDisk disk;
+    sim::SimKv journal(disk, kJournalTableNames.size());
+    sim::SimKv tables(disk, kMailboxTableNames.size());
+    ASSERT_EQ(try_open_over(journal, tables), Errc{});
+    accept(10, bytes_of("ten"));
+    const JournalPos pos = accept(11, bytes_of("eleven")).pos;
+    const auto key = pack_key(JournalKey{pos, 0});
+    ASSERT_TRUE(journal.begin());
+    if (missing)
+      ASSERT_TRUE(journal.erase(kJournalTable, key));
+    else
+      ASSERT_TRUE(journal.put(kJournalTable, key, bytes_of("what the disk has made of it")));
+    ASSERT_TRUE(journal.commit());
+    Mover mover(*writer_);
+    const auto moved = mover.copy(kNow + 2 * limits_.move_after_ms);
+    ASSERT_FALSE(moved);
+    EXPECT_EQ(moved.error(), (Error{Errc::kCorrupt, static_cast<int64_t>(pos)}));
+    EXPECT_TRUE(writer_->poisoned());
+    writer_.reset();
+  }
+}
+
 TEST_F(MoverTest, StatusesToTellOutliveTheTrim) {
   open();
   ASSERT_EQ(receipt(OpKind::kReceipt, 5), Status::kDone);

@@ -1,10 +1,15 @@
 // What the store thread promises beyond the writer's transactions.
 #include "chat/store_thread.h"
 
+#include <gmock/gmock.h>
+
 #include "tests/unit/core_fixture.h"
 
 namespace perch::chat {
 namespace {
+
+using testing::HasSubstr;
+using testing::Not;
 
 class StoreThreadTest : public CoreTest {};
 
@@ -78,6 +83,32 @@ TEST_F(StoreThreadTest, AReceiptWithoutRoomIsWrittenBeforeItsEnd) {
   run();
   pass_ms(1'000);
   EXPECT_EQ(num_waiting_after_restart(), 0u);
+}
+
+// As the core does that finds it at hand-over. The journal would fill behind it, and nobody would know why.
+TEST_F(StoreThreadTest, AnUnreadableRecordThatIsToBeMovedStopsTheNodeAndSaysWhich) {
+  start();
+  Peer gone = login(bob(), "b");
+  leave(gone);
+  Peer ann = login(kAnn, "a");
+  ann.say(message(bob(), 1));
+  run();
+  const auto& [key, value] = *journal_.committed(store::kJournalTable).begin();
+  const JournalPos pos = store::unpack_journal_key(key)->pos;
+  std::vector<uint8_t> turned = value;
+  turned.back() ^= 1;
+  ASSERT_TRUE(journal_.begin());
+  ASSERT_TRUE(journal_.put(store::kJournalTable, store::pack_key(store::JournalKey{pos, 0}), turned));
+  ASSERT_TRUE(journal_.commit());
+  pass_ms(2 * limits_.move_after_ms, 1'000);
+  EXPECT_TRUE(home(kAnn).store_failed());
+  EXPECT_EQ(node_->pages.back()->value(Metric::kStorePoisoned), 1u);
+  std::string said;
+  Log& log = *node_->logs.back();
+  for (; log.front() != nullptr; log.pop()) said += text_of(*log.front());
+  EXPECT_THAT(said, HasSubstr("a stored message cannot be read back; stopping"));
+  EXPECT_THAT(said, HasSubstr("position=" + std::to_string(pos) + " error=corrupt"));
+  EXPECT_THAT(said, Not(HasSubstr("commit")));
 }
 
 // It would cover what they say.
