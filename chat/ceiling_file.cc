@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "chat/text_file.h"
+#include "core/folder.h"
 
 namespace perch::chat {
 namespace {
@@ -28,16 +29,6 @@ Result<void> write_flushed(const std::string& path, std::string_view text) {
     done = system_error();
   else if (static_cast<size_t>(wrote) != text.size())
     done = Error{Errc::kSystem, ENOSPC};
-  close(file);
-  return done;
-}
-
-// The names in `folder`.
-Result<void> flush_names(const std::string& folder) {
-  const int file = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (file < 0) return system_error();
-  Result<void> done;
-  if (fsync(file) != 0) done = system_error();
   close(file);
   return done;
 }

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "core/check.h"
+#include "core/folder.h"
 
 namespace perch::chat {
 
@@ -33,12 +34,17 @@ std::string Privileges::find(const std::string& user) {
 }
 
 std::string Privileges::make_folder(const std::string& path) const {
-  if (mkdir(path.c_str(), 0700) != 0) {
-    if (errno == EEXIST) return {};
+  const bool made = mkdir(path.c_str(), 0700) == 0;
+  if (!made && errno != EEXIST)
     return fmt::format("data: {}: cannot be made: {}; make it, or name another folder", path,
                        std::strerror(errno));
-  }
-  if (changes_ && chown(path.c_str(), uid_, gid_) != 0)
+  // Also if it was there: whoever made it may have been killed before this. Not if its parent is somebody
+  // else's, who then made it.
+  const Result<void> flushed = flush_names(parent_of(path));
+  if (!flushed && (made || flushed.error().detail != EACCES))
+    return fmt::format("data: {}: its name cannot be flushed: {}; mend the disk, or name another folder",
+                       path, std::strerror(static_cast<int>(flushed.error().detail)));
+  if (made && changes_ && chown(path.c_str(), uid_, gid_) != 0)
     return fmt::format("data: {}: cannot be given to {}: {}", path, user_, std::strerror(errno));
   return {};
 }

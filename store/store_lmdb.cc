@@ -14,15 +14,16 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/folder.h"
 
 namespace perch::store {
 namespace {
 
 constexpr unsigned kReadersMax = 1024;
-// The free list is walked at most once in so many commits: its length grows with what was deleted. A small
-// map may be full before that.
-constexpr uint32_t kCommitsPerFillScan = 32;
-constexpr uint64_t kSmallMapBytes = 256u << 20;
+constexpr size_t kNodeHeaderBytes = 2 + 8;  // its index slot, its header (store/keyspace.h)
+// How much of the map may have changed before the free list is walked again, whose length grows with what was
+// deleted: a hundredth.
+constexpr uint64_t kScansPerMap = 100;
 
 Error error_of(int code) {
   switch (code) {
@@ -140,6 +141,7 @@ class LmdbKv final : public Kv {
     MDB_stat stat;
     if (int rc = mdb_env_stat(env_, &stat)) return error_of(rc);
     page_bytes_ = stat.ms_psize;
+    grown_bytes_ = map_bytes;  // nothing is known: the first fill() looks
     return {};
   }
 
@@ -153,6 +155,7 @@ class LmdbKv final : public Kv {
     PERCH_CHECK(txn_);
     MDB_val k = value_of(key), v = value_of(value);
     if (int rc = mdb_put(txn_, tables_[table], &k, &v, 0)) return error_of(rc);
+    grown_bytes_ += page_bytes_;  // the leaf it goes to may have to be split
     return {};
   }
   Result<void> append(Table table, Bytes key, Bytes value) override {
@@ -163,6 +166,8 @@ class LmdbKv final : public Kv {
     }
     MDB_val k = value_of(key), v = value_of(value);
     if (int rc = mdb_cursor_put(append_[table], &k, &v, MDB_APPEND)) return error_of(rc);
+    // Pages are filled in turn, and values are below half of one: a third of each stays empty at worst.
+    grown_bytes_ += 3 * (key.size() + value.size() + kNodeHeaderBytes) / 2;
     return {};
   }
   Result<void> erase(Table table, Bytes key) override {
@@ -170,6 +175,7 @@ class LmdbKv final : public Kv {
     MDB_val k = value_of(key);
     const int rc = mdb_del(txn_, tables_[table], &k, nullptr);
     if (rc && rc != MDB_NOTFOUND) return error_of(rc);
+    if (rc == 0) shrunk_bytes_ += page_bytes_;  // it may have been alone there
     return {};
   }
   Result<Bytes> get(Table table, Bytes key) override {
@@ -186,10 +192,7 @@ class LmdbKv final : public Kv {
     PERCH_CHECK(txn_);
     close_cursors();
     const int rc = mdb_txn_commit(std::exchange(txn_, nullptr));  // frees it in either case
-    if (rc == 0) {
-      ++commits_since_scan_;
-      return {};
-    }
+    if (rc == 0) return {};
     // Without room LMDB stops before its meta page is written: the last commit still stands. After any
     // other error nobody knows what is on the disk.
     // A write that the filesystem cut short because it filled up comes out of LMDB 0.9 as EIO
@@ -210,9 +213,8 @@ class LmdbKv final : public Kv {
   double fill() override {
     MDB_envinfo info;
     if (mdb_env_info(env_, &info)) return 1;
-    const uint32_t interval = info.me_mapsize < kSmallMapBytes ? 1 : kCommitsPerFillScan;
-    if (!scanned_ || commits_since_scan_ >= interval) scan_free_pages();
     const uint64_t num_pages = info.me_last_pgno + 1;
+    if (grown_bytes_ + shrunk_bytes_ > info.me_mapsize / kScansPerMap) scan_free_pages(num_pages);
     const uint64_t used_bytes = used_of(num_pages);
     const double of_map = static_cast<double>(used_bytes) / static_cast<double>(info.me_mapsize);
     struct statvfs disk;
@@ -229,22 +231,14 @@ class LmdbKv final : public Kv {
 
  private:
   static Result<void> make_directory(const std::string& path) {
-    if (mkdir(path.c_str(), 0700) == 0) {
-      const size_t slash = path.find_last_of('/');
-      const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-      const int fd = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-      if (fd < 0) return Error{Errc::kSystem, errno};
-      const int rc = fsync(fd);
-      const int error = errno;
-      ::close(fd);
-      if (rc) return Error{Errc::kSystem, error};
-      return {};
-    }
-    if (errno == EEXIST) return {};
-    return Error{errno == ENOSPC ? Errc::kFull : Errc::kSystem, errno};
+    if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+      return Error{errno == ENOSPC ? Errc::kFull : Errc::kSystem, errno};
+    return flush_names(parent_of(path));  // whoever made it may have been killed before this
   }
+  // At least what is used, for all that is taken from free pages between two scans moves no number that LMDB
+  // keeps; at most a hundredth of the map more.
   uint64_t used_of(uint64_t num_pages) const {
-    return (num_pages - std::min(num_free_pages_, num_pages)) * page_bytes_;
+    return std::min(num_pages * page_bytes_, scanned_bytes_ + grown_bytes_);
   }
   bool disk_is_full() const {
     constexpr uint64_t kRoomBytes = 1 << 20;  // less than one batch may need
@@ -256,7 +250,7 @@ class LmdbKv final : public Kv {
     for (MDB_cursor*& cursor : append_)
       if (cursor) mdb_cursor_close(std::exchange(cursor, nullptr));
   }
-  void scan_free_pages() {
+  void scan_free_pages(uint64_t num_pages) {
     constexpr MDB_dbi kFreeDbi = 0;  // LMDB's own list, as mdb_stat -f reads it
     MDB_txn* txn = nullptr;
     if (mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn)) return;
@@ -269,9 +263,8 @@ class LmdbKv final : public Kv {
     });
     mdb_txn_abort(txn);
     if (!scanned) return;
-    num_free_pages_ = num_free;
-    commits_since_scan_ = 0;
-    scanned_ = true;
+    scanned_bytes_ = (num_pages - std::min(num_free, num_pages)) * page_bytes_;
+    grown_bytes_ = shrunk_bytes_ = 0;
   }
 
   MDB_env* env_ = nullptr;
@@ -280,9 +273,9 @@ class LmdbKv final : public Kv {
   std::vector<MDB_cursor*> append_;
   int directory_ = -1;
   uint64_t page_bytes_ = 4096;
-  uint64_t num_free_pages_ = 0;
-  uint32_t commits_since_scan_ = 0;
-  bool scanned_ = false;
+  uint64_t scanned_bytes_ = 0;  // used at the last scan
+  uint64_t grown_bytes_ = 0;    // since then, at most
+  uint64_t shrunk_bytes_ = 0;
   bool poisoned_ = false;
 };
 

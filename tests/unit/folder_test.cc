@@ -1,0 +1,73 @@
+// Names of folders outlive a power cut: the store's own, and those that perchd makes for it.
+#include "core/folder.h"
+
+#include <gtest/gtest.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "chat/privileges.h"
+#include "store/store_lmdb.h"
+
+namespace {
+
+std::vector<std::string> synced;  // paths given to fsync()
+
+}  // namespace
+
+// The linker prefers this to the C library's.
+extern "C" int fsync(int fd) {
+  char path[PATH_MAX];
+  const ssize_t len = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof(path));
+  if (len > 0) synced.emplace_back(path, static_cast<size_t>(len));
+  return static_cast<int>(syscall(SYS_fsync, fd));
+}
+
+namespace perch {
+namespace {
+
+class FolderTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "perch_names_XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    dir_ = std::filesystem::canonical(pattern);
+    synced.clear();
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+  bool was_synced(const std::string& path) { return std::ranges::find(synced, path) != synced.end(); }
+  std::string dir_;
+};
+
+// Whoever was there first may have been killed before it flushed.
+TEST_F(FolderTest, AreFlushedAlsoIfTheFolderWasThere) {
+  constexpr std::array<std::string_view, 1> kTables{"table"};
+  for (const bool was_there : {false, true}) {
+    synced.clear();
+    EXPECT_EQ(chat::Privileges().make_folder(dir_ + "/data"), "");
+    EXPECT_TRUE(was_synced(dir_)) << was_there;
+    synced.clear();
+    ASSERT_TRUE(store::open_lmdb(dir_ + "/data/journal", kTables, 1 << 20));
+    EXPECT_TRUE(was_synced(dir_ + "/data")) << was_there;
+    EXPECT_TRUE(was_synced(dir_ + "/data/journal")) << was_there;
+  }
+}
+
+TEST_F(FolderTest, ParentsAreFound) {
+  EXPECT_EQ(parent_of("a"), ".");
+  EXPECT_EQ(parent_of("/a"), "/");
+  EXPECT_EQ(parent_of("/a/"), "/");
+  EXPECT_EQ(parent_of("a/b//"), "a");
+  EXPECT_EQ(parent_of("/a/b"), "/a");
+  EXPECT_EQ(flush_names(dir_ + "/none").error(), (Error{Errc::kSystem, ENOENT}));
+}
+
+}  // namespace
+}  // namespace perch
