@@ -149,6 +149,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void on_heard(Bound& at);
   void end_session(User& user, Device& device);
   void on_refresh(Bound& at, std::string_view token);
+  void on_resolve(Session& session, const wire::Resolve& ask);
   void arm_session_timer(Session& session);
   void on_session_timer(Session& session);
 

@@ -2,6 +2,11 @@
 #include "chat/core.h"
 
 namespace perch::chat {
+namespace {
+
+constexpr uint32_t kBusyRetryMs = 1'000;
+
+}  // namespace
 
 Core::Bound* Core::bound(net::ConnId id) {
   if (id.index >= bound_.size()) return nullptr;
@@ -33,7 +38,6 @@ void Core::log_refused(net::ConnId id, wire::ErrorCode code, std::string_view te
 }
 
 void Core::fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin) {
-  constexpr uint32_t kBusyRetryMs = 1'000;
   count_error(code);
   log_refused(id, code, text);
   const uint32_t retry_ms = code == wire::ErrorCode::Busy ? kBusyRetryMs : 0;
@@ -77,14 +81,8 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
       return;
     case wire::Payload::Refresh:
       return on_refresh(*at, frame.payload_as_Refresh()->token()->string_view());
-    case wire::Payload::Resolve: {
-      const wire::Resolve* ask = frame.payload_as_Resolve();
-      const Result<UserId> user = reader_->handle(ask->handle()->string_view());
-      if (!user) count_error(wire::ErrorCode::NotFound);
-      send(session, user ? codec::resolved(ask->request(), ask->handle()->string_view(), *user)
-                         : codec::error(wire::ErrorCode::NotFound, "no such handle", 0, 0, ask->request()));
-      return;
-    }
+    case wire::Payload::Resolve:
+      return on_resolve(session, *frame.payload_as_Resolve());
     case wire::Payload::Hello:
     case wire::Payload::Welcome:
     case wire::Payload::Refreshed:
@@ -100,6 +98,23 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
       return fail(id, wire::ErrorCode::State, "this frame is not allowed here");
     default:
       return fail(id, wire::ErrorCode::UnknownFrame, "this server does not know this frame yet");
+  }
+}
+
+// A session goes on after either error: that somebody's handle cannot be read is not its trouble.
+void Core::on_resolve(Session& session, const wire::Resolve& ask) {
+  const std::string_view handle = ask.handle()->string_view();
+  const Result<UserId> user = reader_->handle(handle);
+  if (user) {
+    send(session, codec::resolved(ask.request(), handle, *user));
+  } else if (user.error().code == Errc::kNotFound) {
+    count_error(wire::ErrorCode::NotFound);
+    send(session, codec::error(wire::ErrorCode::NotFound, "no such handle", 0, 0, ask.request()));
+  } else {
+    log_unreadable(0, handle, user.error().code);
+    count_error(wire::ErrorCode::Busy);
+    send(session,
+         codec::error(wire::ErrorCode::Busy, "this handle cannot be read", 0, kBusyRetryMs, ask.request()));
   }
 }
 

@@ -259,6 +259,8 @@ void Device::on_error(const wire::Error& error) {
   const wire::ErrorCode code = error.code();
   if (code == wire::ErrorCode::NotFound) return on_resolved(error.request(), 0);
   tell([this, code, text] { events_.on_error(code, text); });
+  // The server cannot read that handle. What waits for it is asked for again at the next login.
+  if (code == wire::ErrorCode::Busy && asked_.erase(error.request()) != 0) return;
   switch (code) {
     case wire::ErrorCode::Replaced:
       // Our own newer connection took over from this one: nothing to say.

@@ -261,6 +261,31 @@ TEST_F(DeviceTest, AHandleIsAskedForOncePerSession) {
   EXPECT_EQ(asked(take(d)), 1u);
 }
 
+// The server cannot say whose it is. Nothing is lost for that, and nothing else waits for it.
+TEST_F(DeviceTest, AHandleThatTheServerCannotReadWaitsForTheNextSession) {
+  Device d = device();
+  const RowId row = *d.send(0, "bob", 0, {});
+  const auto ask = [&]() -> uint64_t {
+    for (const auto& frame : take(d))
+      if (const auto* resolve = root(frame).payload_as_Resolve()) return resolve->request();
+    return 0;
+  };
+  log_in(d);
+  uint64_t request = ask();
+  ASSERT_NE(request, 0u);
+  feed(d, {codec::error(wire::ErrorCode::Busy, "", 0, 1'000, request)});
+  EXPECT_EQ(mark(row), Mark::kQueued);
+  EXPECT_TRUE(events_.offline.empty());
+  EXPECT_EQ(events_.errors, std::vector<wire::ErrorCode>{wire::ErrorCode::Busy});
+  send(d, "to somebody else");
+  EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1}));
+  reconnect(d);
+  request = ask();
+  ASSERT_NE(request, 0u);
+  feed(d, {codec::resolved(request, "bob", kPeer)});
+  EXPECT_EQ(store_.status(row)->seq, 2u);
+}
+
 TEST_F(DeviceTest, AHandleThatCannotBeIsNotQueued) {
   Device d = device();
   EXPECT_EQ(d.send(0, std::string(codec::kHandleBytesMax + 1, 'x'), 0, {}).error().code, Errc::kInvalid);

@@ -175,6 +175,17 @@ TEST_F(SessionTest, ARowThatCannotBeReadIsItsUsersTroubleAlone) {
   ann.say(message(bob(), 1));
   run();
   ann.expect_rejected(wire::RejectReason::MailboxFull);
+  // Told that nobody has the name, a client would reject for good what it has for it.
+  ann.say(codec::resolve(5, handle));
+  run();
+  const Heard answer = ann.take(wire::Payload::Error);
+  EXPECT_EQ(answer.frame().payload_as_Error()->code(), wire::ErrorCode::Busy);
+  EXPECT_EQ(answer.frame().payload_as_Error()->request(), 5u);
+  EXPECT_GT(answer.frame().payload_as_Error()->retry_ms(), 0u);
+  ann.say(codec::resolve(6, "nobody"));
+  run();
+  ann.expect_error(wire::ErrorCode::NotFound);
+  EXPECT_FALSE(ann.ended());
   login(10'000, "new here");
 }
 
