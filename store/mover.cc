@@ -16,6 +16,10 @@ struct Mover::NewRow {
 Result<size_t> Mover::copy(uint64_t now_ms) {
   PERCH_CHECK(!pending_ && writer_.recovered_);
   if (writer_.poisoned_) return Error{Errc::kPoisoned};
+  if (auto dropped = writer_.drop_stale(); !dropped) {
+    if (dropped.error().code == Errc::kFull) return size_t{0};
+    return failed(writer_.tables_, dropped.error());
+  }
   if (now_ms < writer_.limits_.move_after_ms) return size_t{0};
   JournalPos cut = writer_.index_.old_end(now_ms, writer_.limits_.move_after_ms, writer_.next_pos_);
   if (cut <= writer_.moved_below_) return size_t{0};

@@ -87,6 +87,7 @@ class Writer {
   Result<void> open_metas();
   Result<void> recover_journal(Waits& waits, std::vector<RecoveredMark>& marks, RecoveryVisitor& visitor);
   Result<void> recover_tables(Waits& waits, RecoveryVisitor& visitor);
+  Result<void> drop_stale();  // ERRORS: kFull: later again; those of Kv
   void refuse_messages_over_reserve(std::span<StoreOp* const> batch);
   template <typename Which>
   void refuse(std::span<StoreOp* const> batch, const Which& which);
@@ -112,6 +113,9 @@ class Writer {
   JournalIndex index_;
   std::vector<Outcome> outcomes_;
   Staged staged_;
+  // Devices that rows name and records do not, as found at start. Until the rows are without them the records
+  // must stay: the next start would take the rows at their word.
+  std::vector<StoreOp> stale_;
   JournalPos next_pos_ = 0;
   JournalPos moved_below_ = 0;
   JournalPos copied_below_ = 0;  // the rows of what still waited below are written

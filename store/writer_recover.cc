@@ -111,7 +111,6 @@ Result<void> Writer::recover_tables(Waits& waits, RecoveryVisitor& visitor) {
   auto snapshot = tables_.snapshot();
   Error error{Errc::kSystem};
   bool failed = false;
-  std::vector<StoreOp> stale;  // whom rows no longer wait for
   auto fail = [&](Errc code = Errc::kCorrupt) {
     error = {code};
     failed = true;
@@ -137,14 +136,14 @@ Result<void> Writer::recover_tables(Waits& waits, RecoveryVisitor& visitor) {
       const auto twin = waits.by_key.find({last.user, last.number});
       Held* held = twin == waits.by_key.end() ? nullptr : index_.find(twin->second, last.user);
       const auto drop = [&](bool confirmed) {
-        StoreOp& op = stale.emplace_back();
+        StoreOp& op = stale_.emplace_back();
         op.kind = confirmed ? OpKind::kConfirm : OpKind::kExpire;
         op.number = last.number;
         op.who.user = last.user;
         for (uint8_t i = 0; i < row->waiting.num; ++i) {
           if (!held || !held->waiting.has(row->waiting.devices[i])) op.who.add(row->waiting.devices[i]);
         }
-        if (op.who.num == 0) stale.pop_back();
+        if (op.who.num == 0) stale_.pop_back();
       };
       if (held) {
         drop(held->reported);
@@ -169,12 +168,20 @@ Result<void> Writer::recover_tables(Waits& waits, RecoveryVisitor& visitor) {
     if (chunks_left != 0) return Error{Errc::kCorrupt};
   }
   snapshot->release();
-  if (stale.empty()) return {};
-  return transact(tables_, [&]() -> Result<void> {
-    for (const StoreOp& op : stale)
-      if (auto dropped = write_row(op); !dropped) return dropped;
+  // A full server must be able to start and to empty itself.
+  if (auto dropped = drop_stale(); !dropped && dropped.error().code != Errc::kFull) return dropped;
+  return {};
+}
+
+Result<void> Writer::drop_stale() {
+  if (stale_.empty()) return {};
+  auto dropped = transact(tables_, [&]() -> Result<void> {
+    for (const StoreOp& op : stale_)
+      if (auto written = write_row(op); !written) return written;
     return {};
   });
+  if (dropped) stale_.clear();
+  return dropped;
 }
 
 }  // namespace perch::store

@@ -289,6 +289,50 @@ TEST_F(MoverTest, ARecordThatCannotBeReadStopsTheStore) {
   }
 }
 
+// A stop between the commits of a confirmation, and the tables have no room at the start that finds it.
+TEST_F(MoverTest, RowsThatCannotBeDroppedForWantOfRoomAtStartAreDroppedLater) {
+  sim::SimDisk disk, disk_of_tables;
+  sim::SimKv journal(disk, kJournalTableNames.size());
+  sim::SimKv tables(disk_of_tables, kMailboxTableNames.size());
+  const auto has_row = [&](UserId user) {
+    const auto key = pack_key(RowKey{user, 10, 0});
+    return tables.committed(mailbox_table(user)).contains({key.begin(), key.end()});
+  };
+  ASSERT_EQ(try_open_over(journal, tables), Errc{});
+  const Place place = accept(10, bytes_of("ten"));
+  {
+    Mover mover(*writer_);
+    EXPECT_EQ(copy(mover), 2u);
+  }
+  // The records are flushed, the rows are not.
+  for (const Waiting& who : {waiting_of(kBob, {1, 2}), waiting_of(kAnn, {2})}) {
+    disk_of_tables.full = true;
+    confirm(place, 10, who);
+    disk_of_tables.full = false;
+  }
+  EXPECT_TRUE(has_row(kBob) && has_row(kAnn));
+
+  auto writer = Writer::open(journal, tables, limits_, *random_);
+  ASSERT_TRUE(writer);
+  writer_ = std::move(*writer);
+  found_ = {};
+  disk_of_tables.full = true;
+  ASSERT_TRUE(writer_->recover(found_)) << "a full server must be able to start";
+  EXPECT_TRUE(found_.items.empty());
+  Mover mover(*writer_);
+  EXPECT_EQ(copy(mover), 0u);
+  EXPECT_FALSE(mover.pending()) << "the record is what says that the row waits for nobody";
+  EXPECT_FALSE(writer_->poisoned());
+  disk_of_tables.full = false;
+  EXPECT_EQ(copy(mover), 0u);
+  EXPECT_FALSE(has_row(kBob) || has_row(kAnn));
+  finish(mover);
+  EXPECT_TRUE(journal.committed(kJournalTable).empty());
+  ASSERT_EQ(try_open_over(journal, tables), Errc{});
+  EXPECT_TRUE(found_.items.empty());
+  writer_.reset();
+}
+
 TEST_F(MoverTest, StatusesToTellOutliveTheTrim) {
   open();
   ASSERT_EQ(receipt(OpKind::kReceipt, 5), Status::kDone);
