@@ -73,7 +73,9 @@ std::vector<BillLine> memory_bill(const Config& config, const RingOptions& react
                    .grows_to = num * reactor.buffers * (kBufferEntryBytes + reactor.buffer_bytes)});
   lines.push_back({.what = "messages without a result",
                    .grows_to = num * (limits.flights_max * sizeof(Flight) + limits.flight_bytes_max)});
-  lines.push_back({.what = "queues between threads", .grows_to = pairs * limits.mesh_slots * sizeof(Hop)});
+  lines.push_back({.what = "queues between threads",
+                   .now = pairs * kMeshPairBytes,
+                   .grows_to = pairs * (kMeshPairBytes + limits.mesh_slots * sizeof(Hop))});
   const uint64_t tables =
       num * (2 * sizeof(TimerWheel) + CoreOptions{}.completions_per_turn * sizeof(Completion)) +
       (num + 2) * sizeof(MetricsPage);

@@ -61,7 +61,7 @@ bool MeshEndpoint::publish() {
   for (size_t i = 0; i < dirty_.size(); ++i) {
     const CoreId target = dirty_[i];
     SpscQueue<Hop>& queue = mesh_.queue_for_post(id_, target);
-    std::deque<Hop>& outbox = outbox_[target];
+    Fifo<Hop>& outbox = outbox_[target];
     while (!outbox.empty() && queue.push(outbox.front())) {
       outbox.pop_front();
       --num_outbox_;
@@ -87,40 +87,50 @@ bool MeshEndpoint::publish() {
 }
 
 size_t MeshEndpoint::drain(const std::function<void(const Hop&)>& handle, size_t most) {
-  size_t num = 0;
-  // Only what is there now: a handler that posts to its own core is not served within the same call.
-  for (size_t left = std::min(self_.size(), most); left > 0; --left) {
-    const Hop hop = self_.front();
-    self_.pop_front();
-    handle(hop);
-    ++num;
-  }
   Mesh::Shared& shared = mesh_.shared_[id_];
   for (size_t word = 0; word < rung_.size(); ++word) {
     if (shared.doorbell[word].load(std::memory_order_relaxed) != 0) {
       rung_[word] |= shared.doorbell[word].exchange(0, std::memory_order_seq_cst);
     }
   }
+  // Only what is there now: a handler that posts to its own core is not served within the same call. First,
+  // but no more than half of the call while others wait.
+  const size_t num_self = self_.size();
+  const size_t num_self_first = std::min(num_self, most - most / 2);
+  size_t num = drain_self(handle, num_self_first);
   // Begins behind the source where the last call ended, so that a busy low number does not starve a high one.
   const size_t num_sources = mesh_.num_endpoints();
   const size_t first = next_source_;
   for (size_t step = 0; step < num_sources && num < most; ++step) {
-    const size_t source = (first + step) % num_sources;
-    uint64_t& word = rung_[source / kWordBits];
-    const uint64_t bit = uint64_t{1} << source % kWordBits;
-    if ((word & bit) == 0) continue;
-    SpscQueue<Hop>* queue = mesh_.queue(static_cast<CoreId>(source), id_);
-    PERCH_CHECK(queue != nullptr);
-    const Hop* hop = nullptr;
-    while (num < most && (hop = queue->front()) != nullptr) {
-      handle(*hop);
-      queue->pop();
-      ++num;
-    }
-    queue->release();
-    if (hop == nullptr && num < most) word &= ~bit;
+    const auto source = static_cast<CoreId>((first + step) % num_sources);
+    const size_t taken = drain_source(source, handle, most - num);
+    if (taken == 0) continue;
+    num += taken;
     next_source_ = (source + 1) % num_sources;
   }
+  return num + drain_self(handle, std::min(num_self - num_self_first, most - num));
+}
+
+size_t MeshEndpoint::drain_self(const std::function<void(const Hop&)>& handle, size_t num) {
+  for (size_t left = num; left > 0; --left) handle(self_.pop_front());
+  return num;
+}
+
+size_t MeshEndpoint::drain_source(CoreId source, const std::function<void(const Hop&)>& handle, size_t most) {
+  uint64_t& word = rung_[source / kWordBits];
+  const uint64_t bit = uint64_t{1} << source % kWordBits;
+  if ((word & bit) == 0) return 0;
+  SpscQueue<Hop>* queue = mesh_.queue(source, id_);
+  PERCH_CHECK(queue != nullptr);
+  size_t num = 0;
+  const Hop* hop = nullptr;
+  while (num < most && (hop = queue->front()) != nullptr) {
+    handle(*hop);
+    queue->pop();
+    ++num;
+  }
+  queue->release();
+  if (hop == nullptr && num < most) word &= ~bit;
   return num;
 }
 

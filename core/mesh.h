@@ -15,13 +15,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <type_traits>
 #include <vector>
 
 #include "core/check.h"
+#include "core/fifo.h"
 #include "core/ring.h"
 #include "core/spsc_queue.h"
 #include "core/types.h"
@@ -68,8 +68,8 @@ class MeshEndpoint {
   // Makes posted hops visible and wakes targets that sleep, with the next wait() of our ring. Once per loop
   // turn, right before that wait. True if nothing is left over.
   bool publish();
-  // Hands over at most `most` hops; returns how many. Bounded, so that no source starves the turn. `handle`
-  // may post.
+  // Hands over at most `most` hops; returns how many. Bounded, so that no source starves the turn. This
+  // endpoint's own come first, but leave half to others; those begin in turn. `handle` may post.
   size_t drain(const std::function<void(const Hop&)>& handle, size_t most = 1024);
   // Announces sleep. False: a hop came in between, or one of ours is not published yet (publish() said so):
   // do not sleep. Call awake() after the wait. There is no other signal: what must reach a sleeper comes as a
@@ -82,14 +82,16 @@ class MeshEndpoint {
 
  private:
   friend class Mesh;
+  size_t drain_self(const std::function<void(const Hop&)>& handle, size_t num);
+  size_t drain_source(CoreId source, const std::function<void(const Hop&)>& handle, size_t most);
   Mesh& mesh_;
   CoreId id_;
   Ring* ring_ = nullptr;
-  std::vector<std::deque<Hop>> outbox_;  // per target: not yet in the queue
-  std::vector<CoreId> dirty_;            // targets with hops that are not published
-  std::vector<bool> is_dirty_;           // per target
-  std::vector<uint64_t> rung_;           // doorbell bits taken over: sources that may have more
-  std::deque<Hop> self_;
+  std::vector<Fifo<Hop>> outbox_;  // per target: not yet in the queue
+  std::vector<CoreId> dirty_;      // targets with hops that are not published
+  std::vector<bool> is_dirty_;     // per target
+  std::vector<uint64_t> rung_;     // doorbell bits taken over: sources that may have more
+  Fifo<Hop> self_;
   uint64_t num_outbox_ = 0;
   uint64_t num_posted_ = 0;
   uint64_t num_delayed_ = 0;
@@ -116,5 +118,8 @@ class Mesh {
   std::unique_ptr<Shared[]> shared_;
   std::unique_ptr<std::atomic<SpscQueue<Hop>*>[]> queues_;
 };
+
+// Of an ordered pair that has never posted.
+inline constexpr size_t kMeshPairBytes = sizeof(Fifo<Hop>) + sizeof(std::atomic<SpscQueue<Hop>*>);
 
 }  // namespace perch

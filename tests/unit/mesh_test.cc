@@ -2,6 +2,7 @@
 #include "core/mesh.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <array>
@@ -178,6 +179,34 @@ TEST(Mesh, NothingIsVisibleBeforePublishAndDrainIsBounded) {
   EXPECT_GT(seen[69], 0u);  // the second call began with the other source
   EXPECT_EQ(target.drain(take), 12u);
   EXPECT_EQ(target.drain(take), 0u);
+}
+
+// A core that floods itself must still hear the store.
+TEST(Mesh, HopsToOneselfDoNotStarveOthers) {
+  Mesh mesh(2, 4);
+  MeshEndpoint& endpoint = mesh.endpoint(0);
+  for (uint64_t i = 0; i < 5'000; ++i) endpoint.post(0, count(i));
+  mesh.endpoint(1).post(0, count(0));
+  EXPECT_TRUE(mesh.endpoint(1).publish());
+  uint64_t own = 0, foreign = 0;
+  const auto take = [&](const Hop& hop) {
+    if (hop.source == 1) return void(++foreign);
+    EXPECT_EQ(hop.as<Count>().value, own++);
+    endpoint.post(0, count(4'999 + own));  // as many as it takes
+  };
+  EXPECT_EQ(endpoint.drain(take, 1'024), 1'024u);
+  EXPECT_EQ(foreign, 1u);
+  EXPECT_EQ(endpoint.drain(take, 1'024), 1'024u);
+  EXPECT_EQ(own, 2u * 1'024 - 1);
+}
+
+// 1,024 endpoints are a million pairs, most of which never meet.
+TEST(Mesh, APairThatNeverPostsCostsLittle) {
+  constexpr uint16_t kNum = 128;
+  const size_t before = mallinfo2().uordblks;
+  const Mesh mesh(kNum, 1'024);
+  const size_t bytes = mallinfo2().uordblks - before;
+  EXPECT_LE(bytes, size_t{kNum} * kNum * kMeshPairBytes + kNum * 1'024);
 }
 
 TEST(Mesh, AHopBetweenAnnouncementAndSleepPreventsIt) {
