@@ -18,8 +18,10 @@ struct Limits {
   uint32_t hello_bytes_max = 4 * 1024;   // first frame; over it: ERROR, close
                                          // [perch_connections_closed_total{reason="bad_frame"}]
   // --- connections --------------------------------------------------------------------------------
-  uint32_t connections_max = 16384;      // per core; at it: accepts pause, peers wait in the backlog
-                                         // [perch_accepts_paused_total{reason="connections"}]
+  uint32_t connections_max = 16384;      // per core; at it: accepts pause, peers wait in the backlog. Those
+                                         // whose accepts were in flight when moves filled it are dropped
+                                         // [perch_accepts_paused_total{reason="connections"},
+                                         // perch_connections_refused_total]
   uint32_t login_ms_max = 10'000;        // from accept to a verified HELLO; then: close
                                          // [perch_connections_closed_total{reason="login_timeout"}]
   uint32_t frame_ms_max = 15'000;        // from a frame's first byte to its last; then: close

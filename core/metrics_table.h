@@ -122,7 +122,8 @@
   X(kJournalBytes, kStore, kGauge, "perch_store_used_bytes", "map=\"journal\"", "bytes of the map in use")   \
   X(kTablesBytes, kStore, kGauge, "perch_store_used_bytes", "map=\"tables\"", "")                            \
   X(kStoreFull, kStore, kGauge, "perch_store_full", "", "1 while messages are held for want of room")        \
-  X(kStorePoisoned, kStore, kGauge, "perch_store_poisoned", "", "1 after a commit failed: the node stops")   \
+  X(kStorePoisoned, kStore, kGauge, "perch_store_poisoned", "",                                              \
+    "1 after a commit failed or a stored message could not be read: the node stops")                         \
   /* the main thread */                                                                                      \
   X(kStartTime, kMain, kGauge, "perch_start_time_seconds", "", "Unix time of the start")                     \
   X(kDraining, kMain, kGauge, "perch_draining_seconds", "", "seconds since SIGTERM, 0 before")               \

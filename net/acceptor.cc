@@ -18,9 +18,16 @@ void Acceptor::stop() {
 void Acceptor::arm(uint32_t room, uint64_t now_ms) {
   if (now_ms < rest_until_ms_) return;
   rest_until_ms_ = 0;
-  for (uint32_t i = 0; i < accepts_.size() && num_in_flight_ < room; ++i) {
+  // One for each listener before a second for any, and behind the one armed last: where places are few, none
+  // of the addresses starves.
+  const uint32_t num_listeners = static_cast<uint32_t>(accepts_.size()) / kAcceptsPerListener;
+  const uint32_t first = next_listener_;
+  for (uint32_t step = 0; step < accepts_.size() && num_in_flight_ < room; ++step) {
+    const uint32_t listener = (first + step) % num_listeners;
+    const uint32_t i = listener * kAcceptsPerListener + step / num_listeners;
     Accept& accept = accepts_[i];
     if (accept.in_flight || !accept.active) continue;
+    next_listener_ = (listener + 1) % num_listeners;
     accept.in_flight = true;
     accept.peer.length = sizeof(sockaddr_storage);
     ++num_in_flight_;
@@ -59,7 +66,12 @@ Socket Acceptor::completed(uint32_t index, int32_t result, uint64_t now_ms) {
     case ENETUNREACH:
     case EPERM:
       break;
-    default:  // EMFILE, ENFILE, ENOBUFS, ENOMEM and what we do not know: again at once would be a busy loop
+    case ENFILE:  // moves have filled the ring's table meanwhile: the peer was accepted, and is gone
+      metrics_.add(Metric::kRefused);
+      metrics_.add(Metric::kPausedFull);
+      rest_until_ms_ = now_ms + kAcceptRestMs;
+      break;
+    default:  // EMFILE, ENOBUFS, ENOMEM and what we do not know: again at once would be a busy loop
       metrics_.add(Metric::kPausedDescriptors);
       rest_until_ms_ = now_ms + kAcceptRestMs;
   }

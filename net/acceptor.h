@@ -41,6 +41,7 @@ class Acceptor {
   MetricsPage& metrics_;
   std::deque<Accept> accepts_;  // addresses stay
   uint32_t num_in_flight_ = 0;
+  uint32_t next_listener_ = 0;
   uint64_t rest_until_ms_ = 0;  // 0: not resting
 };
 

@@ -40,6 +40,42 @@ TEST(Acceptor, ArmsNoMoreThanThereIsRoomFor) {
   EXPECT_EQ(acceptor.ms_to_next(kNow), UINT64_MAX);
 }
 
+// A second address is heard although the first has more peers than there are places.
+TEST(Acceptor, EachListenerHasItsTurn) {
+  FakeRing ring;
+  MetricsPage metrics{MetricScope::kReactor};
+  Acceptor acceptor(ring, metrics);
+  acceptor.add(kListener);
+  acceptor.add(kListener + 1);
+  std::vector<int> armed;
+  uint32_t last = 0;
+  ring.on_accept = [&](int listener, uint64_t user_data) {
+    armed.push_back(listener - kListener);
+    last = Operation::from(user_data).index;
+  };
+  for (int round = 0; round < 4; ++round) {
+    acceptor.arm(1, kNow);
+    ASSERT_EQ(acceptor.completed(last, 20, kNow), 20u);
+  }
+  EXPECT_EQ(armed, (std::vector<int>{0, 1, 0, 1}));
+  armed.clear();
+  acceptor.arm(3, kNow);
+  EXPECT_EQ(armed, (std::vector<int>{0, 1, 0})) << "one each before a second for anybody";
+  acceptor.arm(2 * kAcceptsPerListener, kNow);
+  EXPECT_EQ(armed.size(), 2 * kAcceptsPerListener);
+}
+
+TEST(Acceptor, APeerThatAMoveLeftNoRoomForIsCountedAsRefused) {
+  Armed armed;
+  EXPECT_EQ(armed.acceptor.completed(0, -ENFILE, kNow), kNoSocket);
+  EXPECT_EQ(armed.metrics.value(Metric::kRefused), 1u);
+  EXPECT_EQ(armed.metrics.value(Metric::kPausedFull), 1u);
+  EXPECT_EQ(armed.metrics.value(Metric::kPausedDescriptors), 0u);
+  EXPECT_EQ(armed.acceptor.completed(1, -EMFILE, kNow), kNoSocket);
+  EXPECT_EQ(armed.metrics.value(Metric::kRefused), 1u) << "it waits in the backlog";
+  EXPECT_EQ(armed.metrics.value(Metric::kPausedDescriptors), 1u);
+}
+
 TEST(Acceptor, EveryErrorHasItsAnswer) {
   for (const int error : {EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP, ECANCELED}) {
     Armed armed;

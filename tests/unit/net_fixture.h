@@ -38,6 +38,7 @@ class FakeRing : public Ring {
   std::map<Socket, Peer> gone;   // closed ones, as they were
   int num_waiting = 0;           // peers in the backlog
   std::deque<int> accept_errors;
+  std::function<void(int listener, uint64_t user_data)> on_accept;  // set: several listen
   size_t receive_bytes_max = 2048;
   size_t send_bytes_max = SIZE_MAX;
   int num_buffers = 4;
@@ -51,8 +52,11 @@ class FakeRing : public Ring {
   size_t num_buffers_out() const { return buffers_.size(); }
 
   void accept(int listener, PeerAddress* peer, uint64_t ud) override {
-    EXPECT_EQ(listener, kListener);
     EXPECT_NE(peer, nullptr);
+    if (on_accept)
+      on_accept(listener, ud);
+    else
+      EXPECT_EQ(listener, kListener);
     pending_.push_back({'a', kNoSocket, ud, nullptr});
   }
   void connect(const sockaddr_storage&, const sockaddr_storage*, uint64_t) override { FAIL(); }
