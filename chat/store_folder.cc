@@ -89,6 +89,11 @@ std::string StoreFolder::explain(const char* what, const Error& error) const {
   if (error.code == Errc::kNewerFormat)
     return fmt::format("data: {}: this store has format {}, written by a newer Perch; upgrade perchd", path_,
                        error.detail);
+  if (error.code == Errc::kUnsupported)
+    return fmt::format(
+        "data: {}: this store has format {}, written by an older Perch, which this perchd does not read; "
+        "start the perchd that wrote it, or name another folder",
+        path_, error.detail);
   if (error == Error{Errc::kCorrupt, store::kTablesMissing})
     return fmt::format(
         "data: {}: the mailbox tables are missing: what waited longest is in them. Put back the folder "

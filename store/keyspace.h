@@ -25,7 +25,8 @@
 
 namespace perch::store {
 
-inline constexpr uint64_t kFormatVersion = 1;
+// 2: receipts say where their run begins, devices that they have missed something, and ages are served time.
+inline constexpr uint64_t kFormatVersion = 2;
 
 // Tables of journal/. The numbers are indices into the names; on the disk are the names.
 inline constexpr Table kJournalTable = 0, kUsersTable = 1, kHandlesTable = 2, kJournalMetaTable = 3;

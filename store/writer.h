@@ -30,8 +30,9 @@ class Writer {
  public:
   // Checks the formats, raises the ceiling by 2^32 and flushes that; makes an empty store where there is
   // none. REQUIRES: `journal` opened with kJournalTableNames, `tables` with kMailboxTableNames; both outlive
-  // it. ERRORS: kNewerFormat; kCorrupt (also: journal and tables of different stores; detail kTablesMissing:
-  // the journal has moved messages into tables that are not there); those of Kv.
+  // it. ERRORS: kNewerFormat or, for an older one, kUnsupported (detail: the format); kCorrupt (also: journal
+  // and tables of different stores; detail kTablesMissing: the journal has moved messages into tables that
+  // are not there); those of Kv.
   static Result<std::unique_ptr<Writer>> open(Kv& journal, Kv& tables, const Limits& limits, Random& random);
 
   // Reads all that waits; tables before journal. REQUIRES: once, before the first apply().

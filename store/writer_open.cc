@@ -15,6 +15,12 @@ uint64_t draw_nonzero(Random& random) {
     if (uint64_t value = random.next()) return value;
 }
 
+Result<void> check_format(uint64_t format) {
+  if (format == kFormatVersion) return {};
+  return Error{format > kFormatVersion ? Errc::kNewerFormat : Errc::kUnsupported,
+               static_cast<int64_t>(format)};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Writer>> Writer::open(Kv& journal, Kv& tables, const Limits& limits, Random& random) {
@@ -33,7 +39,7 @@ Result<void> Writer::open_metas() {
   if (auto value = snapshot->get(kTablesMetaTable, format_key); value) {
     auto format = unpack_number(format_key, *value);
     if (!format) return format.error();
-    if (*format > kFormatVersion) return Error{Errc::kNewerFormat, static_cast<int64_t>(*format)};
+    if (auto known = check_format(*format); !known) return known;
   } else if (value.error().code == Errc::kNotFound) {
     tables_are_new = true;
   } else {
@@ -50,8 +56,8 @@ Result<void> Writer::open_metas() {
       if (auto r = put_meta(journal_, kJournalMetaTable, MetaKey::kPair, draw_nonzero(random_)); !r) return r;
       if (auto r = put_meta(journal_, kJournalMetaTable, MetaKey::kIncarnation, incarnation_); !r) return r;
       if (auto r = put_meta(journal_, kJournalMetaTable, MetaKey::kCeiling, 0); !r) return r;
-    } else if (*format > kFormatVersion) {
-      return Error{Errc::kNewerFormat, static_cast<int64_t>(*format)};
+    } else if (auto known = check_format(*format); !known) {
+      return known;
     }
     auto ceiling = get_meta(journal_, kJournalMetaTable, MetaKey::kCeiling);
     if (!ceiling) return ceiling.error();

@@ -215,17 +215,18 @@ def write_meta(environment, num_tables, key, number):
 
 
 class Formats(Case):
-    def test_a_store_of_a_newer_perch(self):
+    def test_a_store_of_another_perch(self):
         meta_key_format, num_tables = 1, {"journal": 4, "tables": 17}  # store/keyspace.h
-        for newer in num_tables:
-            server = Server(self.folder / newer)
+        for part in num_tables:
+            server = Server(self.folder / part)
             server.start()
             self.assertEqual(server.drain(), 0)
-            data = self.folder / newer / "data"
-            write_meta(data / newer, num_tables[newer], meta_key_format, 2)
-            self.refused("--data", str(data), *self.good[2:],
-                         says=[f"data: {data}: this store has format 2, written by a newer Perch; upgrade perchd"])
-            write_meta(data / newer, num_tables[newer], meta_key_format, 1)  # and nothing else was wrong with it
+            data = self.folder / part / "data"
+            for other, written_by in {3: "a newer Perch; upgrade perchd", 1: "an older Perch, which this"}.items():
+                write_meta(data / part, num_tables[part], meta_key_format, other)
+                self.refused("--data", str(data), *self.good[2:],
+                             says=[f"data: {data}: this store has format {other}, written by {written_by}"])
+            write_meta(data / part, num_tables[part], meta_key_format, 2)  # and nothing else was wrong with it
             server.start()
             self.assertEqual(server.drain(), 0)
 

@@ -7,22 +7,25 @@ namespace {
 
 using MetaTest = StoreTest;
 
-TEST_F(MetaTest, NewerFormatIsRefused) {
+TEST_F(MetaTest, OtherFormatsAreRefused) {
   for (const bool in_journal : {true, false}) {
-    open();
-    const uint64_t base = writer_->ceiling();
-    Kv& kv = in_journal ? *journal_ : *tables_;
-    const Table table = in_journal ? kJournalMetaTable : kTablesMetaTable;
-    ASSERT_TRUE(kv.begin());
-    ASSERT_TRUE(put_meta(kv, table, MetaKey::kFormat, kFormatVersion + 1));
-    ASSERT_TRUE(kv.commit());
-    EXPECT_EQ(try_open(), Errc::kNewerFormat);
-    Kv& again = in_journal ? *journal_ : *tables_;
-    ASSERT_TRUE(again.begin());
-    ASSERT_TRUE(put_meta(again, table, MetaKey::kFormat, kFormatVersion));
-    ASSERT_TRUE(again.commit());
-    open();
-    EXPECT_EQ(writer_->base(), base) << "a refused start changes nothing";
+    for (const bool newer : {true, false}) {
+      open();
+      const uint64_t base = writer_->ceiling();
+      const uint64_t format = newer ? kFormatVersion + 1 : kFormatVersion - 1;
+      Kv& kv = in_journal ? *journal_ : *tables_;
+      const Table table = in_journal ? kJournalMetaTable : kTablesMetaTable;
+      ASSERT_TRUE(kv.begin());
+      ASSERT_TRUE(put_meta(kv, table, MetaKey::kFormat, format));
+      ASSERT_TRUE(kv.commit());
+      EXPECT_EQ(try_open(), newer ? Errc::kNewerFormat : Errc::kUnsupported);
+      Kv& again = in_journal ? *journal_ : *tables_;
+      ASSERT_TRUE(again.begin());
+      ASSERT_TRUE(put_meta(again, table, MetaKey::kFormat, kFormatVersion));
+      ASSERT_TRUE(again.commit());
+      open();
+      EXPECT_EQ(writer_->base(), base) << "a refused start changes nothing";
+    }
   }
 }
 

@@ -48,16 +48,23 @@ TEST_F(StoreFolderTest, IsHeldByOne) {
   EXPECT_EQ(open(), "data: " + path_ + ": another perchd uses this folder; stop it, or name another folder");
 }
 
-TEST_F(StoreFolderTest, NamesAStoreOfANewerPerch) {
+TEST_F(StoreFolderTest, NamesAStoreOfAnotherPerch) {
   ASSERT_EQ(open(), "");
-  {
-    auto journal = store::open_lmdb(path_ + "/journal", store::kJournalTableNames, limits_.map_bytes);
-    ASSERT_TRUE(journal.ok());
-    ASSERT_TRUE((*journal)->begin().ok());
-    ASSERT_TRUE(store::put_meta(**journal, store::kJournalMetaTable, store::MetaKey::kFormat, 7).ok());
-    ASSERT_TRUE((*journal)->commit().ok());
-  }
-  EXPECT_EQ(open(), "data: " + path_ + ": this store has format 7, written by a newer Perch; upgrade perchd");
+  const auto open_with_format = [&](uint64_t format) {
+    {
+      auto journal = store::open_lmdb(path_ + "/journal", store::kJournalTableNames, limits_.map_bytes);
+      EXPECT_TRUE(journal.ok() && (*journal)->begin().ok());
+      EXPECT_TRUE(store::put_meta(**journal, store::kJournalMetaTable, store::MetaKey::kFormat, format).ok());
+      EXPECT_TRUE((*journal)->commit().ok());
+    }
+    return open();
+  };
+  EXPECT_EQ(open_with_format(7),
+            "data: " + path_ + ": this store has format 7, written by a newer Perch; upgrade perchd");
+  EXPECT_EQ(open_with_format(1),
+            "data: " + path_ +
+                ": this store has format 1, written by an older Perch, which this perchd "
+                "does not read; start the perchd that wrote it, or name another folder");
 }
 
 // A copy put back may lack what was accepted since, so somebody must say so (DELIVERY.md H28).
