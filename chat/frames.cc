@@ -34,6 +34,7 @@ void Core::log_refused(net::ConnId id, wire::ErrorCode code, std::string_view te
                {{"error", wire::EnumNameErrorCode(code)},
                 {"why", text},
                 {"user", at == nullptr ? 0 : at->user->id},
+                {"peer", net_.peer_text(id)},
                 {"connection", id.index}});
 }
 

@@ -65,6 +65,9 @@ std::vector<BillLine> memory_bill(const Config& config, const RingOptions& react
   lines.push_back({.what = "connections",
                    .grows_to = connections * sizeof(net::Connection),
                    .per_connection = sizeof(net::Connection)});
+  lines.push_back(
+      {.what = "addresses until login",
+       .grows_to = connections * heap_bytes(kHashNodeBytes + sizeof(uint32_t) + sizeof(PeerAddress))});
   lines.push_back({.what = "sessions and users",
                    .grows_to = connections * session_bytes(),
                    .per_connection = session_bytes()});

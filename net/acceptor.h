@@ -27,6 +27,8 @@ class Acceptor {
   // An accept completed: `index` as in its Operation, `result` the socket or -errno. Returns the new
   // connection's socket, or kNoSocket.
   Socket completed(uint32_t index, int32_t result, uint64_t now_ms);
+  // Who is behind the socket that completed() has returned. LIFETIME: until the next arm().
+  const PeerAddress& peer_of(uint32_t index) const { return accepts_[index].peer; }
   void connection_closed() { rest_until_ms_ = 0; }
   uint64_t ms_to_next(uint64_t now_ms) const;  // until arm() is of use again; UINT64_MAX: not resting
 

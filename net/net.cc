@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "net/connection.h"
 #include "net/connection_table.h"
 #include "net/operation.h"
+#include "net/peer.h"
 #include "net/send_queue.h"
 
 namespace perch::net {
@@ -36,6 +38,8 @@ struct Net::State {
   TimerWheel wheel;
   SendPool pool;
   Acceptor acceptor;
+  // Who was accepted here and has not logged in, by index: who has costs nothing for it.
+  std::unordered_map<uint32_t, PeerAddress> strangers;
   std::vector<uint32_t> to_send;  // connections with frames queued since the last tick()
   std::vector<uint32_t> sending_now;
   Connection* feeding = nullptr;  // its bytes are being handed to the handler
@@ -351,6 +355,7 @@ void Net::State::on_socket_closed(Connection& c) {
   const ConnId id = c.id();
   const CloseReason reason = c.reason;
   const bool moved = c.moved;
+  strangers.erase(c.index);
   table.give_back(c);
   metrics.add(moved ? Metric::kMovedOut : metric_at(Metric::kClosedPeer, static_cast<unsigned>(reason)));
   acceptor.connection_closed();
@@ -413,6 +418,7 @@ void Net::logged_in(ConnId id) {
   if (c == nullptr || c->state != ConnectionState::kOpen || c->violated) return;
   if (!c->logged_in) {
     c->logged_in = true;
+    state_->strangers.erase(c->index);
     c->heard_ms = state_->stamp();
     // Earlier than the silence limit or not, the login deadline's timer finds out what to wait for next.
     state_->expect_by(*c, state_->now_ms() + state_->limits.silence_ms_max);
@@ -449,6 +455,12 @@ void Net::move(ConnId id, int target_ring, uint64_t cookie) {
   state_->move_if_quiet(*c);
 }
 
+std::string Net::peer_text(ConnId id) const {
+  if (state_->table.find(id) == nullptr) return {};
+  const auto stranger = state_->strangers.find(id.index);
+  return stranger == state_->strangers.end() ? std::string() : text_of(stranger->second);
+}
+
 bool Net::writable(ConnId id) const {
   const Connection* c = state_->table.find(id);
   return c != nullptr && c->state == ConnectionState::kOpen && !c->move_pending && state_->has_room(*c);
@@ -472,7 +484,12 @@ void Net::complete(const Completion& completion) {
   const Operation operation = Operation::from(completion.user_data);
   if (operation.kind == OperationKind::kAccept) {
     const Socket socket = s.acceptor.completed(operation.index, completion.result, s.turn_ms);
-    if (socket != kNoSocket && s.admit(socket, false) != nullptr) s.metrics.add(Metric::kAccepted);
+    if (socket != kNoSocket) {
+      if (const Connection* c = s.admit(socket, false); c != nullptr) {
+        s.metrics.add(Metric::kAccepted);
+        s.strangers.insert_or_assign(c->index, s.acceptor.peer_of(operation.index));
+      }
+    }
     s.arm_accepts();
     return;
   }

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "core/clock.h"
 #include "core/frame.h"
@@ -87,6 +88,8 @@ class Net {
   // follows, or on_closed if the connection ends first. No frame is handed to the handler in between; bytes
   // received before are a violation.
   void move(ConnId id, int target_ring, uint64_t cookie);
+  // Who connected, for a log; empty: it has logged in, or came from another core.
+  std::string peer_text(ConnId id) const;
   // True while frames can be queued without reaching half of the limit.
   bool writable(ConnId id) const;
   // The same for who has a frame to queue: if there is no room for it, that is counted, and on_writable()

@@ -2,6 +2,7 @@
 """Logins with an Ed25519 key, over IPv6 where the machine has it, beside those with a secret."""
 import base64
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -58,6 +59,8 @@ def logins(folder):
         done = alice.send("bob", "let me in", wait=3)
         require(done.returncode == 5 and "token" in done.stdout, f"{name}: {done.returncode} {done.stdout}{done.stderr}")
         require(alice.identity()[0] == 0, f"{name} logged in")
+    log = (server.folder / "perchd.log").read_text()
+    require(re.search(r'TokenInvalid.* peer="?(127\.0\.0\.1|\[::1\]):\d+', log), f"the log does not say who: {log}")
     alice.token_file.write_text(eddsa_token(server.folder, key, "alice"))
     bob.listen()
     try:

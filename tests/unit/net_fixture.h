@@ -3,6 +3,7 @@
 #pragma once
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -57,7 +58,7 @@ class FakeRing : public Ring {
       on_accept(listener, ud);
     else
       EXPECT_EQ(listener, kListener);
-    pending_.push_back({'a', kNoSocket, ud, nullptr});
+    pending_.push_back({'a', kNoSocket, ud, nullptr, peer});
   }
   void connect(const sockaddr_storage&, const sockaddr_storage*, uint64_t) override { FAIL(); }
   void poll_readable(Socket s, uint64_t ud) override { add('p', s, ud); }
@@ -113,11 +114,12 @@ class FakeRing : public Ring {
     Socket socket;
     uint64_t user_data;
     const msghdr* message;
+    PeerAddress* peer = nullptr;
   };
   void add(char kind, Socket s, uint64_t ud, const msghdr* message = nullptr) {
     EXPECT_TRUE(peers.count(s)) << "operation on a closed socket";
     EXPECT_LT(ud, kWakeUserData);
-    pending_.push_back({kind, s, ud, message});
+    pending_.push_back({kind, s, ud, message, nullptr});
   }
   size_t count(char kind, Socket s) const {
     size_t n = 0;
@@ -136,6 +138,8 @@ class FakeRing : public Ring {
         if (num_waiting == 0) return false;
         --num_waiting;
         peers[next_socket_] = {};
+        p.peer->storage.ss_family = AF_INET;
+        reinterpret_cast<sockaddr_in&>(p.peer->storage).sin_port = htons(static_cast<uint16_t>(next_socket_));
         out.result = static_cast<int>(next_socket_++);
         return true;
       case 'p': {

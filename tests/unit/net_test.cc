@@ -188,6 +188,30 @@ TEST_F(NetTest, CloseFromInsideOnFrameDropsTheRest) {
   EXPECT_THAT(handler.closed, ElementsAre(CloseReason::kLocal));
 }
 
+TEST_F(NetTest, WhoConnectedIsKnownUntilLogin) {
+  const Socket s = accepted();
+  peer(s).inbound = wire('h');
+  turns();
+  const ConnId id = handler.ids.back();
+  EXPECT_EQ(net().peer_text(id), "0.0.0.0:" + std::to_string(s));
+  EXPECT_EQ(net().peer_text({id.index, id.generation + 1}), "");
+  net().logged_in(id);
+  EXPECT_EQ(net().peer_text(id), "");
+
+  // A slot that is used again by whom another core sends.
+  const Socket gone = accepted();
+  peer(gone).inbound = wire('h');
+  turns();
+  const ConnId old = handler.ids.back();
+  EXPECT_EQ(net().peer_text(old), "0.0.0.0:" + std::to_string(gone));
+  net().close(old);
+  turns();
+  ring.peers[200] = {};
+  const ConnId adopted = net().adopt(200);
+  ASSERT_EQ(adopted.index, old.index);
+  EXPECT_EQ(net().peer_text(adopted), "");
+}
+
 TEST_F(NetTest, AStaleIdResolvesToNothing) {
   const Peered old = logged_in();
   net().close(old.id);
