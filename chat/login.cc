@@ -143,6 +143,7 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
     if (!is_idle(*user, slot))
       return fail(login->conn, wire::ErrorCode::Busy, "the device this one replaces is not at rest yet");
     after = remove_device(*user, slot);
+    user->row_changed = true;  // whatever becomes of this login, the disk must not say that it is still one
   }
   auto device = std::make_unique<Device>();
   device->row.number = user->next_device++;

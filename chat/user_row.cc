@@ -61,10 +61,8 @@ void Core::on_user_written(const StoreOp& op) {
       if (device) send_back_if_left_out(*user, *device);
     if (write->login) welcome(std::move(write->login));
   } else if (write->login) {
-    // No room: a peer is not kept waiting for it, the device comes again. Nobody needs the row for that,
-    // unless the device took the place of another.
+    // No room: a peer is not kept waiting for it, the device comes again. Nobody needs the row for that.
     fail(write->login->conn, wire::ErrorCode::Busy, "come again later");
-    user->row_changed |= !user->after_row.empty();
   }
   if (op.status != Status::kFailed) post_row_if_changed(*user);
 }

@@ -262,6 +262,22 @@ TEST_F(DevicesTest, WithoutRoomForTheRowNothingOfTheRemovedOneIsDropped) {
   EXPECT_TRUE(of(welcome).continuity_broken());
 }
 
+// Nothing waits for it that would be dropped. Were it on the disk still, a restart would make it one of Bob's
+// devices again, with a gap: meanwhile nothing was addressed to it.
+TEST_F(DevicesTest, OneThatALoginWithoutRoomReplacedIsNoneAfterARestart) {
+  start();
+  fill(31);
+  disk_.full = true;
+  say_hello(token(bob(), "ninth"), 9).expect_error(wire::ErrorCode::Busy);
+  disk_.full = false;
+  clock_.advance_ns(1'000'000'000);
+  run();
+  restart();
+  Heard welcome;
+  login(bob(), name(0), &welcome);
+  EXPECT_NE(of(welcome).device(), 1);
+}
+
 TEST_F(DevicesTest, ALoginThatFoundNoRoomIsTakenOnceThereIs) {
   start();
   fill(31);
