@@ -55,7 +55,7 @@ class Kv {
   virtual std::unique_ptr<Snapshot> snapshot() = 0;  // any thread may call it
   // Share of the map that is used and cannot be reused, 0 … 1; where that is worse, its share of what it
   // could have of the disk: a disk full of other things stops us only when we need its room. Never less, and
-  // at most a hundredth of the map more.
+  // at most a hundredth of the map, or of what the disk has for it, more.
   virtual double fill() = 0;
   virtual uint64_t used_bytes() = 0;  // of the map, without what can be reused
 };

@@ -214,15 +214,14 @@ class LmdbKv final : public Kv {
     MDB_envinfo info;
     if (mdb_env_info(env_, &info)) return 1;
     const uint64_t num_pages = info.me_last_pgno + 1;
-    if (grown_bytes_ + shrunk_bytes_ > info.me_mapsize / kScansPerMap) scan_free_pages(num_pages);
-    const uint64_t used_bytes = used_of(num_pages);
-    const double of_map = static_cast<double>(used_bytes) / static_cast<double>(info.me_mapsize);
+    uint64_t most = info.me_mapsize;  // of the map, or of what the disk has and could give
     struct statvfs disk;
-    if (fstatvfs(directory_, &disk)) return of_map;
-    const uint64_t available = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
-    const double of_disk =
-        static_cast<double>(used_bytes) / static_cast<double>(num_pages * page_bytes_ + available);
-    return std::max(of_map, of_disk);
+    if (fstatvfs(directory_, &disk) == 0) {
+      const uint64_t available = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+      most = std::min(most, num_pages * page_bytes_ + available);
+    }
+    if (grown_bytes_ + shrunk_bytes_ > most / kScansPerMap) scan_free_pages(num_pages);
+    return static_cast<double>(used_of(num_pages)) / static_cast<double>(most);
   }
   uint64_t used_bytes() override {
     MDB_envinfo info;
@@ -236,7 +235,7 @@ class LmdbKv final : public Kv {
     return flush_names(parent_of(path));  // whoever made it may have been killed before this
   }
   // At least what is used, for all that is taken from free pages between two scans moves no number that LMDB
-  // keeps; at most a hundredth of the map more.
+  // keeps; at most a hundredth more, of the map or of what the disk has for it.
   uint64_t used_of(uint64_t num_pages) const {
     return std::min(num_pages * page_bytes_, scanned_bytes_ + grown_bytes_);
   }
