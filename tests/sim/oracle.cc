@@ -54,6 +54,7 @@ void Oracle::restoring(size_t device, const client::MemoryStore& older) {
         row->second.status.origin != status(sent).origin) {
       sent.gone = status(sent);
       by_row_.erase({device, sent.row});
+      if (sent.to_send_again) note_lost(sent);
     } else {
       sent.rewound = true;
       sent.closed = !row->second.status.open;
@@ -66,16 +67,20 @@ void Oracle::server_restored() {
   for (Sent& sent : messages_) {
     const client::RowStatus& row = status(sent);
     if (row.mark == Mark::kAccepted && !sent.gone) {
-      sent.rewound = true;
+      sent.rewound = sent.to_send_again = true;
       sent.closed = false;
-      continue;
+    } else if (!row.open) {
+      note_lost(sent);
     }
-    if (row.open) continue;
-    for (size_t device = 0; device < devices_.size(); ++device)
-      if (number_on(sent, device) != row.number) sent.lost_number.insert(device);
-    for (const size_t device : sent.owed)
-      if (!sent.has.contains(device) && !on_disk(id_of(sent), device)) sent.lost.insert(device);
   }
+}
+
+// Nobody has it any more who would send it again.
+void Oracle::note_lost(Sent& sent) {
+  for (size_t device = 0; device < devices_.size(); ++device)
+    if (number_on(sent, device) != status(sent).number) sent.lost_number.insert(device);
+  for (const size_t device : sent.owed)
+    if (!sent.has.contains(device) && !on_disk(id_of(sent), device)) sent.lost.insert(device);
 }
 
 std::string Oracle::name(size_t device) const {
@@ -220,6 +225,7 @@ void Oracle::row_changed(size_t device, const client::RowStatus& row) {
   }
   if (row.open || sent.closed) return;
   sent.closed = true;
+  sent.to_send_again = false;
   for (const auto& [id, other] : devices_[device].store->rows()) {
     if (std::min(id, row.row) > devices_[device].rewound && other.status.to == row.to && other.status.open &&
         other.status.seq != 0 && other.status.seq < row.seq)

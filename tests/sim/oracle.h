@@ -88,6 +88,7 @@ class Oracle {
     // earlier one and it may go out again under the same id.
     std::optional<client::RowStatus> gone;
     bool rewound = false;
+    bool to_send_again = false;    // its row was accepted by a server that came back from a copy
     std::set<size_t> lost;         // owed it when a server came back that does not know
     std::set<size_t> lost_number;  // … or its last number only
     bool renumbered = false;
@@ -129,6 +130,7 @@ class Oracle {
   std::string name(size_t device) const;
   std::string describe(const Sent& sent) const;
   void check_safe(const Sent& sent);
+  void note_lost(Sent& sent);
 
   const SimKv& journal_;
   const SimKv& tables_;
