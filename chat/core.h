@@ -257,7 +257,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   bool store_full_ = false;
   bool store_poisoned_ = false;
   bool draining_ = false;
-  const ServedTime served_;
+  ServedTime served_;
 };
 
 }  // namespace perch::chat

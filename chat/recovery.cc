@@ -66,6 +66,8 @@ void Core::expired(const store::RecoveredExpired& found) {
 }
 
 void Core::recovered() {
+  now_.refresh();
+  served_ = {options_.served_ms, now_.mono_ms()};  // reading the store was not serving it
   for (auto& op : std::exchange(orphans_, {})) submit(std::move(op));
   for (auto& [id, user] : users_) {
     std::vector<Item> items;

@@ -39,7 +39,7 @@ Result<size_t> Mover::copy(uint64_t now_ms) {
       break;
     }
     if (auto read = read_rows(*at, *journal, rows); !read) {
-      writer_.poison();
+      if (read.error().code == Errc::kCorrupt) writer_.poison();
       return read.error();
     }
     last = at->pos;

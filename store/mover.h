@@ -26,8 +26,9 @@ class Mover {
   // How many messages that is, each counted for every user it waits for; none, but pending(): only finish()
   // is left. So too where the tables have no room but what is kept for deletes: the first record that still
   // waits then ends the stretch. Not pending(): nothing before that is old.
-  // `now_ms`: served time. REQUIRES: !pending(). ERRORS: kPoisoned before. All others poison, too: a record
-  // that cannot be read (kCorrupt, detail: its position) would stay, and everything behind it.
+  // `now_ms`: served time. REQUIRES: !pending(). ERRORS: kPoisoned before. A read that failed: again later.
+  // All others poison, too: a record that cannot be read (kCorrupt, detail: its position) would stay, and
+  // everything behind it.
   Result<size_t> copy(uint64_t now_ms);
   // Step 2: one transaction. True: done with this stretch, copy() may go on.
   // ERRORS: kFull (again later), kPoisoned before; all others poison.

@@ -111,7 +111,7 @@ struct StoreOp {
   MessageId id;
   UserId to = 0;
   Number number = 0;
-  uint64_t taken_ms = 0;    // served time
+  uint64_t taken_ms = 0;    // served time, when the record was asked for
   bool delivered = false;   // a recipient's device is known to have it
   bool no_receipt = false;  // a read mark, or a note to oneself: nothing is reported back
   Bytes frame;              // as it goes to devices; LIFETIME: until completion

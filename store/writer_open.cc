@@ -108,6 +108,9 @@ Result<uint64_t> Writer::stored_ceiling(Kv& journal) {
 
 Result<void> Writer::mark_restored(Kv& journal, uint64_t last_used, Random& random) {
   return transact(journal, [&]() -> Result<void> {
+    auto format = get_meta(journal, kJournalMetaTable, MetaKey::kFormat);
+    if (!format) return format.error();
+    if (auto known = check_format(*format); !known) return known;  // what is refused stays as it is
     auto ceiling = get_meta(journal, kJournalMetaTable, MetaKey::kCeiling);
     if (!ceiling) return ceiling.error();
     const uint64_t raised = std::max(*ceiling, last_used) + kRestoreStep;

@@ -18,7 +18,11 @@ TEST_F(MetaTest, OtherFormatsAreRefused) {
       ASSERT_TRUE(kv.begin());
       ASSERT_TRUE(put_meta(kv, table, MetaKey::kFormat, format));
       ASSERT_TRUE(kv.commit());
-      EXPECT_EQ(try_open(), newer ? Errc::kNewerFormat : Errc::kUnsupported);
+      const Errc refused = newer ? Errc::kNewerFormat : Errc::kUnsupported;
+      EXPECT_EQ(try_open(), refused);
+      if (in_journal) {
+        EXPECT_EQ(Writer::mark_restored(*journal_, 0, *random_).error().code, refused);
+      }
       Kv& again = in_journal ? *journal_ : *tables_;
       ASSERT_TRUE(again.begin());
       ASSERT_TRUE(put_meta(again, table, MetaKey::kFormat, kFormatVersion));
