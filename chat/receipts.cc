@@ -1,5 +1,5 @@
 // Receipts: "delivered from seq to seq" for messages whose tick could not say it (DELIVERY.md H17 to
-// H18d). They are counted frames and wait on disk for a device that is away.
+// H18e). They are counted frames and wait on disk for a device that is away.
 #include <algorithm>
 #include <utility>
 

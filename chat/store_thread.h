@@ -6,7 +6,7 @@
 // to take no more. Two kinds stand in line meanwhile, each behind those of its kind that wait:
 //   messages: what was taken later must not be on the disk first (DELIVERY.md H8);
 //   receipts, and what ends them, and users' rows: of these the last one written is what counts.
-// Confirmations and expiries pass: they make room.
+// Confirmations pass, and expiries once the rows of who misses them are written: they make room.
 //
 // ON: its own thread (commits and page faults block), one endpoint of the mesh like a core.
 #pragma once
