@@ -44,12 +44,19 @@ install_packages() {
   rm -f "$log"
 }
 
+# open_lock NAME: the caller's variable `lock` becomes a descriptor of build/NAME.lock.
+open_lock() {
+  command -v flock >/dev/null || die "flock is missing; it is in the package util-linux"
+  { mkdir -p "$perch_build" && [ -w "$perch_build" ] && exec {lock}>"$perch_root/build/$1.lock"; } 2>/dev/null ||
+    die "build/ cannot be written to; if another user built here (root, with sudo), as that user run: rm -r" \
+        "$perch_root/build"
+}
+
 # only_one NAME TEXT: ends with TEXT if another process of this checkout holds NAME; else holds it as long as this process
 # and what it starts live.
 only_one() {
-  local file=$perch_root/build/$1.lock lock
-  mkdir -p "$perch_root/build"
-  exec {lock}>"$file"
+  local lock
+  open_lock "$1"
   flock -n "$lock" || die "$2"
 }
 
@@ -85,8 +92,7 @@ print("fine" if done else errno.errorcode.get(ctypes.get_errno(), "?"))')
 build() {
   local log=$perch_build/build.log targets=() lock
   [ $# -eq 0 ] || targets=(--target "$@")
-  mkdir -p "$perch_build"
-  exec {lock}>"$perch_build.lock"
+  open_lock "$perch_preset"
   flock -n "$lock" || { say "build: waiting for another one of this folder"; flock "$lock"; }
   say "configure: preset $perch_preset"
   (cd "$perch_root" && cmake --preset "$perch_preset") >"$log" 2>&1 ||

@@ -4,6 +4,7 @@ import ctypes
 import os
 import pathlib
 import re
+import resource
 import signal
 import sqlite3
 import struct
@@ -32,6 +33,18 @@ def require(condition, text):
 def spawn(command, **process):
     """Popen of a program that ends with this one, however this one ends: no test leaves anything running."""
     return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], **process)
+
+
+def become_nobody(**limits):
+    """For the child: an ordinary user with these resource limits, which it cannot raise."""
+    def before():
+        for name, value in limits.items():
+            resource.setrlimit(getattr(resource, name), (value, value))
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+    return before
 
 
 class Server:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import unittest
 
-from harness import BIN, ROOT, Device, Server, fail_io_uring, prctl, settled, wait_until
+from harness import BIN, ROOT, Device, Server, become_nobody, fail_io_uring, prctl, settled, wait_until
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -118,18 +118,6 @@ class Keys(Case):
 
 
 PR_CAPBSET_DROP, CAP_SYS_RESOURCE = 24, 24
-
-
-def become_nobody(**limits):
-    """For the child: an ordinary user with these resource limits, which it cannot raise."""
-    def before():
-        for name, value in limits.items():
-            resource.setrlimit(getattr(resource, name), (value, value))
-        if os.geteuid() == 0:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-    return before
 
 
 class Addresses(Case):

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import BIN, ROOT, fail_io_uring, spawn
+from harness import BIN, ROOT, become_nobody, fail_io_uring, spawn
 
 
 class Case(unittest.TestCase):
@@ -56,6 +56,12 @@ class Case(unittest.TestCase):
             process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
         process.stdout.close()
+
+    def only(self, *names):
+        """Of the machine's programs these are found, and the stand-ins; no others."""
+        self.environment["PATH"] = str(self.path)
+        for name in ("bash", "sh", "dirname", "cat", "uname", *names):
+            (self.path / name).symlink_to(shutil.which(name))
 
     def refused(self, *args, says, status=1, program="run", before=None):
         """`before` runs in the child."""
@@ -191,6 +197,30 @@ class Twice(Case):
         self.assertIn("configure failed", process.stdout.read())
 
 
+class NotOurs(Case):
+    """One line and the remedy where nothing can be locked."""
+
+    def test_another_user_built_here(self):
+        self.root.parent.chmod(0o755)
+        (self.root / "build").chmod(0o555)  # as root's is to others
+        self.addCleanup((self.root / "build").chmod, 0o755)
+        for program in ("run", "test"):
+            done = self.refused(program=program, says=f"as that user run: rm -r {self.root}/build",
+                                before=become_nobody())
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_another_user_began_to_build_here(self):
+        self.root.parent.chmod(0o755)
+        (self.root / "build").chmod(0o777)
+        (self.root / "build/release").chmod(0o555)
+        done = self.refused(says=f"as that user run: rm -r {self.root}/build", before=become_nobody())
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_no_flock(self):
+        self.only("sed", "nproc", "mkdir")
+        self.refused(says="flock is missing")
+
+
 class Missing(Case):
     def setUp(self):
         super().setUp()
@@ -212,9 +242,7 @@ class Missing(Case):
         self.assertIn("warning: apt-get update failed", done.stderr)
 
     def test_neither_root_nor_sudo(self):
-        self.environment["PATH"] = str(self.path)
-        for name in ("bash", "sh", "dirname", "sed", "tr", "cat", "uname", "nproc"):
-            (self.path / name).symlink_to(shutil.which(name))
+        self.only("sed", "tr", "nproc")
         self.refused(says="not root and no sudo; as root, run: apt-get install --no-install-recommends libfmt-dev")
 
 
