@@ -66,7 +66,8 @@ class DemoTest(unittest.TestCase):
     def test_demo_holds(self):
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
-                ["/usr/bin/python3", ROOT / "tools/demo/play.py", "--bin", BIN, "--data", folder],
+                ["/usr/bin/python3", ROOT / "tools/demo/play.py", "--bin", BIN, "--data", folder,
+                 "--reactors", "2"],
                 capture_output=True, text=True, timeout=400)
         self.assertEqual(done.returncode, 0, done.stdout[-3000:] + done.stderr)
         self.assertIn("The promise held.", done.stdout)

@@ -340,7 +340,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="play.py", description=__doc__.split("\n")[0])
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="folder with perchd and perch")
     parser.add_argument("--data", type=pathlib.Path, required=True, help="folder to play in; emptied first")
-    parser.add_argument("--reactors", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--reactors", type=int, default=min(8, os.cpu_count() or 1))
     parser.add_argument("--pace", type=float, default=0, metavar="SECONDS", help="pause after each speech")
     arguments = parser.parse_args()
 
