@@ -156,7 +156,10 @@ class Serve(Case):
         programs.mkdir()
         (programs / "perchd").symlink_to(BIN / "perchd")
         (programs / "perch").write_text(f"""#!/bin/sh
-for server in $(cat /proc/$PPID/task/$PPID/children); do [ "$(cat /proc/$server/comm)" != perchd ] || break; done
+for server in $(cat /proc/$PPID/task/$PPID/children) none; do
+  [ $server != none ] || exit 1
+  [ "$(cat /proc/$server/comm)" != perchd ] || break
+done
 kill -STOP $server
 (sleep 3; kill -CONT $server) &
 exec {BIN}/perch "$@"
