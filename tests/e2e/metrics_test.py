@@ -5,6 +5,7 @@ exactly as much as it should, while no other sign of trouble moves. Each case ha
 Not here, because they take a minute or a broken machine: silence with its real clients, a poisoned store;
 net's and the store's unit tests have them.
 """
+import contextlib
 import pathlib
 import re
 import subprocess
@@ -44,11 +45,12 @@ def settle(read, good, what: str):
 class Watched:
     """A perchd with limits of the test's choice, and what has moved since it started."""
 
-    def __init__(self, test: unittest.TestCase, *flags: str, auto: bool = True, **limits):
+    def __init__(self, test: unittest.TestCase, *flags: str, auto: bool = True,
+                 data: pathlib.Path | None = None, **limits):
         for name, value in limits.items():
             flags += ("--set", f"limits.{name.replace('__', '.')}={value}")
-        self.server = wire.Perchd(*flags, *(["--accounts-auto"] if auto else []))
-        self.data = self.server.folder / "data"
+        self.server = wire.Perchd(*flags, *(["--accounts-auto"] if auto else []), data=data)
+        self.data = data or self.server.folder / "data"
         self.devices: list[wire.Device] = []
         test.addCleanup(self.stop)
         self.zero = self.read()
@@ -167,8 +169,13 @@ class Metrics(unittest.TestCase):
                       'perch_connections_closed_total{reason="local"}': 4, "perch_connections_accepted_total": 5})
 
     def test_deadlines(self):
-        watched = Watched(self, connections__login_ms_max=200, connections__frame_ms_max=200,
-                          connections__ping_ms=100, connections__silence_ms_max=600)
+        data = pathlib.Path(self.folder) / "data"
+        first = wire.Perchd("--accounts-auto", data=data)  # so that no login has to wait for the disk
+        for user in (ADA, BOB):
+            first.login(user).close()
+        self.assertEqual(first.stop(), 0)
+        watched = Watched(self, data=data, connections__login_ms_max=1_000, connections__frame_ms_max=1_000,
+                          connections__ping_ms=1_000, connections__silence_ms_max=3_000)
         with watched.server.connect() as silent:
             self.assertEqual(silent.error().name, "LoginTimeout")
         half, idle = watched.login(ADA), watched.login(BOB)
@@ -294,6 +301,7 @@ class Metrics(unittest.TestCase):
         watched = Watched(self, delivery__devices_max=2, delivery__device_removable_ms=1_000)
         for dev in ("first", "second"):
             watched.login(BOB, dev).close()
+        settle(watched.moved, lambda moved: "perch_sessions" not in moved, "no session is left")
         time.sleep(1.2)
         watched.login(BOB, "third")
         watched.sees({"perch_devices_removed_total": 1})
@@ -326,6 +334,7 @@ class Metrics(unittest.TestCase):
         watched = Watched(self, delivery__device_unseen_ms=1_000)
         ada = watched.login(ADA)
         watched.login(BOB).close()
+        settle(watched.moved, lambda moved: moved.get("perch_sessions") == 1, "one session is left")
         time.sleep(1.2)
         ada.message(BOB)
         ada.until("Rejected")
@@ -381,8 +390,11 @@ class Drain(unittest.TestCase):
                 return float(re.search(r"^perch_draining_seconds (\S+)$", ask(data, "metrics").stdout, re.M)[1])
 
             def threads() -> int:  # without the kernel's own workers
-                names = pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/comm")
-                return sum(name.read_text() == "perchd\n" for name in names)
+                num = 0
+                for name in pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/comm"):
+                    with contextlib.suppress(OSError):  # it has just ended
+                        num += name.read_text() == "perchd\n"
+                return num
             server.login(BOB).close()
             with server.login(ADA) as ada:
                 num_threads = threads()
