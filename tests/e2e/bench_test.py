@@ -52,6 +52,8 @@ def a_generator_that_sleeps_over_the_end(folder):
     with open(figures) as file:
         perch = json.load(file)["perch"]
     require(perch["intended_per_s"] == rate, f"{perch['intended_per_s']} were meant each second, not {rate}")
+    slept_us = perch["generator_lag_us"]["max"]
+    require(slept_us > 2_000_000, f"the generator was late by {slept_us} us at most: it did not sleep over the end")
     require(perch["sent"] == perch["delivered"] == perch["latency_us"]["num"] == seconds * rate,
             f"of {seconds * rate} messages {perch['sent']} were sent, {perch['latency_us']['num']} measured")
 
