@@ -128,6 +128,7 @@ void Device::on_connected() {
   in_flight_.clear();
   asked_.clear();
   asked_handles_.clear();
+  ask_again_.clear();
   cursor_ = said_closed_ = 0;
   counted_ = confirmed_ = 0;
   hold_until_ms_ = goaway_at_ms_ = retry_at_ms_ = 0;
@@ -225,6 +226,11 @@ void Device::keep_deadlines() {
     hold_until_ms_ = 0;
     fill();
   }
+  while (!ask_again_.empty() && now >= ask_again_.begin()->first) {
+    const std::string handle = std::move(ask_again_.extract(ask_again_.begin()).mapped());
+    asked_handles_.erase(handle);
+    ask(handle);
+  }
 }
 
 uint64_t Device::next_timer_ms() const {
@@ -236,6 +242,7 @@ uint64_t Device::next_timer_ms() const {
   if (!in_flight_.empty()) next = std::min(next, in_flight_.front().sent_ms + kResultMsMax);
   if (hold_until_ms_ != 0) next = std::min(next, hold_until_ms_);
   if (goaway_at_ms_ != 0) next = std::min(next, goaway_at_ms_);
+  if (!ask_again_.empty()) next = std::min(next, ask_again_.begin()->first);
   return next;
 }
 
@@ -381,6 +388,11 @@ void Device::resolve_waiting() {
   const auto handles = storage_.unresolved_handles();
   if (!handles.ok()) return stop(StopReason::kStorage, kReadFailed);
   for (const std::string& handle : *handles) ask(handle);
+}
+
+// Never before retry_ms, and not all at once.
+uint64_t Device::retry_at(uint32_t retry_ms) {
+  return clock_.mono_ms() + retry_ms + random_.below(uint64_t{retry_ms} + 1);
 }
 
 Seq Device::say_closed() {

@@ -88,9 +88,9 @@ class DeviceEvents {
   virtual void on_resolved(std::string_view /*handle*/, UserId /*user, 0 if nobody has it*/) {}
   // The server takes nothing new for so long; what waits goes out by itself then.
   virtual void on_hold(wire::HoldReason, uint32_t /*wait_ms*/) {}
-  // The server said so; on_offline() or on_stopped() tells what follows. TooLarge may also be about a row
-  // that was sent before and is over this server's limit: it waits, with all behind it, and the session goes
-  // on.
+  // The server said so; on_offline() or on_stopped() tells what follows. The session goes on if Busy is
+  // about a handle that the server cannot read now, which is asked for again, or TooLarge about a row that
+  // was sent before and is over this server's limit: it waits, with all behind it.
   virtual void on_error(wire::ErrorCode, std::string_view /*text*/) {}
   // It does not come back by itself: stop_reason() says why, and whether set_token() may help.
   virtual void on_stopped(StopReason, std::string_view /*text*/) {}
@@ -135,8 +135,8 @@ class Device {
   // Commits read marks for everything unread of `peer`; how many rows that took. ERRORS: those of the
   // storage.
   Result<size_t> mark_read(UserId peer);
-  // Asks the server whose handle this is, once per session and only while online; on_resolved() tells. What
-  // is sent to a handle asks by itself.
+  // Asks the server whose handle this is, once per session, or until it can say, and only while online;
+  // on_resolved() tells. What is sent to a handle asks by itself.
   void resolve(std::string_view handle);
   // Another process may have added rows: gives them ids and sends them.
   void poke();
@@ -182,6 +182,7 @@ class Device {
   void on_hold(const wire::Hold& hold);
   void on_error(const wire::Error& error);
   void on_resolved(uint64_t request, UserId user);
+  bool put_off(uint64_t request, uint32_t retry_ms);  // false: nothing was asked for by that number
 
   void transact();       // begins a transaction if none is open
   bool commit();         // ends it, if any; false: stopped
@@ -199,6 +200,7 @@ class Device {
   void keep_deadlines();
   void ask(const std::string& handle);  // RESOLVE, unless this session has asked already
   void resolve_waiting();
+  uint64_t retry_at(uint32_t retry_ms);
   Seq say_closed();                 // `closed` for a frame that goes out now
   void drop(std::string_view why);  // asks the transport to close
   void stop(StopReason reason, std::string_view text);
@@ -239,6 +241,7 @@ class Device {
   uint64_t nonce_ = 0, request_ = 0;
   std::map<uint64_t, std::string> asked_;  // request to handle
   std::set<std::string, std::less<>> asked_handles_;
+  std::multimap<uint64_t, std::string> ask_again_;  // when; of asked_handles_
 
   bool in_transaction_ = false;
   std::vector<std::function<void()>> told_;  // events of the open transaction

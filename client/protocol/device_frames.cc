@@ -259,8 +259,7 @@ void Device::on_error(const wire::Error& error) {
   const wire::ErrorCode code = error.code();
   if (code == wire::ErrorCode::NotFound) return on_resolved(error.request(), 0);
   tell([this, code, text] { events_.on_error(code, text); });
-  // The server cannot read that handle. What waits for it is asked for again at the next login.
-  if (code == wire::ErrorCode::Busy && asked_.erase(error.request()) != 0) return;
+  if (code == wire::ErrorCode::Busy && put_off(error.request(), error.retry_ms())) return;
   switch (code) {
     case wire::ErrorCode::Replaced:
       // Our own newer connection took over from this one: nothing to say.
@@ -280,11 +279,20 @@ void Device::on_error(const wire::Error& error) {
     case wire::ErrorCode::Version:
       return stop(StopReason::kVersion, text);
     case wire::ErrorCode::Busy:
-      retry_at_ms_ = clock_.mono_ms() + error.retry_ms() + random_.below(uint64_t{error.retry_ms()} + 1);
+      retry_at_ms_ = retry_at(error.retry_ms());
       return drop("the server is busy");
     default:
       return drop(text.empty() ? "the server closed the session" : text);
   }
+}
+
+// The server cannot read that handle now. It stays among those asked for, so that nobody asks before then.
+bool Device::put_off(uint64_t request, uint32_t retry_ms) {
+  const auto asked = asked_.find(request);
+  if (asked == asked_.end()) return false;
+  ask_again_.emplace(retry_at(retry_ms), std::move(asked->second));
+  asked_.erase(asked);
+  return true;
 }
 
 void Device::on_resolved(uint64_t request, UserId user) {

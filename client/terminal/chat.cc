@@ -36,8 +36,8 @@ struct Chat : Tracker {
   // Shows what no program of this profile has shown yet, of every conversation. The marks follow the print,
   // and cover nothing that was not printed. ERRORS: those of the disk; kClosed: the output takes no more.
   Result<void> show_unseen() {
-    // Until the server has said who `to` is, nobody can tell whose message this is.
-    if (peer == 0 && !answered && !offline && client->stop_reason() == StopReason::kNone) return {};
+    // Until the server has said who `to` is, if it can, nobody can tell whose message this is.
+    if (peer == 0 && !answered && !busy && !offline && client->stop_reason() == StopReason::kNone) return {};
     while (true) {
       const auto next = client->unseen(256);
       if (!next.ok()) return next.error();

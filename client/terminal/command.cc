@@ -40,7 +40,7 @@ int complain(int status, const std::string& text) {
 uint64_t now_ms() { return system_clock().mono_ms(); }
 
 void Tracker::on_online(const LoginInfo& info) {
-  offline = false;
+  offline = busy = false;
   if (info.continuity_broken || info.overflowed || info.new_incarnation || talk) note(login_text(info));
 }
 
@@ -52,6 +52,13 @@ void Tracker::on_offline(std::string_view why) {
 }
 
 void Tracker::on_unreadable(const MessageId& id) { note(unreadable_text(id)); }
+
+// Said once: it is asked again every second or two. Other errors end the session, and that is said.
+void Tracker::on_error(wire::ErrorCode code, std::string_view text) {
+  if (code != wire::ErrorCode::Busy || offline) return;
+  if (!busy) note("the server is busy: " + printable(std::string(text)));
+  busy = true;
+}
 
 void Tracker::on_stopped(StopReason reason, std::string_view text) {
   stopped = std::string(name_of(reason));

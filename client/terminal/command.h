@@ -60,11 +60,13 @@ struct Tracker : DeviceEvents {
   void on_online(const LoginInfo& info) override;
   void on_offline(std::string_view why) override;
   void on_unreadable(const MessageId& id) override;
+  void on_error(wire::ErrorCode code, std::string_view text) override;
   void on_stopped(StopReason reason, std::string_view text) override;
   static void note(const std::string& text);  // on the standard error
 
   bool talk = false;  // says when the connection comes and goes
   bool offline = false;
+  bool busy = false;     // the server cannot do now what it was asked for on this session, or in this attempt
   std::string last_why;  // of on_offline()
   std::string stopped;   // why, for people; empty: it runs
 };

@@ -241,12 +241,15 @@ TEST_F(DeviceTest, WhatWaitedForAHandleGoesOutBeforeAnAnswerToItsResolution) {
   EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1, 2}));
 }
 
+// The numbers of the handles that are asked for.
+std::vector<uint64_t> requests(const std::vector<codec::FrameBytes>& frames) {
+  std::vector<uint64_t> out;
+  for (const auto& frame : frames)
+    if (const auto* resolve = codec::trusted(frame)->payload_as_Resolve()) out.push_back(resolve->request());
+  return out;
+}
+
 TEST_F(DeviceTest, AHandleIsAskedForOncePerSession) {
-  const auto asked = [](const std::vector<codec::FrameBytes>& frames) {
-    size_t num = 0;
-    for (const auto& frame : frames) num += root(frame).payload_type() == wire::Payload::Resolve;
-    return num;
-  };
   Device d = device();
   d.resolve("bob");
   EXPECT_TRUE(d.output().empty()) << "offline";
@@ -255,35 +258,55 @@ TEST_F(DeviceTest, AHandleIsAskedForOncePerSession) {
   d.resolve("bob");
   d.resolve("");
   d.resolve(std::string(codec::kHandleBytesMax + 1, 'x'));
-  EXPECT_EQ(asked(take(d)), 1u);
+  EXPECT_EQ(requests(take(d)).size(), 1u);
   reconnect(d);
   d.resolve("bob");
-  EXPECT_EQ(asked(take(d)), 1u);
+  EXPECT_EQ(requests(take(d)).size(), 1u);
 }
 
 // The server cannot say whose it is. Nothing is lost for that, and nothing else waits for it.
-TEST_F(DeviceTest, AHandleThatTheServerCannotReadWaitsForTheNextSession) {
+TEST_F(DeviceTest, AHandleThatTheServerCannotReadIsAskedForAgain) {
   Device d = device();
   const RowId row = *d.send(0, "bob", 0, {});
-  const auto ask = [&]() -> uint64_t {
-    for (const auto& frame : take(d))
-      if (const auto* resolve = root(frame).payload_as_Resolve()) return resolve->request();
-    return 0;
-  };
   log_in(d);
-  uint64_t request = ask();
-  ASSERT_NE(request, 0u);
-  feed(d, {codec::error(wire::ErrorCode::Busy, "", 0, 1'000, request)});
+  auto asked = requests(take(d));
+  ASSERT_EQ(asked.size(), 1u);
+  feed(d, {codec::error(wire::ErrorCode::Busy, "", 0, 1'000, asked[0])});
   EXPECT_EQ(mark(row), Mark::kQueued);
   EXPECT_TRUE(events_.offline.empty());
   EXPECT_EQ(events_.errors, std::vector<wire::ErrorCode>{wire::ErrorCode::Busy});
   send(d, "to somebody else");
   EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1}));
-  reconnect(d);
-  request = ask();
-  ASSERT_NE(request, 0u);
-  feed(d, {codec::resolved(request, "bob", kPeer)});
+  clock_.ms += 999;
+  d.on_timer();
+  d.resolve("bob");
+  d.poke();
+  EXPECT_TRUE(requests(take(d)).empty()) << "not before the server says";
+  EXPECT_LE(d.next_timer_ms(), clock_.ms + 1'001);
+  clock_.ms = d.next_timer_ms();
+  d.on_timer();
+  asked = requests(take(d));
+  ASSERT_EQ(asked.size(), 1u);
+  d.on_timer();
+  d.resolve("bob");
+  EXPECT_TRUE(requests(take(d)).empty()) << "asked for";
+  feed(d, {codec::resolved(asked[0], "bob", kPeer)});
   EXPECT_EQ(store_.status(row)->seq, 2u);
+  EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{2}));
+}
+
+TEST_F(DeviceTest, AHandleThatTheServerCouldNotReadIsAskedForOnceInTheNextSession) {
+  Device d = device();
+  ASSERT_TRUE(d.send(0, "bob", 0, {}).ok());
+  log_in(d);
+  const auto asked = requests(take(d));
+  ASSERT_EQ(asked.size(), 1u);
+  feed(d, {codec::error(wire::ErrorCode::Busy, "", 0, 1'000, asked[0])});
+  reconnect(d);
+  EXPECT_EQ(requests(take(d)).size(), 1u);
+  clock_.ms += 2'000;
+  d.on_timer();
+  EXPECT_TRUE(requests(take(d)).empty());
 }
 
 TEST_F(DeviceTest, AHandleThatCannotBeIsNotQueued) {
