@@ -38,14 +38,13 @@ std::string Privileges::make_folder(const std::string& path) const {
   if (!made && errno != EEXIST)
     return fmt::format("data: {}: cannot be made: {}; make it, or name another folder", path,
                        std::strerror(errno));
-  // Also if it was there: whoever made it may have been killed before this. Not if its parent is somebody
-  // else's, who then made it.
-  const Result<void> flushed = flush_names(parent_of(path));
-  if (!flushed && (made || flushed.error().detail != EACCES))
-    return fmt::format("data: {}: its name cannot be flushed: {}; mend the disk, or name another folder",
-                       path, std::strerror(static_cast<int>(flushed.error().detail)));
+  // Before anything can fail: a folder of root's that was there already is left as it is.
   if (made && changes_ && chown(path.c_str(), uid_, gid_) != 0)
     return fmt::format("data: {}: cannot be given to {}: {}", path, user_, std::strerror(errno));
+  const std::string parent = parent_of(path);
+  if (const Result<void> flushed = made ? flush_names(parent) : flush_names_again(parent); !flushed)
+    return fmt::format("data: {}: its name cannot be flushed: {}; mend the disk, or name another folder",
+                       path, std::strerror(static_cast<int>(flushed.error().detail)));
   return {};
 }
 

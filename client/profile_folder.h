@@ -11,8 +11,6 @@ namespace perch::client {
 // when this returns: a message that was queued in a folder whose name is lost would be lost with it.
 // ERRORS: kSystem (detail: errno).
 Result<void> make_profile_folder(const std::string& dir);
-// Flushes the names in `dir`. ERRORS: kSystem (detail: errno).
-Result<void> sync_folder(const std::string& dir);
 
 // DIR/profile.lock, held by one process at a time and let go when that ends, however it ends.
 // ON: one thread.

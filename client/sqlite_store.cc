@@ -7,6 +7,7 @@
 
 #include "client/sqlite_query.h"
 #include "core/check.h"
+#include "core/folder.h"
 
 namespace perch::client {
 namespace {
@@ -71,7 +72,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, R
   } else if (errno != EEXIST) {
     return Error{Errc::kSystem, errno};
   }
-  if (auto synced = sync_folder(dir); !synced.ok()) return synced.error();
+  if (auto synced = flush_names(dir); !synced.ok()) return synced.error();
   const int code =
       sqlite3_open_v2(file.c_str(), &store->db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (code != SQLITE_OK) return store->error_of(code);

@@ -16,6 +16,20 @@ Result<void> flush_names(const std::string& folder) {
   return {};
 }
 
+Result<void> flush_names_again(const std::string& folder) {
+  const Result<void> flushed = flush_names(folder);
+  if (flushed) return {};
+  switch (flushed.error().detail) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case EINVAL:
+      return {};
+    default:
+      return flushed;
+  }
+}
+
 std::string parent_of(const std::string& path) {
   const size_t end = path.find_last_not_of('/');
   const size_t slash = end == std::string::npos ? end : path.find_last_of('/', end);

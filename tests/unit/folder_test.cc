@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 namespace {
 
 std::vector<std::string> synced;  // paths given to fsync()
+int fsync_error = 0;              // what fsync() says instead
 
 }  // namespace
 
@@ -27,7 +29,9 @@ extern "C" int fsync(int fd) {
   char path[PATH_MAX];
   const ssize_t len = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof(path));
   if (len > 0) synced.emplace_back(path, static_cast<size_t>(len));
-  return static_cast<int>(syscall(SYS_fsync, fd));
+  if (fsync_error == 0) return static_cast<int>(syscall(SYS_fsync, fd));
+  errno = fsync_error;
+  return -1;
 }
 
 namespace perch {
@@ -40,6 +44,7 @@ class FolderTest : public testing::Test {
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     dir_ = std::filesystem::canonical(pattern);
     synced.clear();
+    fsync_error = 0;
   }
   void TearDown() override { std::filesystem::remove_all(dir_); }
   bool was_synced(const std::string& path) { return std::ranges::find(synced, path) != synced.end(); }
@@ -58,6 +63,31 @@ TEST_F(FolderTest, AreFlushedAlsoIfTheFolderWasThere) {
     EXPECT_TRUE(was_synced(dir_ + "/data")) << was_there;
     EXPECT_TRUE(was_synced(dir_ + "/data/journal")) << was_there;
   }
+}
+
+// Its parent may be on a file system that cannot be flushed. Whoever makes a name there cannot keep it.
+TEST_F(FolderTest, ThatSomebodyElseMadeNeedNotBeFlushed) {
+  const chat::Privileges privileges;
+  for (const int error : {EACCES, EPERM, EROFS, EINVAL}) {
+    fsync_error = error;
+    EXPECT_NE(privileges.make_folder(dir_ + "/data" + std::to_string(error)), "") << error;
+    EXPECT_EQ(privileges.make_folder(dir_ + "/data" + std::to_string(error)), "") << error;
+    EXPECT_EQ(flush_names(dir_).error(), (Error{Errc::kSystem, error}));
+  }
+  fsync_error = EIO;
+  EXPECT_NE(privileges.make_folder(dir_ + "/data" + std::to_string(EINVAL)), "") << "the disk is broken";
+}
+
+// The next start leaves it as it is, and could not write to it.
+TEST_F(FolderTest, IsTheUsersAlsoIfItCannotBeFlushed) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root gives folders away";
+  chat::Privileges privileges;
+  ASSERT_EQ(privileges.find("nobody"), "");
+  fsync_error = EIO;
+  EXPECT_NE(privileges.make_folder(dir_ + "/data"), "");
+  struct stat data {};
+  ASSERT_EQ(stat((dir_ + "/data").c_str(), &data), 0);
+  EXPECT_NE(data.st_uid, 0u);
 }
 
 TEST_F(FolderTest, ParentsAreFound) {

@@ -17,6 +17,7 @@
 namespace {
 
 std::vector<std::string> synced;  // paths given to fsync(), in order
+int fsync_error = 0;              // what fsync() says instead of flushing
 int flock_error = 0;              // what flock() says instead of locking
 
 }  // namespace
@@ -26,7 +27,9 @@ extern "C" int fsync(int fd) {
   char path[PATH_MAX];
   const ssize_t len = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof(path));
   if (len > 0) synced.emplace_back(path, static_cast<size_t>(len));
-  return static_cast<int>(syscall(SYS_fsync, fd));
+  if (fsync_error == 0) return static_cast<int>(syscall(SYS_fsync, fd));
+  errno = fsync_error;
+  return -1;
 }
 extern "C" int seen_flock(int fd, int operation) asm("flock");  // beside a struct of that name
 int seen_flock(int fd, int operation) {
@@ -42,7 +45,7 @@ class ProfileFolderTest : public testing::Test {
  protected:
   void SetUp() override {
     synced.clear();
-    flock_error = 0;
+    fsync_error = flock_error = 0;
   }
   TempFolder temp_;
   const std::string& dir_ = temp_.path();
@@ -61,6 +64,14 @@ TEST_F(ProfileFolderTest, EveryNameThatWasMadeIsFlushed) {
   const std::string file = dir_ + "/file";
   ::close(::open(file.c_str(), O_CREAT | O_WRONLY, 0600));
   EXPECT_EQ(make_profile_folder(file + "/x").error(), (Error{Errc::kSystem, ENOTDIR}));
+}
+
+TEST_F(ProfileFolderTest, AParentThatCannotBeFlushedHoldsNoNewFolder) {
+  fsync_error = EROFS;
+  EXPECT_EQ(make_profile_folder(dir_ + "/me").error(), (Error{Errc::kSystem, EROFS}));
+  EXPECT_TRUE(make_profile_folder(dir_ + "/me").ok()) << "it was there";
+  fsync_error = EIO;
+  EXPECT_EQ(make_profile_folder(dir_ + "/me").error(), (Error{Errc::kSystem, EIO}));
 }
 
 TEST_F(ProfileFolderTest, OneAtATimeHoldsTheLock) {
