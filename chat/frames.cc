@@ -121,8 +121,12 @@ void Core::on_resolve(Session& session, const wire::Resolve& ask) {
 
 void Core::on_violation(net::ConnId id, net::CloseReason reason) {
   wire::ErrorCode code = wire::ErrorCode::Malformed;
-  const char* text = "a frame's length is out of bounds";
+  const char* text = "these bytes are no frame";
   switch (reason) {
+    case net::CloseReason::kFrameTooLarge:
+      code = wire::ErrorCode::TooLarge;
+      text = "a frame over its limit";
+      break;
     case net::CloseReason::kLoginTimeout:
       code = wire::ErrorCode::LoginTimeout;
       text = "no login in time";

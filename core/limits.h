@@ -14,9 +14,9 @@ struct Limits {
   uint32_t body_bytes_max = 64 * 1024;   // message body; over it: REJECTED(TOO_LARGE)
                                          // [perch_rejected_total{reason="too_large"}]
   uint32_t frame_bytes_max = 66 * 1024;  // whole frame, prefix included; over it: ERROR, close
-                                         // [perch_connections_closed_total{reason="bad_frame"}]
+                                         // [perch_connections_closed_total{reason="frame_too_large"}]
   uint32_t hello_bytes_max = 4 * 1024;   // first frame; over it: ERROR, close
-                                         // [perch_connections_closed_total{reason="bad_frame"}]
+                                         // [perch_connections_closed_total{reason="frame_too_large"}]
   // --- connections --------------------------------------------------------------------------------
   uint32_t connections_max = 16384;      // per core; at it: accepts pause, peers wait in the backlog. Those
                                          // whose accepts were in flight when moves filled it are dropped

@@ -30,6 +30,8 @@
   X(kClosedPeer, kReactor, kCounter, "perch_connections_closed_total", "reason=\"peer\"",                    \
     "connections ended")                                                                                     \
   X(kClosedBadFrame, kReactor, kCounter, "perch_connections_closed_total", "reason=\"bad_frame\"", "")       \
+  X(kClosedFrameTooLarge, kReactor, kCounter, "perch_connections_closed_total",                              \
+    "reason=\"frame_too_large\"", "")                                                                        \
   X(kClosedLoginTimeout, kReactor, kCounter, "perch_connections_closed_total", "reason=\"login_timeout\"",   \
     "")                                                                                                      \
   X(kClosedFrameTimeout, kReactor, kCounter, "perch_connections_closed_total", "reason=\"frame_timeout\"",   \

@@ -244,7 +244,9 @@ void Net::State::feed(Connection& c, MutableBytes bytes) {
   if (c.state != ConnectionState::kOpen) return;
   const bool in_frame = c.framer.in_frame();
   // Where reading has stopped, nothing may follow the frame that stopped it: a move would lose it.
-  if (!fed || c.surplus || ((c.awaiting || c.move_pending) && in_frame)) return violate(c);
+  const bool stopped = c.awaiting || c.move_pending;
+  if (!fed && fed.error().code == Errc::kTooLarge && !stopped) return violate(c, CloseReason::kFrameTooLarge);
+  if (!fed || c.surplus || (stopped && in_frame)) return violate(c);
   if (in_frame && (!was_in_frame || c.frame_done)) {
     c.frame_ms = stamp();
     expect_by(c, now_ms() + limits.frame_ms_max);

@@ -34,8 +34,9 @@ struct ConnId {
 };
 
 enum class CloseReason : uint8_t {
-  kPeer,      // end of stream or reset
-  kBadFrame,  // declared length out of bounds: 0 or over the limit
+  kPeer,           // end of stream or reset
+  kBadFrame,       // a declared length that no frame has, or bytes where none may follow
+  kFrameTooLarge,  // a declared length over the limit
   kLoginTimeout,
   kFrameTimeout,
   kSilence,

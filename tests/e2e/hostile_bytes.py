@@ -11,7 +11,6 @@ from wire import frame, hello, jwt, message, sized, token
 
 ADA, BOB, EVE = 1, 2, 666
 HS256 = {"alg": "HS256", "typ": "JWT", "kid": "dev"}
-OUT_OF_BOUNDS = ("Malformed", "TooLarge")  # a server may say either of a length
 
 
 def claims(**more) -> dict:

@@ -160,13 +160,15 @@ class Metrics(unittest.TestCase):
         self.assertEqual(refused(wire.hello(ADA, token="a.b.c")), "TokenInvalid")
         self.assertEqual(refused(wire.hello(ADA, token=wire.token(ADA, seconds=-100))), "TokenExpired")
         self.assertEqual(refused(wire.hello(ADA)), "NoAccount")
-        self.assertEqual(refused(sized(wire.HELLO_BYTES_MAX + 1)), "Malformed")
+        self.assertEqual(refused(sized(wire.HELLO_BYTES_MAX + 1)), "TooLarge")
+        self.assertEqual(refused(sized(1)), "Malformed")
         self.assertEqual(refused(frame("Ping", nonce=1)), "State")
         watched.sees({'perch_errors_sent_total{code="token_invalid"}': 1, 'perch_errors_sent_total{code="state"}': 1,
                       'perch_errors_sent_total{code="token_expired"}': 1, 'perch_errors_sent_total{code="no_account"}': 1,
-                      'perch_errors_sent_total{code="malformed"}': 1,
+                      'perch_errors_sent_total{code="malformed"}': 1, 'perch_errors_sent_total{code="too_large"}': 1,
                       'perch_connections_closed_total{reason="bad_frame"}': 1,
-                      'perch_connections_closed_total{reason="local"}': 4, "perch_connections_accepted_total": 5})
+                      'perch_connections_closed_total{reason="frame_too_large"}': 1,
+                      'perch_connections_closed_total{reason="local"}': 4, "perch_connections_accepted_total": 6})
 
     def test_deadlines(self):
         data = pathlib.Path(self.folder) / "data"

@@ -237,15 +237,15 @@ TEST_F(NetTest, LengthsOutOfBoundsAreViolations) {
   const Socket s = accepted();
   peer(s).inbound = wire('h', 97);
   turns();
-  EXPECT_THAT(handler.violations, ElementsAre(CloseReason::kBadFrame));
-  EXPECT_THAT(handler.closed, ElementsAre(CloseReason::kBadFrame));
+  EXPECT_THAT(handler.violations, ElementsAre(CloseReason::kFrameTooLarge));
+  EXPECT_THAT(handler.closed, ElementsAre(CloseReason::kFrameTooLarge));
   EXPECT_EQ(ring.gone[s].sent, wire('e'));
 
   const Peered p = logged_in();
   peer(p.socket).inbound = wire('a', 196) + std::string(4, '\0');
   turns();
   EXPECT_EQ(handler.frames.size(), 1u);
-  EXPECT_EQ(handler.violations.size(), 2u);
+  EXPECT_THAT(handler.violations, ElementsAre(CloseReason::kFrameTooLarge, CloseReason::kBadFrame));
   EXPECT_EQ(ring.gone[p.socket].sent, wire('e'));
 }
 
