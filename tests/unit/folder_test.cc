@@ -2,10 +2,8 @@
 #include "core/folder.h"
 
 #include <gtest/gtest.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,23 +14,7 @@
 
 #include "chat/privileges.h"
 #include "store/store_lmdb.h"
-
-namespace {
-
-std::vector<std::string> synced;  // paths given to fsync()
-int fsync_error = 0;              // what fsync() says instead
-
-}  // namespace
-
-// The linker prefers this to the C library's.
-extern "C" int fsync(int fd) {
-  char path[PATH_MAX];
-  const ssize_t len = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof(path));
-  if (len > 0) synced.emplace_back(path, static_cast<size_t>(len));
-  if (fsync_error == 0) return static_cast<int>(syscall(SYS_fsync, fd));
-  errno = fsync_error;
-  return -1;
-}
+#include "tests/unit/seen_fsync.h"
 
 namespace perch {
 namespace {

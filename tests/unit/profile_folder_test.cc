@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <limits.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,26 +11,17 @@
 #include <utility>
 #include <vector>
 
+#include "tests/unit/seen_fsync.h"
 #include "tests/unit/temp_folder.h"
 
 namespace {
 
-std::vector<std::string> synced;  // paths given to fsync(), in order
-int fsync_error = 0;              // what fsync() says instead of flushing
-int flock_error = 0;              // what flock() says instead of locking
+int flock_error = 0;  // what flock() says instead of locking
 
 }  // namespace
 
-// The linker prefers these to the C library's.
-extern "C" int fsync(int fd) {
-  char path[PATH_MAX];
-  const ssize_t len = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof(path));
-  if (len > 0) synced.emplace_back(path, static_cast<size_t>(len));
-  if (fsync_error == 0) return static_cast<int>(syscall(SYS_fsync, fd));
-  errno = fsync_error;
-  return -1;
-}
-extern "C" int seen_flock(int fd, int operation) asm("flock");  // beside a struct of that name
+// The linker prefers this, too. Beside a struct of that name.
+extern "C" int seen_flock(int fd, int operation) asm("flock");
 int seen_flock(int fd, int operation) {
   if (flock_error == 0) return static_cast<int>(syscall(SYS_flock, fd, operation));
   errno = std::exchange(flock_error, flock_error == EINTR ? 0 : flock_error);
