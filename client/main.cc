@@ -25,9 +25,10 @@ int main(int argc, char** argv) {
   Flags flags;
   app.require_subcommand(1);
   app.footer(
-      "Exit status: 0 done, 1 the profile or the standard output cannot be used, 2 bad usage,\n"
-      "3 queued or not everything came in time, 4 rejected or expired, 5 the server does not let this device "
-      "in.\n"
+      "Exit status: 0 done, 1 the profile or the standard input or output cannot be used, 2 bad usage or\n"
+      "interrupted before there was a message, 3 queued or not everything came in time, 4 rejected or "
+      "expired,\n"
+      "5 the server does not let this device in.\n"
       "One process has a profile's connection and sends for the others, which take over when it ends.\n"
       "Each message is shown once, by chat or listen, whichever has the connection then.");
   const auto common = [&](CLI::App* command) {

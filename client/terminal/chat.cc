@@ -143,7 +143,7 @@ int run_chat(const Flags& flags) {
     if (len <= 0) {
       eof = true;
       leave_at = now_ms() + static_cast<uint64_t>(flags.wait_seconds * 1000);
-      if (!pending.empty()) pending += '\n';
+      if (len == 0 && !pending.empty()) pending += '\n';  // after an error nobody has ended that line
     } else {
       pending.append(bytes, static_cast<size_t>(len));
     }

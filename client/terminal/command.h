@@ -7,9 +7,9 @@
 
 namespace perch::client {
 
-// Exit statuses: 0 done; 1 the profile or the standard output cannot be used; 2 bad usage; 3 queued, or not
-// everything came in time; 4 rejected or expired; 5 the server does not let this device in (the outbox keeps
-// what was queued).
+// Exit statuses: 0 done; 1 the profile or the standard input or output cannot be used; 2 bad usage, or
+// interrupted before there was a message; 3 queued, or not everything came in time; 4 rejected or expired;
+// 5 the server does not let this device in (the outbox keeps what was queued).
 inline constexpr int kDone = 0, kNoProfile = 1, kUsage = 2, kQueued = 3, kRejected = 4, kRefused = 5;
 
 // What the command line said; each command reads its own (client/main.cc).

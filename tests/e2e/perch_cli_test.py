@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """The terminal client as its users meet it: every exit status and what it says with it, offline and online, with the
 real binaries."""
+import fcntl
 import json
+import os
 import pathlib
 import re
 import signal
@@ -9,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -74,6 +77,14 @@ class Person:
         process.send_signal(number)
         out, errors = process.communicate(timeout=20)
         return process.returncode, out, errors
+
+
+def took(process, number):
+    """It has read all that was written to it, and no longer dies of that signal."""
+    unread = fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4))
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    caught = int(re.search(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)[1], 16)
+    return not any(unread) and caught >> (number - 1) & 1
 
 
 class Cli(unittest.TestCase):
@@ -426,6 +437,43 @@ class Offline(unittest.TestCase):
     def test_send_says_that_it_is_offline(self):
         self.ended(self.perch("send", "--wait", 1, "bob", "kept", server=NOBODY), QUEUED, "^queued: offline, cannot connect$")
         self.ended(self.perch("history", "bob"), DONE, "you: kept  queued\n")
+
+    def test_a_text_that_is_interrupted_is_not_sent(self):
+        self.ended(self.perch("send", "--wait", 0, "bob", "-", text="whole", server=NOBODY), QUEUED)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            for text in ("", "half ty"):
+                send = self.person.start("send", "--wait", 0, "bob", "-", server=NOBODY)
+                send.stdin.write(text)
+                send.stdin.flush()
+                wait_until(lambda: took(send, number), 20, "the text was never read")
+                status, out, errors = self.person.stop(send, number)
+                self.assertEqual((status, out, errors), (USAGE, "", "perch: interrupted: not sent\n"))
+        self.assertEqual(self.person.query("SELECT count(*) FROM outbox"), [(1,)])
+
+    def test_a_text_that_cannot_be_read_is_not_sent(self):
+        self.ended(self.perch("send", "--wait", 0, "bob", "-", text="whole", server=NOBODY), QUEUED)
+        folder = os.open("/", os.O_RDONLY)
+        for stdin, why in ((folder, "Is a directory"), (None, "Bad file descriptor")):
+            command = self.person.command("send", "--wait", 0, "bob", "-", server=NOBODY)
+            close = ["sh", "-c", 'exec "$@" <&-', "sh"] if stdin is None else []
+            done = subprocess.run([*close, *command], stdin=stdin, capture_output=True, text=True, timeout=60)
+            self.ended(done, NO_PROFILE, "", f"^perch: the standard input cannot be read: {why}: not sent$")
+        os.close(folder)
+        self.assertEqual(self.person.query("SELECT count(*) FROM outbox"), [(1,)])
+
+    def test_a_line_whose_terminal_is_gone_is_not_sent(self):
+        """Reading it fails where a pipe would end."""
+        ours, theirs = os.openpty()
+        chat = spawn(self.person.command("chat", "--wait", 0, "bob", server=NOBODY), stdin=theirs,
+                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.person.processes.append(chat)
+        os.close(theirs)
+        os.write(ours, b"whole\nhalf\x04")  # which hands over a line without its end
+        while (said := chat.stderr.readline()) != "* queued: whole\n":
+            self.assertIn("offline", said)
+        os.close(ours)
+        self.assertEqual(chat.wait(20), QUEUED)
+        self.assertEqual(self.person.query("SELECT CAST(body AS TEXT) FROM outbox"), [("whole",)])
 
     def test_the_server_and_the_token_are_remembered(self):
         self.ended(self.perch("send", "--wait", 0, "bob", "kept", server=NOBODY), QUEUED)
