@@ -7,7 +7,9 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -461,17 +463,19 @@ class Offline(unittest.TestCase):
         os.close(folder)
         self.assertEqual(self.person.query("SELECT count(*) FROM outbox"), [(1,)])
 
-    def test_a_line_whose_terminal_is_gone_is_not_sent(self):
-        """Reading it fails where a pipe would end."""
-        ours, theirs = os.openpty()
+    def test_a_line_that_an_error_cuts_short_is_not_sent(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ours = socket.create_connection(listener.getsockname())
+            theirs, _ = listener.accept()
         chat = spawn(self.person.command("chat", "--wait", 0, "bob", server=NOBODY), stdin=theirs,
                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.person.processes.append(chat)
-        os.close(theirs)
-        os.write(ours, b"whole\nhalf\x04")  # which hands over a line without its end
+        theirs.close()
+        ours.sendall(b"whole\nhalf")
         while (said := chat.stderr.readline()) != "* queued: whole\n":
             self.assertIn("offline", said)
-        os.close(ours)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        ours.close()  # by a reset
         self.assertEqual(chat.wait(20), QUEUED)
         self.assertEqual(self.person.query("SELECT CAST(body AS TEXT) FROM outbox"), [("whole",)])
 
