@@ -59,8 +59,10 @@ class Ring {
   // Accepts one connection from a listening process descriptor into the table, TCP_NODELAY and
   // keepalive inherited. Completes with the Socket. `peer` may be null.
   // REQUIRES: `listener` is not O_NONBLOCK, or every accept with nobody there completes with -EAGAIN.
-  // ERRORS: -ENFILE table full, and the peer is dropped: count slots before. -EMFILE, -ECONNABORTED …: the
-  // caller decides when to try again.
+  // ERRORS: -ENFILE: the table is full and the peer is dropped, so count slots before; or the system is out
+  // of files and the peer waits. `*peer` is filled in the first case alone: the kernel opens the file, takes
+  // the peer, says who it is and only then looks for a slot (do_accept in its net/socket.c, io_accept).
+  // -EMFILE, -ECONNABORTED …: the caller decides when to try again.
   virtual void accept(int listener, PeerAddress* peer, uint64_t user_data) = 0;
   // Opens a TCP socket into the table and connects it, optionally bound to `local` (null: any).
   // Completes once: with the Socket, or with the error of the step that failed.

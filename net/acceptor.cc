@@ -29,6 +29,7 @@ void Acceptor::arm(uint32_t room, uint64_t now_ms) {
     if (accept.in_flight || !accept.active) continue;
     next_listener_ = (listener + 1) % num_listeners;
     accept.in_flight = true;
+    accept.peer.storage.ss_family = AF_UNSPEC;
     accept.peer.length = sizeof(sockaddr_storage);
     ++num_in_flight_;
     ring_.accept(accept.listener, &accept.peer, Operation{OperationKind::kAccept, 0, i}.user_data());
@@ -46,6 +47,9 @@ Socket Acceptor::completed(uint32_t index, int32_t result, uint64_t now_ms) {
     ring_.close(socket, Operation{OperationKind::kClose, 0, kNobody}.user_data());
     return kNoSocket;
   }
+  // The kernel has said who it is, so it was taken off the backlog; then there was no place for it.
+  const bool dropped = accept.peer.storage.ss_family != AF_UNSPEC;
+  if (dropped) metrics_.add(Metric::kRefused);
   switch (-result) {
     case EBADF:
     case EINVAL:  // the listener was shut down or closed
@@ -66,9 +70,8 @@ Socket Acceptor::completed(uint32_t index, int32_t result, uint64_t now_ms) {
     case ENETUNREACH:
     case EPERM:
       break;
-    case ENFILE:  // moves have filled the ring's table meanwhile: the peer was accepted, and is gone
-      metrics_.add(Metric::kRefused);
-      metrics_.add(Metric::kPausedFull);
+    case ENFILE:  // moves have filled the ring's table meanwhile; or all of the system is at fs.file-max
+      metrics_.add(dropped ? Metric::kPausedFull : Metric::kPausedDescriptors);
       rest_until_ms_ = now_ms + kAcceptRestMs;
       break;
     default:  // EMFILE, ENOBUFS, ENOMEM and what we do not know: again at once would be a busy loop

@@ -1,7 +1,7 @@
 // Acceptor keeps a few accepts outstanding on each listening socket, never more than there is room for.
 //
-// At no room nothing is armed and peers wait in the backlog. When the process or the ring's table is out of
-// descriptors it rests until a connection has closed or kAcceptRestMs have passed.
+// At no room nothing is armed and peers wait in the backlog. When the system, the process or the ring's table
+// is out of descriptors it rests until a connection has closed or kAcceptRestMs have passed.
 // ON: one core.
 #pragma once
 #include <cstdint>

@@ -13,9 +13,13 @@ constexpr uint32_t kRoom = 1000;
 // An acceptor whose accepts are all outstanding.
 struct Armed {
   Armed() {
+    ring.on_accept = [this](int, PeerAddress* peer, uint64_t) { peers.push_back(peer); };
     acceptor.add(kListener);
     acceptor.arm(kRoom, kNow);
   }
+  // As the kernel does between taking a peer and looking for its slot.
+  void took_peer(uint32_t index) { peers.at(index)->storage.ss_family = AF_INET; }
+  std::vector<PeerAddress*> peers;  // in the order of the accepts
   FakeRing ring;
   MetricsPage metrics{MetricScope::kReactor};
   Acceptor acceptor{ring, metrics};
@@ -49,7 +53,7 @@ TEST(Acceptor, EachListenerHasItsTurn) {
   acceptor.add(kListener + 1);
   std::vector<int> armed;
   uint32_t last = 0;
-  ring.on_accept = [&](int listener, uint64_t user_data) {
+  ring.on_accept = [&](int listener, PeerAddress*, uint64_t user_data) {
     armed.push_back(listener - kListener);
     last = Operation::from(user_data).index;
   };
@@ -67,12 +71,24 @@ TEST(Acceptor, EachListenerHasItsTurn) {
 
 TEST(Acceptor, APeerThatAMoveLeftNoRoomForIsCountedAsRefused) {
   Armed armed;
+  armed.took_peer(0);
   EXPECT_EQ(armed.acceptor.completed(0, -ENFILE, kNow), kNoSocket);
   EXPECT_EQ(armed.metrics.value(Metric::kRefused), 1u);
   EXPECT_EQ(armed.metrics.value(Metric::kPausedFull), 1u);
   EXPECT_EQ(armed.metrics.value(Metric::kPausedDescriptors), 0u);
   EXPECT_EQ(armed.acceptor.completed(1, -EMFILE, kNow), kNoSocket);
   EXPECT_EQ(armed.metrics.value(Metric::kRefused), 1u) << "it waits in the backlog";
+  EXPECT_EQ(armed.metrics.value(Metric::kPausedDescriptors), 1u);
+}
+
+TEST(Acceptor, ASystemOutOfFilesLeavesThePeerInTheBacklog) {
+  Armed armed;
+  armed.took_peer(0);
+  EXPECT_EQ(armed.acceptor.completed(0, 20, kNow), 20u);
+  armed.acceptor.arm(kRoom, kNow);  // with the place, and the address in it, of the peer before
+  EXPECT_EQ(armed.acceptor.completed(0, -ENFILE, kNow), kNoSocket);
+  EXPECT_EQ(armed.metrics.value(Metric::kRefused), 0u);
+  EXPECT_EQ(armed.metrics.value(Metric::kPausedFull), 0u);
   EXPECT_EQ(armed.metrics.value(Metric::kPausedDescriptors), 1u);
 }
 

@@ -39,7 +39,7 @@ class FakeRing : public Ring {
   std::map<Socket, Peer> gone;   // closed ones, as they were
   int num_waiting = 0;           // peers in the backlog
   std::deque<int> accept_errors;
-  std::function<void(int listener, uint64_t user_data)> on_accept;  // set: several listen
+  std::function<void(int listener, PeerAddress* peer, uint64_t user_data)> on_accept;  // set: several listen
   size_t receive_bytes_max = 2048;
   size_t send_bytes_max = SIZE_MAX;
   int num_buffers = 4;
@@ -55,7 +55,7 @@ class FakeRing : public Ring {
   void accept(int listener, PeerAddress* peer, uint64_t ud) override {
     EXPECT_NE(peer, nullptr);
     if (on_accept)
-      on_accept(listener, ud);
+      on_accept(listener, peer, ud);
     else
       EXPECT_EQ(listener, kListener);
     pending_.push_back({'a', kNoSocket, ud, nullptr, peer});

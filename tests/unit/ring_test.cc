@@ -307,9 +307,11 @@ TEST(Ring, TableFullIsAnError) {
   Peer a(listener), b(listener), c(listener);
   accept_one(*ring, listener);
   const Socket second = accept_one(*ring, listener);
-  ring->accept(listener.descriptor, nullptr, 2);
+  PeerAddress dropped;
+  ring->accept(listener.descriptor, &dropped, 2);
   EXPECT_EQ(expect(*ring, 2).result, -ENFILE);
   EXPECT_EQ(c.read(1), "");  // the kernel had taken it off the backlog
+  EXPECT_EQ(dropped.storage.ss_family, AF_INET) << "and said who it was";
   ring->connect(listener.address, nullptr, 3);
   EXPECT_EQ(expect(*ring, 3).result, -ENFILE);
   ring->close(second, 4);
