@@ -29,6 +29,7 @@
   X(kPausedDescriptors, kReactor, kCounter, "perch_accepts_paused_total", "reason=\"descriptors\"", "")      \
   X(kClosedPeer, kReactor, kCounter, "perch_connections_closed_total", "reason=\"peer\"",                    \
     "connections ended")                                                                                     \
+  X(kClosedSystem, kReactor, kCounter, "perch_connections_closed_total", "reason=\"system\"", "")            \
   X(kClosedBadFrame, kReactor, kCounter, "perch_connections_closed_total", "reason=\"bad_frame\"", "")       \
   X(kClosedFrameTooLarge, kReactor, kCounter, "perch_connections_closed_total",                              \
     "reason=\"frame_too_large\"", "")                                                                        \

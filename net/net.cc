@@ -26,6 +26,17 @@ constexpr size_t kFullReceiveBytes = RingOptions{}.buffer_bytes;
 static_assert(metric_at(Metric::kClosedPeer, static_cast<unsigned>(CloseReason::kLocal)) ==
               Metric::kClosedLocal);
 
+// Who ended a connection whose operation completed with this.
+CloseReason reason_of(int32_t result) {
+  switch (-result) {
+    case ENOMEM:
+    case ENOBUFS:
+      return CloseReason::kSystem;
+    default:  // 0: end of stream
+      return CloseReason::kPeer;
+  }
+}
+
 }  // namespace
 
 struct Net::State {
@@ -189,7 +200,7 @@ void Net::State::read_on(Connection& c, bool at_once) {
 void Net::State::on_polled(Connection& c, int32_t result) {
   c.read = ReadOperation::kNone;
   if (c.state == ConnectionState::kClosing) return close_if_quiet(c);
-  if (result < 0) return abort(c, CloseReason::kPeer);
+  if (result < 0) return abort(c, reason_of(result));
   if (c.move_pending) return move_if_quiet(c);
   read_on(c, true);
 }
@@ -221,8 +232,8 @@ void Net::State::on_received(Connection& c, const Completion& completion) {
     case EINTR:
       move_if_quiet(c);
       return read_on(c, true);
-    default:  // 0: end of stream
-      return abort(c, CloseReason::kPeer);
+    default:
+      return abort(c, reason_of(result));
   }
 }
 
@@ -302,7 +313,7 @@ void Net::State::on_sent(Connection& c, int32_t result) {
   pool.give_back(c.sending);
   c.sending = nullptr;
   if (c.state == ConnectionState::kClosing) return close_if_quiet(c);
-  if (result <= 0) return abort(c, CloseReason::kPeer);
+  if (result <= 0) return abort(c, reason_of(result));
   if (c.awaits_room && has_room(c)) {
     c.awaits_room = false;
     if (c.state == ConnectionState::kOpen) handler.on_writable(c.id());

@@ -35,6 +35,7 @@ struct ConnId {
 
 enum class CloseReason : uint8_t {
   kPeer,           // end of stream or reset
+  kSystem,         // no kernel memory for an operation on it
   kBadFrame,       // a declared length that no frame has, or bytes where none may follow
   kFrameTooLarge,  // a declared length over the limit
   kLoginTimeout,

@@ -34,6 +34,8 @@ class FakeRing : public Ring {
     bool eof = false;
     bool shut = false;
     bool stalled = false;  // takes nothing
+    char failing = 0;      // the kind of operation that completes with -failure
+    int failure = 0;
   };
   std::map<Socket, Peer> peers;  // open sockets
   std::map<Socket, Peer> gone;   // closed ones, as they were
@@ -128,6 +130,10 @@ class FakeRing : public Ring {
   }
   bool try_complete(const Pending& p, Completion& out) {
     out = {};
+    if (const auto peer = peers.find(p.socket); peer != peers.end() && peer->second.failing == p.kind) {
+      out.result = -peer->second.failure;
+      return true;
+    }
     switch (p.kind) {
       case 'a':
         if (!accept_errors.empty()) {

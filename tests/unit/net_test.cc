@@ -46,6 +46,29 @@ TEST_F(NetTest, EndOfStreamAtEveryByte) {
   }
 }
 
+TEST_F(NetTest, WantOfKernelMemoryIsNotThePeersDoing) {
+  struct Case {
+    char operation;
+    int error;
+    CloseReason reason;
+  };
+  for (const Case& c : {Case{'p', ENOMEM, CloseReason::kSystem}, Case{'p', EINVAL, CloseReason::kPeer},
+                        Case{'r', ENOMEM, CloseReason::kSystem}, Case{'r', ECONNRESET, CloseReason::kPeer},
+                        Case{'s', ENOMEM, CloseReason::kSystem}, Case{'s', ENOBUFS, CloseReason::kSystem},
+                        Case{'s', EPIPE, CloseReason::kPeer}}) {
+    const Peered p = logged_in();
+    peer(p.socket).failing = c.operation;
+    peer(p.socket).failure = c.error;
+    peer(p.socket).inbound = "x";  // the poll is over, a receive follows
+    net().send(p.id, frame(wire('a')));
+    turns();
+    EXPECT_EQ(handler.closed.back(), c.reason) << c.operation << ' ' << c.error;
+    EXPECT_EQ(net().num_connections(), 0u);
+  }
+  EXPECT_EQ(metrics.value(Metric::kClosedSystem), 4u);
+  EXPECT_EQ(metrics.value(Metric::kClosedPeer), 3u);
+}
+
 TEST_F(NetTest, AFullReceiveIsFollowedByAnother) {
   const Peered p = logged_in();
   const int before = ring.num_receives;
