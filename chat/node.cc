@@ -26,7 +26,8 @@ namespace perch::chat {
 
 namespace {
 
-constexpr uint64_t kSleepNsMax = 100'000'000;  // a stop is noticed this soon where no wake reaches a ring
+// A stop is noticed this soon where no wake reaches a ring; and so are hops whose wake the kernel lost.
+constexpr uint64_t kSleepNsMax = 100'000'000;
 
 void pin(std::thread& thread, unsigned cpu) {
   cpu_set_t set;

@@ -90,7 +90,8 @@ class Ring {
   // REQUIRES: nothing in flight on the socket.
   virtual void move(Socket socket, int target_ring, uint64_t user_data) = 0;
   // Makes `target_ring`'s wait() return, soon. No completion here; there a completion with
-  // user_data == kWakeUserData. The only call that reaches another thread's ring.
+  // user_data == kWakeUserData. The only call that reaches another thread's ring. A kernel without memory
+  // loses it, so who waits for one waits in pieces, and looks.
   virtual void wake(int target_ring) = 0;
   static constexpr uint64_t kWakeUserData = UINT64_MAX;
   // From here up user_data is the ring's own. REQUIRES of all calls: theirs is below.

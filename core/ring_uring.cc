@@ -525,7 +525,9 @@ bool UringRing::translate(const Raw& raw, Completion* out) {
 bool UringRing::finish_own(uint64_t user_data, int32_t result, Completion* out) {
   const uint32_t index = own_index(user_data);
   switch (own_kind(user_data)) {
-    case Own::kWake:  // only failures come here: the target ring is gone, and nobody waits on it
+    case Own::kWake:
+      // Only failures come here. The target ring is gone and nobody waits on it; or the kernel had no memory
+      // for the message (-ENOMEM of io_msg_data_remote in its msg_ring.c, since 6.11) and the wake is lost.
       return false;
     case Own::kShutdown: {  // a failure means that it was not connected any more
       const Slot slot = std::exchange(slots_[index], Slot::kPlain);
