@@ -89,7 +89,11 @@ void Log::push(LogLevel level, std::string_view message, std::span<const LogFiel
   out.raw(kLevels[static_cast<size_t>(level)]);
   if (metrics_.scope() != MetricScope::kMain) {
     out.raw(" core=");
-    metrics_.scope() == MetricScope::kStore ? out.raw("store") : out.number(metrics_.core());
+    if (metrics_.scope() == MetricScope::kStore) {
+      out.raw("store");
+    } else {
+      out.number(metrics_.core());
+    }
   }
   out.raw(" msg=");
   out.value(message);
@@ -97,7 +101,11 @@ void Log::push(LogLevel level, std::string_view message, std::span<const LogFiel
     out.raw(" ");
     out.raw(field.key);
     out.raw("=");
-    field.is_number ? out.number(field.number) : out.value(field.text);
+    if (field.is_number) {
+      out.number(field.number);
+    } else {
+      out.value(field.text);
+    }
   }
   if (num_left_out > 0) {
     out.raw(" suppressed=");
