@@ -12,7 +12,8 @@
 //            call everything but resolve(), poll(), run() and the destructor.
 // ERRORS: what is read or written here is on the disk of the profile: kBusy (another program holds the
 //         database for longer than 5 s), kCorrupt, kFull, kSystem (detail: errno). A failed read is never an
-//         empty answer.
+//         empty answer. The connection comes back after kBusy, as after any other end; the rest stops it
+//         (StopReason::kStorage).
 // NEVER: throws. Blocks only in commits (fsync) and, for a server given by name instead of address, in the
 // lookup.
 #pragma once

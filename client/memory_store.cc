@@ -87,6 +87,7 @@ void MemoryStore::bind_row(RowId row, UserId to, Seq seq, Bytes frame) {
 void MemoryStore::mark_sent(Seq seq) { rows_.at(by_seq_.at(seq)).sent = true; }
 
 Result<std::vector<WaitingRow>> MemoryStore::bindable_rows(size_t limit) {
+  if (read_failure_) return *read_failure_;
   std::vector<WaitingRow> out;
   for (const RowId id : waiting_) {
     if (out.size() == limit) break;
@@ -99,6 +100,7 @@ Result<std::vector<WaitingRow>> MemoryStore::bindable_rows(size_t limit) {
 }
 
 Result<std::vector<std::string>> MemoryStore::unresolved_handles() {
+  if (read_failure_) return *read_failure_;
   std::set<std::string> out;
   for (const RowId id : waiting_) {
     const Row& row = rows_.at(id);
@@ -108,6 +110,7 @@ Result<std::vector<std::string>> MemoryStore::unresolved_handles() {
 }
 
 Result<std::vector<OpenRow>> MemoryStore::open_rows(Seq above, size_t limit) {
+  if (read_failure_) return *read_failure_;
   std::vector<OpenRow> out;
   for (auto it = open_.upper_bound(above); it != open_.end() && out.size() < limit; ++it) {
     const Row& row = rows_.at(by_seq_.at(*it));

@@ -70,8 +70,10 @@ class MemoryStore final : public Storage {
   const std::vector<InboxMessage>& variants() const { return variants_; }
   uint64_t num_commits() const { return num_commits_; }
   // The next commits fail with this error, until told otherwise. What they wrote stays in memory: after a
-  // failed commit a Device stops and the store is only good for being replaced by an older copy.
+  // failed commit the store is only good for being replaced by an older copy.
   void fail_commits(std::optional<Error> error) { failure_ = error; }
+  // The same for reads of rows that have something to be done with.
+  void fail_reads(std::optional<Error> error) { read_failure_ = error; }
 
  private:
   template <typename Change>
@@ -86,7 +88,7 @@ class MemoryStore final : public Storage {
   Identity identity_;
   bool welcomed_ = false;
   bool in_transaction_ = false;
-  std::optional<Error> failure_;
+  std::optional<Error> failure_, read_failure_;
   uint64_t num_commits_ = 0;
   RowId next_row_ = 1;
   std::map<RowId, Row> rows_;

@@ -12,8 +12,6 @@
 namespace perch::client {
 namespace {
 
-constexpr int kBusyMs = 5'000;  // another process of this profile commits for far shorter
-
 // 64-bit words go into SQLite's signed integers bit for bit. Ids are only compared for equality; seq and
 // number stay below 2^63, so their order survives.
 constexpr const char* kSchema = R"(
@@ -59,7 +57,8 @@ UPDATE outbox SET read=1 WHERE mark=3;
 
 // --- opening -----------------------------------------------------------------------------------------------
 
-Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, Random& random, bool connect) {
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, Random& random, bool connect,
+                                                       int busy_ms) {
   if (auto made = make_profile_folder(dir); !made.ok()) return made.error();
   std::unique_ptr<SqliteStore> store(new SqliteStore);
   if (auto opened = store->lock_.open(dir); !opened.ok()) return opened.error();
@@ -76,6 +75,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, R
   const int code =
       sqlite3_open_v2(file.c_str(), &store->db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (code != SQLITE_OK) return store->error_of(code);
+  sqlite3_busy_timeout(store->db_, busy_ms);
   if (auto set = store->set_up(); !set.ok()) return set.error();
   if (connect) {
     if (auto owned = store->try_own(random); !owned.ok()) return owned.error();
@@ -89,7 +89,6 @@ SqliteStore::~SqliteStore() {
 }
 
 Result<void> SqliteStore::set_up() {
-  sqlite3_busy_timeout(db_, kBusyMs);
   if (!exec("PRAGMA journal_mode=WAL") || !exec("PRAGMA synchronous=FULL")) return error_of(failed_);
   begin();  // two processes may make one profile at the same time
   uint64_t version = 0;
@@ -182,6 +181,8 @@ void SqliteStore::begin() {
   PERCH_CHECK(!in_transaction_);
   in_transaction_ = true;
   identity_changed_ = false;
+  identity_before_ = identity_;
+  welcomed_before_ = welcomed_;
   failed_ = 0;
   exec("BEGIN IMMEDIATE");
 }
@@ -195,8 +196,8 @@ Result<void> SqliteStore::commit() {
   const Error error = error_of(failed_);
   failed_ = 0;
   if (sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
-  load_identity();
-  failed_ = 0;
+  identity_ = identity_before_;  // not read again: what failed the commit may fail that too
+  welcomed_ = welcomed_before_;
   return error;
 }
 

@@ -46,11 +46,14 @@ struct Arrival {
 class SqliteStore final : public Storage {
  public:
   static constexpr int kSchemaVersion = 2;
+  static constexpr int kBusyMs = 5'000;  // another process of this profile commits for far shorter
 
   // Opens the profile in `dir`, making it if it is missing (mode 0700; it holds a token). With `connect` it
-  // tries to become the owner; owner() tells. ERRORS: kNewerFormat (detail: its version), kSystem (detail:
-  // errno or 0), kCorrupt (detail: SQLite's code).
-  static Result<std::unique_ptr<SqliteStore>> open(const std::string& dir, Random& random, bool connect);
+  // tries to become the owner; owner() tells. Whoever holds a lock is waited for as long as busy_ms, here and
+  // later. ERRORS: kNewerFormat (detail: its version), kSystem (detail: errno or 0), kCorrupt and kBusy
+  // (detail: SQLite's code).
+  static Result<std::unique_ptr<SqliteStore>> open(const std::string& dir, Random& random, bool connect,
+                                                   int busy_ms = kBusyMs);
   ~SqliteStore() override;
   SqliteStore(const SqliteStore&) = delete;
   SqliteStore& operator=(const SqliteStore&) = delete;
@@ -129,8 +132,9 @@ class SqliteStore final : public Storage {
   bool in_transaction_ = false;
   bool identity_changed_ = false;
   bool welcomed_ = false;  // the present origin got a WELCOME
-  int failed_ = 0;         // SQLite's code of the first failure in this transaction
-  Identity identity_;
+  bool welcomed_before_ = false;
+  int failed_ = 0;                       // SQLite's code of the first failure in this transaction
+  Identity identity_, identity_before_;  // … and as it was before this transaction
   std::unordered_map<const char*, sqlite3_stmt*> statements_;  // by the literal's address
 };
 

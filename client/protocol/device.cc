@@ -95,12 +95,12 @@ void Device::poke() {
   if (stop_reason_ == StopReason::kStorage) return;
   const auto waiting = storage_.bindable_rows(1);
   if (!waiting.ok()) {
-    stop(StopReason::kStorage, kReadFailed);
+    storage_failed(waiting.error(), kReadFailed);
   } else if (!waiting->empty()) {
     transact();
     bind_waiting();
   }
-  if (commit() && state_ == State::kOnline) {
+  if (commit() && state_ == State::kOnline && !wants_close_) {
     resolve_waiting();
     fill();
   }
@@ -258,16 +258,25 @@ void Device::transact() {
   if (in_transaction_) return;
   storage_.begin();
   in_transaction_ = true;
+  num_told_before_ = told_.size();
 }
 
 bool Device::commit() {
   if (!in_transaction_) return true;
   in_transaction_ = false;
   counters_.commits++;
-  if (storage_.commit().ok()) return true;
-  told_.clear();  // none of it happened
-  stop(StopReason::kStorage, "a commit failed");
+  const auto committed = storage_.commit();
+  if (committed.ok()) return true;
+  told_.resize(num_told_before_);  // none of it happened
+  storage_failed(committed.error(), "a commit failed");
   return false;
+}
+
+// A lock that another program holds on the profile goes away, and nothing has been written: what the session
+// was told and has not confirmed comes again on the next one. Without a session the next login asks again.
+void Device::storage_failed(Error error, std::string_view text) {
+  if (error.code != Errc::kBusy) return stop(StopReason::kStorage, text);
+  if (state_ == State::kHello || state_ == State::kOnline) drop("the profile is locked by another program");
 }
 
 void Device::emit(const codec::FrameBytes& frame) {
@@ -282,9 +291,10 @@ void Device::present_token() {
 }
 
 void Device::flush_events() {
-  while (!told_.empty()) {
+  while (!told_.empty() || told_last_) {
     const std::vector<std::function<void()>> events = std::exchange(told_, {});
     for (const auto& event : events) event();
+    if (const auto last = std::exchange(told_last_, nullptr)) last();
   }
 }
 
@@ -326,7 +336,7 @@ void Device::fill() {
   hold_until_ms_ = 0;
   const size_t room = window_ - in_flight_.size();
   auto found = storage_.open_rows(cursor_, room);
-  if (!found.ok()) return stop(StopReason::kStorage, kReadFailed);
+  if (!found.ok()) return storage_failed(found.error(), kReadFailed);
   std::vector<OpenRow>& rows = *found;
   more_open_ = rows.size() == room;
   if (rows.empty()) return;
@@ -352,7 +362,7 @@ void Device::fill() {
 }
 
 // A server closes every session over a frame that is larger than its limit, and that may be smaller than the
-// one a row was composed under. False: the storage failed.
+// one a row was composed under. False: the commit failed.
 bool Device::leave_out_oversized(std::vector<OpenRow>& rows) {
   const auto stuck = std::find_if(rows.begin(), rows.end(),
                                   [this](const OpenRow& row) { return row.sent && !fits(row.frame); });
@@ -386,7 +396,7 @@ void Device::ask(const std::string& handle) {
 
 void Device::resolve_waiting() {
   const auto handles = storage_.unresolved_handles();
-  if (!handles.ok()) return stop(StopReason::kStorage, kReadFailed);
+  if (!handles.ok()) return storage_failed(handles.error(), kReadFailed);
   for (const std::string& handle : *handles) ask(handle);
 }
 
@@ -411,7 +421,7 @@ void Device::stop(StopReason reason, std::string_view text) {
   state_ = State::kStopped;
   stop_reason_ = reason;
   why_ = text;
-  tell([this, reason, what = std::string(text)] { events_.on_stopped(reason, what); });
+  told_last_ = [this, reason, what = std::string(text)] { events_.on_stopped(reason, what); };
 }
 
 }  // namespace perch::client

@@ -4,7 +4,7 @@
 //            on_connected             WELCOME
 //   kOffline ------------> kHello ------------> kOnline
 //      ^  ^---- on_disconnected ----|-------------|
-//      |                            v ERROR that a retry cannot cure, storage failure
+//      |                            v ERROR that a retry cannot cure, storage failure but kBusy
 //      |---- set_token -------- kStopped
 //
 // A loop around it:
@@ -44,7 +44,7 @@ enum class StopReason : uint8_t {
   kDeviceLimit,
   kVersion,    // no common protocol version
   kOtherUser,  // the token is not of the user this storage belongs to
-  kStorage,    // a commit or a read failed
+  kStorage,    // a commit or a read failed, and not because another program holds a lock
 };
 const char* name_of(StopReason reason) noexcept;  // for people, in English. LIFETIME: static
 
@@ -184,8 +184,9 @@ class Device {
   void on_resolved(uint64_t request, UserId user);
   bool put_off(uint64_t request, uint32_t retry_ms);  // false: nothing was asked for by that number
 
-  void transact();       // begins a transaction if none is open
-  bool commit();         // ends it, if any; false: stopped
+  void transact();  // begins a transaction if none is open
+  bool commit();    // ends it, if any; false: it failed, see storage_failed()
+  void storage_failed(Error error, std::string_view text);  // ends the session, or stops
   void present_token();  // a REFRESH, if set_token() gave one that the server has not seen and it may go out
   void emit(const codec::FrameBytes& frame);
   void tell(std::function<void()> event) { told_.push_back(std::move(event)); }
@@ -244,7 +245,9 @@ class Device {
   std::multimap<uint64_t, std::string> ask_again_;  // when; of asked_handles_
 
   bool in_transaction_ = false;
-  std::vector<std::function<void()>> told_;  // events of the open transaction
+  std::vector<std::function<void()>> told_;  // events; from this one on of the open transaction:
+  size_t num_told_before_ = 0;
+  std::function<void()> told_last_;  // that it stopped, which is true whatever becomes of the transaction
   DeviceCounters counters_;
 };
 
