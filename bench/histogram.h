@@ -1,6 +1,5 @@
-// Histogram counts durations in logarithmic buckets: every power of two is cut
-// into 128, so that a quantile is at most 1/128 (0.8 %) above the true one,
-// over the whole range of 64 bits, in 59 KB.
+// Histogram counts durations in logarithmic buckets: every power of two is cut into 128, so that a quantile
+// is at most 1/128 (0.8 %) above the true one, over the whole range of 64 bits, in 59 KB.
 //
 // ON: one thread. Merge the histograms of several afterwards.
 #pragma once
@@ -29,8 +28,8 @@ class Histogram {
   }
   uint64_t num() const { return num_; }
   uint64_t max() const { return max_; }  // exact
-  // The smallest value that at least the share `q` of all values does not
-  // exceed, rounded up to its bucket's end; 0 if nothing was recorded.
+  // The smallest value that at least the share `q` of all values does not exceed, rounded up to its bucket's
+  // end; 0 if nothing was recorded.
   uint64_t quantile(double q) const {
     const auto rank = static_cast<uint64_t>(std::ceil(q * static_cast<double>(num_)));
     uint64_t below = 0;

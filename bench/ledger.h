@@ -1,9 +1,9 @@
-// Ledger knows every message of a run by what its body says, independently of
-// the protocol that carries it: which arrived, twice, out of order, at the
-// wrong place, and how long after the moment it was meant to be sent.
+// Ledger knows every message of a run by what its body says, independently of the protocol that carries it:
+// which arrived, twice, out of order, at the wrong place, and how long after the moment it was meant to be
+// sent.
 //
-// A body begins with: run 8, intended 8 (monotonic ns), sender 4, seq 4 (from
-// 0), in the machine's byte order. ON: one thread.
+// A body begins with: run 8, intended 8 (monotonic ns), sender 4, seq 4 (from 0), in the machine's byte
+// order. ON: one thread.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -18,8 +18,8 @@ inline constexpr size_t kBodyBytesMin = 24;
 
 class Ledger {
  public:
-  // `partner` of each connection gets what it sends; `run` tells this run's
-  // messages from those of earlier ones.
+  // `partner` of each connection gets what it sends; `run` tells this run's messages from those of earlier
+  // ones.
   Ledger(uint64_t run, std::vector<uint32_t> partner);
 
   // What lies in [begin_ns, end_ns) is measured; everything is checked.
@@ -28,8 +28,7 @@ class Ledger {
   // The next message of `sender`, written over the beginning of `body`.
   // REQUIRES: body.size() >= kBodyBytesMin.
   void compose(uint32_t sender, uint64_t intended_ns, MutableBytes body);
-  // A body came to `recipient`. The sender, unless it is a message of another
-  // run or a repetition.
+  // A body came to `recipient`. The sender, unless it is a message of another run or a repetition.
   std::optional<uint32_t> arrived(uint32_t recipient, Bytes body, uint64_t now_ns);
 
   uint32_t num_connections() const { return static_cast<uint32_t>(partner_.size()); }

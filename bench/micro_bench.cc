@@ -1,11 +1,9 @@
-// perch-micro-bench: what one step of the data path costs, beside the sketch it
-// was designed with.
+// perch-micro-bench: what one step of the data path costs, beside the sketch it was designed with.
 //
-// The sketch is what the step should cost by counting cache lines, instructions
-// and published figures, written down before it was measured; it is printed as
-// the label. A step that costs more than twice its sketch is explained or
-// mended. Sketches are for one 3 GHz server core that does nothing else; a
-// shared virtual core may be twice as slow.
+// The sketch is what the step should cost by counting cache lines, instructions and published figures,
+// written down before it was measured; it is printed as the label. A step that costs more than twice its
+// sketch is explained or mended. Sketches are for one 3 GHz server core that does nothing else; a shared
+// virtual core may be twice as slow.
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
@@ -46,9 +44,8 @@ void count_items(benchmark::State& state, int64_t each = 1) {
 
 // ---- codec
 
-// FlatBuffers' verifier takes 12-19 ns for a small frame; the check that no
-// field overlaps the Route, the strings and the union's member come on top:
-// three further tables of the same size.
+// FlatBuffers' verifier takes 12-19 ns for a small frame; the check that no field overlaps the Route, the
+// strings and the union's member come on top: three further tables of the same size.
 void frame_verify(benchmark::State& state) {
   const codec::FrameBytes frame = sample_message();
   for (auto _ : state) benchmark::DoNotOptimize(codec::verify(frame).ok());
@@ -57,8 +54,7 @@ void frame_verify(benchmark::State& state) {
 }
 BENCHMARK(frame_verify);
 
-// Nine stores into one line that is in the first-level cache, behind two
-// dependent loads.
+// Nine stores into one line that is in the first-level cache, behind two dependent loads.
 void frame_stamp(benchmark::State& state) {
   codec::FrameBytes frame = sample_message();
   codec::Stamp stamp{.from = 1, .device = 1, .number = 1, .time_ms = 1};
@@ -72,8 +68,7 @@ void frame_stamp(benchmark::State& state) {
 }
 BENCHMARK(frame_stamp);
 
-// Whole frames in one chunk are handed out in place: a length, two comparisons
-// and one indirect call each.
+// Whole frames in one chunk are handed out in place: a length, two comparisons and one indirect call each.
 void framer_whole(benchmark::State& state) {
   const codec::FrameBytes frame = sample_message();
   const auto num = static_cast<size_t>(state.range(0));
@@ -92,8 +87,7 @@ void framer_whole(benchmark::State& state) {
 }
 BENCHMARK(framer_whole)->Arg(1)->Arg(8);
 
-// A frame cut in two costs an allocation, two copies of 250 bytes and the
-// release.
+// A frame cut in two costs an allocation, two copies of 250 bytes and the release.
 void framer_split(benchmark::State& state) {
   codec::FrameBytes frame = sample_message();
   const MutableBytes all(frame);
@@ -114,9 +108,9 @@ BENCHMARK(framer_split);
 
 // ---- mesh
 
-// Per hop one cache line written and one read, all in the first two levels of
-// the cache; the two shared indices once a batch. Two cores add one line's
-// transfer, about 50 ns within a cluster, per batch of at least a line.
+// Per hop one cache line written and one read, all in the first two levels of the cache; the two shared
+// indices once a batch. Two cores add one line's transfer, about 50 ns within a cluster, per batch of at
+// least a line.
 void spsc_push_pop(benchmark::State& state) {
   const auto batch = static_cast<uint32_t>(state.range(0));
   SpscQueue<Hop> queue(1024);
@@ -137,9 +131,8 @@ void spsc_push_pop(benchmark::State& state) {
 }
 BENCHMARK(spsc_push_pop)->Arg(1)->Arg(64);
 
-// Two endpoints driven by one thread, so without the line's transfer between
-// cores: the queue, the doorbell (one atomic or, one exchange: 6 ns each), one
-// full fence for the sleep check, one indirect call a hop.
+// Two endpoints driven by one thread, so without the line's transfer between cores: the queue, the doorbell
+// (one atomic or, one exchange: 6 ns each), one full fence for the sleep check, one indirect call a hop.
 void mesh_hop(benchmark::State& state) {
   const auto batch = static_cast<uint32_t>(state.range(0));
   RingOptions options;
@@ -184,9 +177,8 @@ struct Wheel {
   std::vector<Timer> timers;
 };
 
-// Out of one doubly linked list and into another: up to five lines, of which a
-// million timers leave none in the cache: two misses of 80 ns that overlap,
-// against 10 ns where all is near.
+// Out of one doubly linked list and into another: up to five lines, of which a million timers leave none in
+// the cache: two misses of 80 ns that overlap, against 10 ns where all is near.
 void timer_rearm(benchmark::State& state) {
   Wheel w(static_cast<size_t>(state.range(0)));
   const auto random = seeded_random(1);
@@ -203,9 +195,8 @@ void timer_rearm(benchmark::State& state) {
 }
 BENCHMARK(timer_rearm)->Arg(1'000)->Arg(1'000'000);
 
-// One second of a server's life in steps of 1 ms: each timer fires once and is
-// armed again a second later. Each is moved down one level and then taken out:
-// two moves of 10 ns and the call.
+// One second of a server's life in steps of 1 ms: each timer fires once and is armed again a second later.
+// Each is moved down one level and then taken out: two moves of 10 ns and the call.
 void timer_advance(benchmark::State& state) {
   Wheel w(static_cast<size_t>(state.range(0)));
   const auto random = seeded_random(2);
@@ -227,8 +218,8 @@ BENCHMARK(timer_advance)->Arg(100'000)->Unit(benchmark::kMillisecond);
 
 // ---- login
 
-// HMAC-SHA256 of 200 bytes takes 0.25 us; base64 of three parts and two small
-// JSON documents with a dozen allocations take the rest.
+// HMAC-SHA256 of 200 bytes takes 0.25 us; base64 of three parts and two small JSON documents with a dozen
+// allocations take the rest.
 void token_check(benchmark::State& state) {
   const std::string secret(32, 's');
   TokenKeys keys;
@@ -272,11 +263,10 @@ class NothingWaits final : public store::RecoveryVisitor {
   void expired(const store::RecoveredExpired&) override {}
 };
 
-// A batch is one accepted message of each of so many senders and, in the next
-// commit, its confirmation, so that the journal does not grow without bound.
-// The flush decides: on the disk of a cloud machine 0.3-1 ms, below 1 us where
-// $TMPDIR is a tmpfs. Each operation costs about 1.5 us in LMDB (one append,
-// one record in memory) and its share of the pages written.
+// A batch is one accepted message of each of so many senders and, in the next commit, its confirmation, so
+// that the journal does not grow without bound. The flush decides: on the disk of a cloud machine 0.3-1 ms,
+// below 1 us where $TMPDIR is a tmpfs. Each operation costs about 1.5 us in LMDB (one append, one record in
+// memory) and its share of the pages written.
 void store_commit(benchmark::State& state) {
   const auto batch = static_cast<size_t>(state.range(0));
   const ScratchFolder folder;

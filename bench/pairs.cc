@@ -17,8 +17,7 @@ constexpr uint64_t kDrainNsMax = 10'000'000'000;
 constexpr uint64_t kCatchUpNsMax = 10'000'000'000;
 constexpr uint64_t kTickNs = 10'000'000;
 constexpr uint64_t kWaitNsMax = 1'000'000;
-// Between two looks at the ring; what is late is sent with its intended time
-// all the same.
+// Between two looks at the ring; what is late is sent with its intended time all the same.
 constexpr uint32_t kSendsPerTurn = 256;
 
 uint64_t now_ns() { return system_clock().mono_ns(); }
@@ -107,8 +106,8 @@ class Run {
     if (schedule_) catch_up(window_end + kCatchUpNsMax);
   }
 
-  // What a generator that fell behind has still to send is the latest of all:
-  // left out, the histogram would be that of the others.
+  // What a generator that fell behind has still to send is the latest of all: left out, the histogram would
+  // be that of the others.
   void catch_up(uint64_t until_ns) {
     while (schedule_->num_left() > 0 && now_ns() < until_ns) {
       if (!turn(send_due())) return;
@@ -227,38 +226,27 @@ std::vector<std::string> remarks_on(const PairsOptions& options, const PairsResu
   const auto delivered = static_cast<double>(ledger.num_delivered_in_window());
   if (options.rate > 0 && delivered < 0.99 * intended) {
     remarks.push_back(
-        text("overloaded: %.1f %% of the intended rate was "
-             "delivered in the window; compare no latency",
+        text("overloaded: %.1f %% of the intended rate was delivered in the window; compare no latency",
              100 * delivered / std::max(intended, 1.0)));
   }
   if (options.rate == 0) {
-    remarks.push_back(
-        "closed loop: latency counts from the sending and tells "
-        "the depth of the queue only");
+    remarks.push_back("closed loop: latency counts from the sending and tells the depth of the queue only");
   }
   const double own = 100 * result.generator_cpu_share, theirs = 100 * result.server_cpu_share();
   if (own > 90 && (!result.has_server_cpu || theirs < 90)) {
     remarks.push_back(
-        text("the generator is the bottleneck: it used %.0f %% "
-             "of a core, the server %.0f %%",
-             own, theirs));
+        text("the generator is the bottleneck: it used %.0f %% of a core, the server %.0f %%", own, theirs));
   } else if (own > 70) {
-    remarks.push_back(
-        text("the generator used %.0f %% of its core: latencies "
-             "contain its own queue",
-             own));
+    remarks.push_back(text("the generator used %.0f %% of its core: latencies contain its own queue", own));
   }
   if (options.rate > 0 && ledger.lag_ns().quantile(0.99) > 1'000'000) {
-    remarks.push_back(
-        text("the generator itself was late: p99 of sending after the intended "
-             "time is %.1f ms",
-             static_cast<double>(ledger.lag_ns().quantile(0.99)) * 1e-6));
+    remarks.push_back(text("the generator itself was late: p99 of sending after the intended time is %.1f ms",
+                           static_cast<double>(ledger.lag_ns().quantile(0.99)) * 1e-6));
   }
   if (!pinned) remarks.push_back("server and generator were not pinned to cores of their own");
   if (result.has_server_cpu && result.server_cpu.total_s() < 1) {
     remarks.push_back(
-        "the server used less than a second of CPU: its clock "
-        "ticks make more than 1 % of the figure");
+        "the server used less than a second of CPU: its clock ticks make more than 1 % of the figure");
   }
   return remarks;
 }

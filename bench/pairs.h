@@ -1,13 +1,12 @@
-// pairs: random pairs of connections send each other messages, in an open loop
-// at a given rate, or as fast as the server answers.
+// pairs: random pairs of connections send each other messages, in an open loop at a given rate, or as fast as
+// the server answers.
 //
-// OPEN LOOP: message i is meant to be sent at start + i / rate by a random
-// connection, whatever has happened to those before, and its latency counts
-// from that moment. A server that stalls is therefore charged for everything
-// that should have been sent meanwhile. What the generator itself did not get
-// round to before the end of the window it sends afterwards.
-// MAX: every connection keeps `depth` messages on their way; latency then
-// counts from the sending and says how long the queue is, nothing else.
+// OPEN LOOP: message i is meant to be sent at start + i / rate by a random connection, whatever has happened
+// to those before, and its latency counts from that moment. A server that stalls is therefore charged for
+// everything that should have been sent meanwhile. What the generator itself did not get round to before the
+// end of the window it sends afterwards.
+// MAX: every connection keeps `depth` messages on their way; latency then counts from the sending and says
+// how long the queue is, nothing else.
 #pragma once
 #include <functional>
 #include <optional>
@@ -71,9 +70,8 @@ struct PairsResult {
 // A ledger for `connections` in random pairs. REQUIRES: an even number.
 Ledger make_ledger(uint32_t connections, Random& random);
 
-// Takes at most 60 s for the logins, the warm-up, the window, 10 s for what is
-// still to be sent, and 10 s for what is still on its way.
-// `interrupted` is asked every turn.
+// Takes at most 60 s for the logins, the warm-up, the window, 10 s for what is still to be sent, and 10 s for
+// what is still on its way. `interrupted` is asked every turn.
 PairsResult run_pairs(const PairsOptions& options, const std::string& address, const WatchedServer& server,
                       Ledger& ledger, Traffic& traffic, Random& random,
                       const std::function<bool()>& interrupted);

@@ -19,13 +19,13 @@
 namespace perch::bench {
 namespace {
 
-// Exit statuses: 0 measured and nothing was lost, doubled, reordered or astray;
-// 1 something was, by Perch or by the relay; 2 nothing measured.
+// Exit statuses: 0 measured and nothing was lost, doubled, reordered or astray; 1 something was, by Perch or
+// by the relay; 2 nothing measured.
 constexpr int kExitBroken = 1;
 constexpr int kExitNothing = 2;
 
-// More than the devices: who reconnects may come before its old connection is
-// gone. perchd takes 1,000,000 for one core, spare ones included.
+// More than the devices: who reconnects may come before its old connection is gone. perchd takes 1,000,000
+// for one core, spare ones included.
 constexpr uint32_t kSpareConnections = 64;
 
 volatile sig_atomic_t g_stop = 0;
@@ -254,8 +254,7 @@ int run(Flags flags) {
                              "; raise it (ulimit -n) or use fewer --connections");
   }
   const MachineFacts facts = machine_facts();  // before pinning: it counts the cores
-  // The server gets the first core, the generator the second; with one core
-  // they share it.
+  // The server gets the first core, the generator the second; with one core they share it.
   const std::vector<int> cores = usable_cores();
   const bool own_server = flags.server.empty();
   const int server_core = cores.size() >= 2 ? cores[0] : -1;
@@ -287,10 +286,8 @@ int run(Flags flags) {
       std::printf("no ratio: one of the two did not carry everything\n");
     } else if (relay.cpu_us > 0 && perch.cpu_us > 0) {
       all["cpu_ratio_to_relay"] = rounded(perch.cpu_us / relay.cpu_us, 0.001);
-      std::printf(
-          "ratio: a delivered message costs %.2f times one frame "
-          "through the relay\n",
-          perch.cpu_us / relay.cpu_us);
+      std::printf("ratio: a delivered message costs %.2f times one frame through the relay\n",
+                  perch.cpu_us / relay.cpu_us);
     }
   }
   if (!flags.json.empty()) {
@@ -330,8 +327,7 @@ int main_of(int argc, char** argv) {
       ->check(CLI::Range(static_cast<uint32_t>(kBodyBytesMin), 65536u));
   pairs.add_option("--json", flags.json, "file for the figures, - for the standard output");
   pairs.add_option("--server", flags.server,
-                   "address:port of a running server; without it one is "
-                   "started and stopped");
+                   "address:port of a running server; without it one is started and stopped");
   pairs.add_option("--server-pid", flags.server_pid, "its process, for its CPU time")
       ->check(CLI::Range(1, 1 << 30));
   pairs.add_option("--server-data", flags.server_data, "its data folder, for its counters");

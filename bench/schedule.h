@@ -1,6 +1,5 @@
-// Schedule says when the messages of an open loop are meant to be sent: message
-// i at begin + i / rate, whatever has become of those before. Who comes late
-// finds them all, with the time each was meant for.
+// Schedule says when the messages of an open loop are meant to be sent: message i at begin + i / rate,
+// whatever has become of those before. Who comes late finds them all, with the time each was meant for.
 #pragma once
 #include <cstdint>
 #include <optional>

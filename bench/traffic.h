@@ -1,8 +1,7 @@
-// Traffic carries the ledger's messages over wires: as Perch's protocol, or
-// bare for the relay.
+// Traffic carries the ledger's messages over wires: as Perch's protocol, or bare for the relay.
 //
-// ON: one thread. Order of calls: start(), then tick() at least every 20 ms
-// beside the wires' turns; send() once ready().
+// ON: one thread. Order of calls: start(), then tick() at least every 20 ms beside the wires' turns; send()
+// once ready().
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -26,8 +25,7 @@ class Traffic : public WireEvents {
   virtual bool ready() const = 0;
   virtual void send(uint32_t sender, Bytes body) = 0;
   virtual std::string problem() const { return ""; }  // not empty: the run is over
-  // Senders whose messages have arrived since the last look; the caller takes
-  // them out.
+  // Senders whose messages have arrived since the last look; the caller takes them out.
   std::vector<uint32_t>& freed() { return freed_; }
 
  protected:
@@ -46,8 +44,7 @@ struct PerchCounters {
   uint64_t confirms = 0, results = 0;
 };
 
-// One Device with memory storage for each connection, user ids from
-// `first_user` on.
+// One Device with memory storage for each connection, user ids from `first_user` on.
 class PerchTraffic final : public Traffic {
  public:
   struct Login {
@@ -78,8 +75,7 @@ class PerchTraffic final : public Traffic {
   std::string problem_;
 };
 
-// The same bodies in frames of the same size, without a meaning: the body, then
-// filling.
+// The same bodies in frames of the same size, without a meaning: the body, then filling.
 class RelayTraffic final : public Traffic {
  public:
   RelayTraffic(Ledger& ledger, size_t frame_bytes);

@@ -17,8 +17,7 @@ namespace {
 enum class Op : uint8_t { kConnect, kPoll, kReceive, kSend, kClose };
 uint64_t user_data(Op op, uint32_t index) { return uint64_t{static_cast<uint8_t>(op)} << 32 | index; }
 
-// One address has some 28,000 ports for connections to one server; loopback has
-// 16 million addresses.
+// One address has some 28,000 ports for connections to one server; loopback has 16 million addresses.
 constexpr uint32_t kWiresPerAddress = 20'000;
 
 bool is_loopback(const sockaddr_storage& address) {

@@ -1,8 +1,8 @@
-// Wires: many TCP connections of a load generator on one ring. Bytes in, bytes
-// out; what they mean is the caller's.
+// Wires: many TCP connections of a load generator on one ring. Bytes in, bytes out; what they mean is the
+// caller's.
 //
-// ON: one thread. Each wire has at most one read operation and one send in
-// flight; what is written meanwhile goes out together with the next send.
+// ON: one thread. Each wire has at most one read operation and one send in flight; what is written meanwhile
+// goes out together with the next send.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -21,8 +21,8 @@ class WireEvents {
   virtual ~WireEvents() = default;
   virtual void on_connected(uint32_t wire) = 0;
   virtual void on_bytes(uint32_t wire, MutableBytes bytes) = 0;
-  // Ended, by either side, or a connect that failed (`error` an errno, 0 for an
-  // end in order). connect() may follow.
+  // Ended, by either side, or a connect that failed (`error` an errno, 0 for an end in order). connect() may
+  // follow.
   virtual void on_closed(uint32_t wire, int error) = 0;
 };
 
@@ -38,8 +38,7 @@ class Wires {
   void connect(uint32_t wire);             // REQUIRES: not connected, not connecting
   void write(uint32_t wire, Bytes bytes);  // not connected: dropped
   void close(uint32_t wire);               // what is written goes out first if the peer reads
-  // Sends what was written, waits at most `timeout_ns` and handles what has
-  // completed.
+  // Sends what was written, waits at most `timeout_ns` and handles what has completed.
   void turn(uint64_t timeout_ns);
   uint32_t num_connected() const { return num_connected_; }
   uint64_t num_syscalls() const { return ring_->num_syscalls(); }
