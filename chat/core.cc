@@ -134,7 +134,8 @@ Result<Device*> Core::load_device(UserId user, DeviceNo number) {
   const Result<User*> loaded = load_user(user);
   if (!loaded) return loaded.error();
   Device* device = (*loaded)->device(number);
-  if (device == nullptr) return Error{Errc::kNotFound};
+  if (device == nullptr)
+    return Error{(*loaded)->num_written == (*loaded)->num_writes ? Errc::kNotFound : Errc::kBusy};
   return device;
 }
 

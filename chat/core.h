@@ -83,7 +83,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   }
   Result<User*> load_user(UserId id);  // ERRORS: kNotFound; those of Reader, which it logs
   User* find_user(UserId id);          // null: neither there nor readable
-  // ERRORS: kNotFound: it was removed, nobody is left to be told; those of Reader: what waits for it is kept.
+  // ERRORS: kNotFound: it was removed, nobody is left to be told. What waits for it is kept for a start that
+  // knows more: kBusy: the disk may still say that it is one; those of Reader.
   Result<Device*> load_device(UserId user, DeviceNo number);
   void log_unreadable(UserId user, std::string_view handle, Errc why);
   User& put_user(const store::UserRow& row);
@@ -123,6 +124,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
                   std::vector<std::unique_ptr<store::StoreOp>> after = {});
   void post_row_if_changed(User& user);
   void post_row(User& user, std::unique_ptr<LoginRequest> login);
+  void row_written(std::unique_ptr<LoginRequest> login);
   void on_user_written(const store::StoreOp& op);
 
   // ---- devices.cc
@@ -210,7 +212,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void queue_receipt(Session& session, const store::ReceiptKey& key, PendingReceipt& pending);
   bool tell_next(Device& device);
   void store_receipt(const store::ReceiptKey& key, PendingReceipt& pending);
-  void store_unreadable(const store::ReceiptKey& key, const PendingReceipt::Waiter& waiter);
+  void store_for_a_start(const store::ReceiptKey& key, const PendingReceipt::Waiter& waiter);
   uint64_t store_late_receipts(User& user);
   void receipt_confirmed(Device& device, const store::ReceiptKey& key, Seq up_to);
   static std::unique_ptr<store::StoreOp> receipt_ack(const store::ReceiptKey& key, Seq up_to);

@@ -91,15 +91,18 @@ int Core::slot_for_new_device(const User& user) {
 }
 
 // Nothing of it is on its way: no message of its own without a result, no record of one for it being written
-// or taken and still to come into the list, no confirmation that waits for a receipt.
+// or taken and still to come into the list, no confirmation that waits for a receipt, its own or one for it.
 bool Core::is_idle(const User& user, int slot) const {
-  if (user.devices[static_cast<size_t>(slot)]->num_without_result > 0) return false;
+  const Device& device = *user.devices[static_cast<size_t>(slot)];
+  if (device.num_without_result > 0) return false;
+  if (std::ranges::any_of(device.receipts, [](const auto& at) { return !at.second.waiters.empty(); }))
+    return false;
   const auto bit = static_cast<SlotMask>(1u << slot);
   for (const auto& [position, item] : user.items) {
     if ((item.confirmed | item.unwritten) & bit) return false;
     if ((item.mask & bit) && item.state != Item::State::kStored) return false;
   }
-  const DeviceNo number = user.devices[static_cast<size_t>(slot)]->row.number;
+  const DeviceNo number = device.row.number;
   for (const auto& other : user.devices) {
     if (!other) continue;
     for (const Outgoing& out : other->flights) {
@@ -115,7 +118,7 @@ bool Core::is_idle(const User& user, int slot) const {
 // Empties a slot. What the disk still has for the device goes with the ops that come back: they are for after
 // the row, so that a stop in between leaves things for nobody, which recovery clears, and not a device with a
 // gap.
-// REQUIRES: is_idle().
+// REQUIRES: is_idle(), left_out().
 std::vector<std::unique_ptr<StoreOp>> Core::remove_device(User& user, int slot) {
   std::vector<std::unique_ptr<StoreOp>> ops;
   Device& device = *user.devices[static_cast<size_t>(slot)];
@@ -135,10 +138,8 @@ std::vector<std::unique_ptr<StoreOp>> Core::remove_device(User& user, int slot) 
     }
     at = next;
   }
-  for (auto& [key, pending] : device.receipts) {
-    receipt_safe(pending, pending.up_to);  // nobody is left to be told
+  for (const auto& [key, pending] : device.receipts)
     if (pending.asked > 0) ops.push_back(receipt_ack(key, pending.up_to));
-  }
   for (const auto& [id, to] : device.expired) ops.push_back(expired_ack(id));
   for (const Outgoing& out : device.flights) {
     out.flight->closed = true;

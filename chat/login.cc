@@ -142,6 +142,9 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
   if (place != nullptr && place->registered) {
     if (!is_idle(*user, slot))
       return fail(login->conn, wire::ErrorCode::Busy, "the device this one replaces is not at rest yet");
+    // A stop before the row is without it makes it a device again, which must know what it missed meanwhile.
+    if (!user->left_out(*place)) begin_gaps(*user, static_cast<SlotMask>(1u << slot));
+    if (!user->left_out(*place)) return write_user(*user, std::move(login));
     after = remove_device(*user, slot);
     user->row_changed = true;  // whatever becomes of this login, the disk must not say that it is still one
   }

@@ -15,7 +15,7 @@ void Core::on_receipt(store::ReceiptKey key, Seq seq, const SafeHop& who, CoreId
   const Result<Device*> loaded = load_device(key.user, key.to_device);
   if (!loaded)
     return loaded.error().code == Errc::kNotFound ? post(source, kHopSafe, who)
-                                                  : store_unreadable(key, {seq, who, source});
+                                                  : store_for_a_start(key, {seq, who, source});
   User& user = *find_user(key.user);
   Device* const device = *loaded;
   key.first = behind_flights(*device, key, seq);
@@ -104,9 +104,9 @@ void Core::store_receipt(const store::ReceiptKey& key, PendingReceipt& pending) 
   submit(std::move(op));
 }
 
-// The row of its device cannot be read now. The receipt waits on the disk for a start that can, and the
-// recipient's CONFIRM for no longer than that it is there.
-void Core::store_unreadable(const store::ReceiptKey& key, const PendingReceipt::Waiter& waiter) {
+// Its device is being removed, or the row cannot be read now. The receipt waits on the disk for a start that
+// knows, and the recipient's CONFIRM for no longer than that it is there.
+void Core::store_for_a_start(const store::ReceiptKey& key, const PendingReceipt::Waiter& waiter) {
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kReceipt;
   op->receipt_key = key;

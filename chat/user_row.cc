@@ -32,7 +32,7 @@ void Core::post_row_if_changed(User& user) {
 }
 
 void Core::post_row(User& user, std::unique_ptr<LoginRequest> login) {
-  if (login) ++user.device(login->number)->num_logins;
+  if (login && login->number != 0) ++user.device(login->number)->num_logins;
   auto op = std::make_unique<StoreOp>();
   op->kind = OpKind::kUser;
   op->waits = login == nullptr;
@@ -41,12 +41,18 @@ void Core::post_row(User& user, std::unique_ptr<LoginRequest> login) {
   submit(std::move(op));
 }
 
+void Core::row_written(std::unique_ptr<LoginRequest> login) {
+  if (login->number != 0) return welcome(std::move(login));
+  // It waited until the device that it replaces may go. For one that has gone itself none goes.
+  if (net_.writable(login->conn)) login_here(std::move(login));
+}
+
 void Core::on_user_written(const StoreOp& op) {
   const std::unique_ptr<UserWrite> write(static_cast<UserWrite*>(op.context));
   User* user = find_user(op.user_row.id);
   PERCH_CHECK(user != nullptr);
   if (write->login) {
-    --user->device(write->login->number)->num_logins;
+    if (write->login->number != 0) --user->device(write->login->number)->num_logins;
   } else {
     user->row_posted = false;
   }
@@ -59,7 +65,7 @@ void Core::on_user_written(const StoreOp& op) {
     });
     for (const auto& device : user->devices)
       if (device) send_back_if_left_out(*user, *device);
-    if (write->login) welcome(std::move(write->login));
+    if (write->login) row_written(std::move(write->login));
   } else if (write->login) {
     // No room: a peer is not kept waiting for it, the device comes again. Nobody needs the row for that.
     fail(write->login->conn, wire::ErrorCode::Busy, "come again later");

@@ -10,7 +10,7 @@ namespace perch::chat {
 
 struct UserWrite {
   uint64_t number = 0;                  // counts the changes of this user's row: User::num_written
-  std::unique_ptr<LoginRequest> login;  // to be welcomed then, or null
+  std::unique_ptr<LoginRequest> login;  // that goes on then, or null
 };
 
 }  // namespace perch::chat
