@@ -255,7 +255,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   uint64_t num_sessions_ = 0;  // ever, so that each has a name
   uint64_t num_sessions_now_ = 0;
   uint64_t num_store_ops_ = 0;
-  std::vector<std::unique_ptr<store::StoreOp>> orphans_;  // recovery: what waits for devices that are gone
+  std::vector<std::unique_ptr<store::StoreOp>> orphans_;  // recovery: what waits for nobody
   bool store_full_ = false;
   bool store_poisoned_ = false;
   bool draining_ = false;

@@ -7,8 +7,8 @@ namespace perch::chat {
 
 void Core::item(const store::RecoveredItem& found) {
   PERCH_CHECK(home(found.waiting.user) == options_.id);
-  User* user = find_user(found.waiting.user);
-  if (user == nullptr) return;
+  const Result<User*> loaded = load_user(found.waiting.user);
+  if (!loaded && loaded.error().code != Errc::kNotFound) return;  // kept until its row can be read
   Item item;
   item.id = found.id;
   item.to = found.to;
@@ -19,6 +19,8 @@ void Core::item(const store::RecoveredItem& found) {
   item.state = Item::State::kStored;
   const bool owed = found.waiting.user == found.to && !found.reported;
   item.report = owed ? Item::Report::kOwed : Item::Report::kNotOwed;
+  if (!loaded) return orphans_.push_back(drop_op(item, found.waiting, owed));
+  User* const user = *loaded;
   store::Waiting gone{user->id, 0, {}};
   for (uint8_t i = 0; i < found.waiting.num; ++i) {
     const int slot = user->slot_of(found.waiting.devices[i]);

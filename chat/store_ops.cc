@@ -60,11 +60,13 @@ void Core::on_store_done(StoreOp* raw) {
     }
     case OpKind::kUser:
       return on_user_written(*op);
-    case OpKind::kExpire:
+    case OpKind::kExpire: {
       // Written with the drop, so the sender is told in any case: now, or at its next login after a restart.
       if (op->status != Status::kDone || op->expired_for.num == 0) return;
       post(home(op->id.user), kHopExpired, ExpiredHop{op->id, op->to});
-      return owes_nothing(*find_user(op->who.user), op->id, 0);
+      if (User* const user = find_user(op->who.user)) owes_nothing(*user, op->id, 0);
+      return;
+    }
     case OpKind::kConfirm:
     case OpKind::kReceiptAck:
     case OpKind::kExpiredAck:

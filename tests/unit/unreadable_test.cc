@@ -1,5 +1,5 @@
-// A user's row that the disk has changed is not a user who is gone: what waits to be told is kept until the
-// row can be read again.
+// A user's row that the disk has changed is not a user who is gone: what waits to be told, and what waits for
+// him, is kept until the row can be read again.
 #include "core_fixture.h"
 
 namespace perch::chat {
@@ -77,6 +77,24 @@ TEST_F(UnreadableTest, AnExpiryThatComesMeanwhileIsKept) {
   two_days();
   restart_with_row_turned();
   login(kAnn, "a").take(wire::Payload::Expired);
+}
+
+// The store has lost it. One made anew by this number would get the message: its devices begin at 1 again.
+TEST_F(UnreadableTest, WhatWaitsForAUserWhoIsNoneIsDropped) {
+  begin();
+  kill();
+  ASSERT_TRUE(journal_.begin());
+  ASSERT_TRUE(journal_.erase(store::kUsersTable, store::pack_key(bob())));
+  ASSERT_TRUE(journal_.commit());
+  start();
+  run();
+  Peer bo = login(bob(), "b");
+  EXPECT_TRUE(bo.heard().empty());
+  Peer ann = login(kAnn, "a");
+  ann.take(wire::Payload::Expired);
+  ann.say(codec::confirm(1, 2));
+  run();
+  EXPECT_EQ(num_waiting_after_restart(), 0u);
 }
 
 }  // namespace
