@@ -32,6 +32,7 @@ endfunction()
 function(perch_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
+  target_compile_options(${name} PRIVATE -O1)  # half of a cold build is theirs, and a third less with it
   target_link_libraries(${name} PRIVATE perch_options ${ARG_LIBRARIES} GTest::gmock GTest::gtest GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   # A build runs each binary for its list while compilers have the cores.
