@@ -232,7 +232,8 @@ void Core::drain() {
   net_.stop_listening();
   for (auto& [id, user] : users_) {
     for (auto& device : user->devices) {
-      if (device && device->session) send(*device->session, codec::goaway(2000, "the server is stopping"));
+      if (device && device->session)
+        send(*device->session, codec::goaway(ToldWaits::kDrainingMs, "the server is stopping"));
     }
     for (auto& [position, item] : user->items) need_store(*user, item);
     for (auto& device : user->devices) {

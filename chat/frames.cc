@@ -2,12 +2,6 @@
 #include "chat/core.h"
 
 namespace perch::chat {
-namespace {
-
-constexpr uint32_t kBusyRetryMs = 1'000;
-
-}  // namespace
-
 Core::Bound* Core::bound(net::ConnId id) {
   if (id.index >= bound_.size()) return nullptr;
   Bound& at = bound_[id.index];
@@ -41,7 +35,7 @@ void Core::log_refused(net::ConnId id, wire::ErrorCode code, std::string_view te
 void Core::fail(net::ConnId id, wire::ErrorCode code, std::string_view text, Origin origin) {
   count_error(code);
   log_refused(id, code, text);
-  const uint32_t retry_ms = code == wire::ErrorCode::Busy ? kBusyRetryMs : 0;
+  const uint32_t retry_ms = code == wire::ErrorCode::Busy ? ToldWaits::kAskAgainMs : 0;
   net_.send(id, frames_.make(codec::error(code, text, origin, retry_ms)));
   net_.close(id);
 }
@@ -114,8 +108,8 @@ void Core::on_resolve(Session& session, const wire::Resolve& ask) {
   } else {
     log_unreadable(0, handle, user.error().code);
     count_error(wire::ErrorCode::Busy);
-    send(session,
-         codec::error(wire::ErrorCode::Busy, "this handle cannot be read", 0, kBusyRetryMs, ask.request()));
+    send(session, codec::error(wire::ErrorCode::Busy, "this handle cannot be read", 0, ToldWaits::kAskAgainMs,
+                               ask.request()));
   }
 }
 

@@ -65,11 +65,11 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
     return release_results(device);
   }
   // 3. Not now.
-  if (draining_) return hold(session, route, wire::HoldReason::Draining, 2000);
-  if (store_full_) return hold(session, route, wire::HoldReason::StoreFull, 1000);
+  if (draining_) return hold(session, route, wire::HoldReason::Draining, ToldWaits::kDrainingMs);
+  if (store_full_) return hold(session, route, wire::HoldReason::StoreFull, ToldWaits::kStoreFullMs);
   if (num_flights_open_ >= limits_.flights_max || frames_.bytes_held() >= limits_.flight_bytes_max ||
       counter_ + 1 >= ceiling_ || closes_too_little(device))
-    return hold(session, route, wire::HoldReason::Busy, 100);
+    return hold(session, route, wire::HoldReason::Busy, ToldWaits::kBusyMs);
   if (device.num_without_result >= limits_.window) {
     // It counts what it sent on this session. Others are of a storage that it has no more.
     const auto sent = std::ranges::count_if(device.flights, [&session](const Outgoing& out) {
@@ -77,9 +77,10 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
     });
     if (static_cast<size_t>(sent) >= limits_.window)
       return fail(conn, wire::ErrorCode::Window, "more messages without result than allowed");
-    return hold(session, route, wire::HoldReason::Busy, 100);
+    return hold(session, route, wire::HoldReason::Busy, ToldWaits::kBusyMs);
   }
-  if (would_be_covered(at.user->id, device, route)) return hold(session, route, wire::HoldReason::Busy, 100);
+  if (would_be_covered(at.user->id, device, route))
+    return hold(session, route, wire::HoldReason::Busy, ToldWaits::kBusyMs);
   const uint64_t now = now_.mono_ms();
   const double refilled = static_cast<double>(now - device.rate_ms) * limits_.rate_per_second / 1000.0;
   device.rate_used = std::max(0.0, device.rate_used - refilled);

@@ -4,6 +4,11 @@
 //
 // The unit is in the name; `_max` may be reached, not passed. ON: set before the node starts, then read by
 // any thread and changed by none. SOURCE: chat/config_keys.cc has each one's range.
+//
+// Bounds that no operator has a reason to set stand as constants beside what they bound: a send's frames and
+// bytes (net/send_queue.h), a close that flushes (net/net.cc), unacknowledged bytes and the backlog
+// (net/listen.cc), the rest after a failed accept (net/acceptor.h), receive buffers (core/ring.h), log lines
+// (core/log.h), the control socket (chat/control.h), key files (chat/key_files.cc).
 #pragma once
 #include <cstdint>
 
@@ -78,6 +83,14 @@ struct Limits {
   uint32_t mesh_slots = 1024;      // hops between two endpoints; at it: they wait at the poster
                                    // [perch_hops_delayed_total]
   uint32_t drain_ms_max = 10'000;  // SIGTERM to exit; then as at a kill [perch_draining_seconds]
+};
+
+// How long a client is told to wait, in ms. PROTOCOL.md says what it does with it.
+struct ToldWaits {
+  static constexpr uint32_t kDrainingMs = 2'000;   // HOLD(DRAINING), GOAWAY: another run has the port by then
+  static constexpr uint32_t kStoreFullMs = 1'000;  // HOLD(STORE_FULL): confirmations make room meanwhile
+  static constexpr uint32_t kBusyMs = 100;         // HOLD(BUSY): some round trips
+  static constexpr uint32_t kAskAgainMs = 1'000;   // ERROR(BUSY): what waits for the disk
 };
 
 }  // namespace perch
