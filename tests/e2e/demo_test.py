@@ -1,5 +1,7 @@
 #!/usr/bin/python3
 """The demo holds with the built binaries, and its check would notice if it did not."""
+import contextlib
+import io
 import pathlib
 import re
 import sqlite3
@@ -7,11 +9,19 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
-from harness import BIN, ROOT
+from harness import BIN, ROOT, spawn
 
 sys.path.insert(0, str(ROOT / "tools" / "demo"))
 import play  # noqa: E402  (found through the path above)
+
+
+def contents(path: pathlib.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""  # it has ended
 
 
 class CheckTest(unittest.TestCase):
@@ -62,7 +72,56 @@ class CheckTest(unittest.TestCase):
         self.assertEqual(self.totals([(1, "one"), (2, "two"), (3, "three")], play.ACCEPTED).unticked, 3)
 
 
+class VerdictTest(unittest.TestCase):
+    """What the check finds is what the player ends with."""
+
+    def end_with(self, **wrong) -> tuple[int, str]:
+        class Server:
+            address, process = "", mock.Mock(returncode=0)
+
+            def __init__(self, *_): pass
+            def start(self): pass
+            def stop(self): pass
+            def num_stored(self): return 0
+
+        def check(played):
+            for name, value in wrong.items():
+                setattr(played.totals, name, value)
+
+        said = io.StringIO()
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(said), \
+                mock.patch.object(sys, "argv", ["play.py", "--bin", "bin", "--data", folder]), \
+                mock.patch.multiple(play, Server=Server, Person=mock.Mock()), \
+                mock.patch.multiple(play.Play, run=lambda _: None, settle=lambda _: None, check=check):
+            return play.main(), said.getvalue()
+
+    def test_held(self):
+        status, said = self.end_with(sent=5)
+        self.assertEqual(status, 0)
+        self.assertIn("The promise held.", said)
+
+    def test_not_held(self):
+        for wrong in ("lost", "duplicated", "out_of_order", "unticked"):
+            status, said = self.end_with(sent=5, **{wrong: 1})
+            self.assertEqual(status, 1, wrong)
+            self.assertIn("THE PROMISE DID NOT HOLD", said)
+
+
 class DemoTest(unittest.TestCase):
+    def test_one_that_is_stopped_leaves_nothing_running(self):
+        with tempfile.TemporaryDirectory() as folder:
+            playing = spawn(["/usr/bin/python3", ROOT / "tools/demo/play.py", "--bin", BIN, "--data", folder],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for line in playing.stdout:  # as it is said, though this is a pipe
+                if line.startswith("==="):
+                    break
+            playing.terminate()
+            _, said = playing.communicate(timeout=60)
+            self.assertEqual((playing.returncode, said), (130, "stopped before the end: nothing was checked\n"))
+            running = [path.parent.name for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")
+                       if folder.encode() in contents(path)]
+            self.assertEqual(running, [])
+
     def test_demo_holds(self):
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
@@ -77,6 +136,9 @@ class DemoTest(unittest.TestCase):
         self.assertGreaterEqual(figures["stored and handed over"], waited)
         self.assertGreater(waited, 0)
         self.assertGreater(figures["forwarded live"], 0)
+        self.assertGreater(figures["sent from outboxes"], 0)
+        for tick in ("✓ ", "✓✓ ", "… "):
+            self.assertIn(f"      {tick}", done.stdout)
         for what in ("receives", "killed with SIGKILL", "the server is back", "speaks into the outbox"):
             self.assertIn(what, done.stdout)
 
