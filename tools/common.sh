@@ -28,6 +28,7 @@ install_packages() {
   if [ "$(id -u)" != 0 ]; then
     command -v sudo >/dev/null ||
       die "not root and no sudo; as root, run: apt-get install --no-install-recommends $missing"
+    sudo true || die "sudo refuses; as root, run: apt-get install --no-install-recommends $missing"
     sudo=(sudo)
   fi
   log=$(mktemp)
@@ -35,8 +36,11 @@ install_packages() {
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q >"$log" 2>&1 ||
     { tail -n 5 "$log" >&2; printf 'warning: apt-get update failed; trying with the lists there are\n' >&2; }
   # shellcheck disable=SC2086  # the names are separate words
-  if ! "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-      apt-get install -y -q --no-install-recommends $missing >"$log" 2>&1; then
+  # A new machine may be busy with upgrades of its own: the lock is waited for.
+  if ! (set -o pipefail
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+          apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 $missing 2>&1 | tee "$log" |
+          awk '/^(Get:|Unpacking |Setting up )/ && ++n % 25 == 0 { print; fflush() }'); then
     tail -n 15 "$log" >&2
     rm -f "$log"
     die "apt could not install: ${missing}- is there a network, and on Ubuntu is 'universe' enabled?"

@@ -149,6 +149,15 @@ class Serve(Case):
         self.assertIn("Not a directory", done.stderr)
         self.assertNotIn("in use", done.stderr)
 
+    def test_a_server_that_ends_by_itself_says_so(self):
+        process, _, _ = self.serve()
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        [server] = [int(pid) for pid in children if pathlib.Path(f"/proc/{pid}/comm").read_text() == "perchd\n"]
+        os.kill(server, signal.SIGKILL)
+        said = process.stdout.read()
+        self.assertIn("error: perchd ended with status 137; all that it said is in build/serve/said", said)
+        self.assertEqual(process.wait(timeout=30), 1)
+
     def test_a_machine_that_takes_its_time(self):
         """The server does not answer for three seconds whenever somebody logs in."""
         programs = self.root / "build/release/bin"
@@ -244,6 +253,10 @@ class Missing(Case):
         done = self.refused(says="configure failed")
         self.assertIn("warning: apt-get update failed", done.stderr)
 
+    def test_sudo_refuses(self):
+        self.stand_in("sudo", "exit 1")
+        self.refused(says="sudo refuses; as root, run: apt-get install --no-install-recommends libfmt-dev")
+
     def test_neither_root_nor_sudo(self):
         self.only("sed", "tr", "nproc")
         self.refused(says="not root and no sudo; as root, run: apt-get install --no-install-recommends libfmt-dev")
@@ -288,6 +301,21 @@ class Usage(Case):
         for args, says in ((("--port",), "--port needs a value"), (("--port", "70000"), "is not from 1 to 65535"),
                            (("--dance",), "--dance: unknown option"), (("--pace", "x"), "'x' is no number")):
             self.refused(*args, says=says, status=2)
+
+    def test_wrong_flags_of_the_others(self):
+        short = self.root / "short"
+        short.write_text("secret\n")
+        to = ("--sub", "ada", "--dev", "x")
+        for command, says in (
+                (("test", "--dance"), "--dance: unknown option"),
+                (("fresh", "--dance"), "--dance: unknown option"),
+                (("mint-token", *to), "--secret-file"),
+                (("mint-token", *to, "--secret-file", short), "only 6 bytes of at least 32"),
+                (("mint-token", *to, "--secret-file", self.root / "none"), "--secret-file: [Errno 2]")):
+            done = subprocess.run([ROOT / "tools" / command[0], *command[1:]], capture_output=True, text=True, timeout=30)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), command)
+            self.assertIn(says, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
 
 class Summary(unittest.TestCase):
