@@ -446,28 +446,6 @@ TEST_F(DeviceTest, AnyOtherFrameThatCannotBeReadEndsTheSession) {
   EXPECT_TRUE(d.wants_close()) << "before the welcome";
 }
 
-// A message to a group must not turn up in the private conversation with its author.
-TEST_F(DeviceTest, AScopeOfALaterVersionIsConfirmedAndTold) {
-  Device d = device();
-  log_in(d);
-  take(d);
-  codec::FrameBytes message = incoming(1, 1024, "to a group");
-  codec::FrameBytes read = codec::read({.to = kMe, .origin = kPeerOrigin, .seq = 2}, kMyDevice, origin(), 1);
-  const RowId row = send(d, "x");
-  feed(d, {codec::outcome(origin(), 1, 1024, 9, wire::Tick::Delivered)});
-  take(d);
-  set_scope(message, wire::Scope::Group);
-  set_scope(read, wire::Scope::Group);
-  codec::stamp(read, {kPeer, 1, 2048, 12345});
-  feed(d, {message, read, incoming(3, 3072, "to me")});
-  EXPECT_FALSE(d.wants_close());
-  EXPECT_EQ(confirms(take(d)), std::vector<uint64_t>{3});
-  EXPECT_EQ(store_.inbox().size(), 1u);
-  EXPECT_EQ(mark(row), Mark::kDelivered) << "what was read in a group is not read here";
-  EXPECT_EQ(events_.unreadable.size(), 2u);
-  EXPECT_EQ(events_.unreadable.back(), (MessageId{kPeer, 1, kPeerOrigin, 2}));
-}
-
 TEST_F(DeviceTest, WhoLeavesSaysWhatTheServerMayForget) {
   Device d = device();
   d.leave();
