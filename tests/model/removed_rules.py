@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The model must be able to say that something is wrong: without any one of its rules it does, on seeds that are known.
+"""The model must be able to say that something is wrong: without any one of these rules it does, on seeds that are
+known. For the others no such seed is known: DELIVERY.md names what shows each.
 
     tests/model/removed_rules.py             each rule alone, some seeds from the known one on
     tests/model/removed_rules.py RULE N      searches N seeds for one, for the list below

@@ -493,6 +493,21 @@ TEST_F(DevicesTest, OneThatWasNeverWelcomedKeepsNoPlace) {
   login(bob(), "second", &welcome);
 }
 
+// A record that names it would be for nobody after a restart, which knows of no such device.
+TEST_F(DevicesTest, OneThatIsNotOnTheDiskIsNotAddressed) {
+  start();
+  Peer known = login(bob(), "known");
+  Peer ann = login(kAnn, "a");
+  disk_.full = true;
+  say_hello(token(bob(), "new"), 9).expect_error(wire::ErrorCode::Busy);
+  ann.say(message(bob(), 1));
+  run();
+  known.expect_message(1);
+  known.say(codec::confirm(1, 1));
+  run();
+  ann.expect_result(1, wire::Tick::Delivered);
+}
+
 // However many come while the disk is full.
 TEST_F(DevicesTest, OneWriteOfARowWaitsForRoom) {
   start();
