@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""A disk that another process fills: messages are held, nothing is lost, and all goes on when there is room. Needs root
-for a small tmpfs; without it is skipped."""
+"""A disk that another process fills: new messages are held, what waits is handed over, confirmed and deleted all the
+same, nothing is lost, and all goes on when there is room. Needs root for a small tmpfs; without it is skipped."""
 import os
 import subprocess
 import sys
 
-from harness import Device, Server, Skipped, require, run, settled, wait_until
+from harness import ACCEPTED, DELIVERED, Device, Server, Skipped, require, run, settled, wait_until
 
 
 def full_disk(folder):
@@ -22,6 +22,10 @@ def full_disk(folder):
         b.listen()
         wait_until(lambda: a.identity()[1] and b.identity()[1], 10, "no login")
         b.leave()
+        waiting = [f"before {line} " + "x" * 2000 for line in range(3)]
+        for line in waiting:
+            a.say(line)
+        wait_until(lambda: a.marks() == [ACCEPTED] * 3, 30, "not accepted while there is room")
         with open(disk + "/filler", "wb") as filler:
             try:
                 while True:
@@ -36,8 +40,11 @@ def full_disk(folder):
                 f"perchd ended because the disk is full: status {server.process.poll()}, "
                 + (server.folder / "perchd.log").read_text()[-500:])
         require(any(row[3] for row in a.outbox()), "everything was accepted on a full disk")
-        os.unlink(disk + "/filler")
+        held = server.metric("perch_held_total", "store_full")
         b.listen()
+        wait_until(lambda: a.marks()[:3] == [DELIVERED] * 3, 30, "what waited was not handed over on a full disk")
+        wait_until(lambda: server.metric("perch_held_total", "store_full") > held, 30, "the disk is not full any more")
+        os.unlink(disk + "/filler")
         settled([a, b], 60)
         a.leave()
         b.leave()

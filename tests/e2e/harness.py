@@ -14,7 +14,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PERCH_BIN", ROOT / "build/release/bin"))
-DELIVERED = 2  # outbox.mark: 1 accepted, 2 delivered, 3 read
+ACCEPTED, DELIVERED = 1, 2  # outbox.mark; 0 queued, 3 read
 
 
 class Failure(Exception):

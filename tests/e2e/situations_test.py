@@ -70,6 +70,32 @@ def two_devices(folder):
     require(server.drain() == 0, "perchd did not end cleanly")
 
 
+def eight_devices(folder):
+    server = Server(folder + "/server")
+    server.start()
+    a = Device(server, 1, "phone", folder)
+    all_of_b = [Device(server, 2, f"device {i}", folder) for i in range(8)]
+    a.talk(2)
+    try:
+        for device in all_of_b:
+            device.listen()
+        wait_until(lambda: all(d.identity()[1] for d in (a, *all_of_b)), 20, "no login")
+        a.say("to all of them")
+        settled([a, *all_of_b])
+        for device in all_of_b[::2]:
+            device.leave()
+        a.say("half of them are away")
+        wait_until(lambda: a.marks() == [DELIVERED, DELIVERED], 10, "not safe for those that are away")
+        for device in all_of_b[::2]:
+            device.listen()
+        total = settled([a, *all_of_b])
+        require(total["copies"] == 16, f"2 messages on 8 devices: {total}")
+    finally:
+        for device in (a, *all_of_b):
+            device.leave()
+    require(server.drain() == 0, "perchd did not end cleanly")
+
+
 def reader_that_stops(folder):
     """Its messages wait on the disk, but for the window of what is sent and not confirmed. What the server has of them
     in memory beside that is in flight: at most a window of the sender's messages, and once more while it is sent."""
@@ -113,7 +139,8 @@ def drain_under_load(folder):
                 a.say(f"{turn} {line}")
                 b.say(f"{turn} {line} back")
             require(server.drain() == 0, "perchd did not end cleanly")
-            server.start("--reactors", str(turn + 1))
+            # More of them than there are cores, too.
+            server.start("--reactors", str((1, 2, os.cpu_count() + 1)[turn]))
         settled([a, b], 60)
     finally:
         a.leave()
@@ -122,7 +149,7 @@ def drain_under_load(folder):
 
 
 def all_tests(folder):
-    for test in (three_situations, two_devices, reader_that_stops, drain_under_load):
+    for test in (three_situations, two_devices, eight_devices, reader_that_stops, drain_under_load):
         started = time.monotonic()
         own = f"{folder}/{test.__name__}"
         os.mkdir(own)
