@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Every probe that core/probe.h lists is in perchd with as many arguments, and no other.
+"""Every probe that core/probe.h lists is in perchd with as many arguments, and no other; and its malloc is jemalloc's.
 
     tests/probes.py PERCHD
 """
@@ -17,5 +17,8 @@ for name, arguments in re.findall(r"Provider: perch\n\s*Name: (\w+)\n.*\n\s*Argu
 wrong = [f"{name}: {num} arguments are listed, perchd has {sorted(built.get(name, set())) or 'no such probe'}"
          for name, num in listed.items() if built.get(name) != {num}]
 wrong += [f"{name}: in perchd and not in core/probe.h" for name in built if name not in listed]
+needed = subprocess.run(["readelf", "-d", sys.argv[1]], check=True, capture_output=True, text=True).stdout
+if "libasan" not in needed and "libtsan" not in needed and "[libjemalloc." not in needed:
+    wrong.append("perchd does not need libjemalloc")
 print("\n".join(wrong) or f"{len(listed)} probes")
 sys.exit(bool(wrong or not listed))

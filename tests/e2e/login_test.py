@@ -71,7 +71,8 @@ def logins(folder):
     finally:
         bob.leave()
     require(server.drain() == 0, "perchd did not end cleanly")
-    return f"an Ed25519 token logs in at {server.address}; one of another key or algorithm does not"
+    where = server.address if has_ipv6() else f"{server.address} (no IPv6 here)"
+    return f"an Ed25519 token logs in at {where}; one of another key or algorithm does not"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@
 namespace perch::net {
 namespace {
 
-TEST(ListenTest, OpensBothFamiliesAndSharesAPort) {
+TEST(ListenTest, SharesAPort) {
   const Result<int> first = open_listener("127.0.0.1:0", true);
   ASSERT_TRUE(first.ok());
   const Result<uint16_t> port = local_port(first.value());
@@ -25,14 +25,17 @@ TEST(ListenTest, OpensBothFamiliesAndSharesAPort) {
   ASSERT_FALSE(third.ok());
   EXPECT_EQ(third.error(), (Error{Errc::kSystem, EADDRINUSE}));
   EXPECT_TRUE(is_address("127.0.0.1:0") && is_address("[::1]:65535"));
-  const Result<int> v6 = open_listener("[::1]:0", false);
-  if (v6.ok()) {  // a kernel may have no IPv6
-    EXPECT_TRUE(local_port(v6.value()).ok());
-    ::close(v6.value());
-  }
   ::close(first.value());
   ::close(second.value());
   EXPECT_EQ(local_port(-1).error(), (Error{Errc::kSystem, EBADF}));
+}
+
+TEST(ListenTest, OpensIpv6) {
+  const Result<int> listener = open_listener("[::1]:0", false);
+  if (!listener.ok() && listener.error().detail == EADDRNOTAVAIL) GTEST_SKIP() << "this machine has no IPv6";
+  ASSERT_TRUE(listener.ok());
+  EXPECT_TRUE(local_port(listener.value()).ok());
+  ::close(listener.value());
 }
 
 int option(int fd, int level, int name) {
