@@ -80,12 +80,12 @@ int main(int argc, char** argv) {
     std::printf("again: sim --seed %llu --log\n", static_cast<unsigned long long>(plan.seed));
     return 1;
   }
+  std::fprintf(stderr, "%.1f seeds/s\n", static_cast<double>(totals.seeds) / elapsed());
+  std::printf("trace %016llx\n", static_cast<unsigned long long>(hash));
   totals.each([](const char* name, uint64_t value) {
     std::printf("%s %llu, ", name, static_cast<unsigned long long>(value));
   });
   std::printf("resolved without a disk write %.1f %%\n",
               100 * (1 - share(totals.handed_to_store, totals.taken)));
-  std::printf("trace %016llx\n", static_cast<unsigned long long>(hash));
-  std::fprintf(stderr, "%.1f seeds/s\n", static_cast<double>(totals.seeds) / elapsed());
   return 0;
 }
