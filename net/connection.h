@@ -60,8 +60,10 @@ struct Connection : Timer {
   uint32_t heard_ms = 0;     // last bytes received; before login: the accept; while flushing: its begin
   uint32_t frame_ms = 0;     // first byte of the frame in progress
   uint32_t progress_ms = 0;  // last progress of the send in flight
+  // A move that failed leaves its ring's number here although nobody has logged in: `awaiting` stays set then
+  // until logged_in(), so nothing is received that would be added to it.
   union {
-    uint32_t login_bytes = 0;  // before login: all bytes received
+    uint32_t login_bytes = 0;  // before login, not awaiting: all bytes received
     uint32_t move_target;      // move_pending, kMoving
     uint32_t next_free;        // kFree
   };

@@ -194,7 +194,11 @@ void Net::State::read_on(Connection& c, bool at_once) {
   const bool reads = c.state == ConnectionState::kFlushing ||
                      (c.state == ConnectionState::kOpen && !c.awaiting && !c.move_pending);
   if (!reads) return;
-  at_once ? receive(c) : poll(c);
+  if (at_once) {
+    receive(c);
+  } else {
+    poll(c);
+  }
 }
 
 void Net::State::on_polled(Connection& c, int32_t result) {
@@ -243,6 +247,7 @@ void Net::State::feed(Connection& c, MutableBytes bytes) {
   if (c.logged_in) {
     c.heard_ms = stamp();
   } else {
+    PERCH_CHECK(!c.awaiting);  // login_bytes may not be that any more
     c.login_bytes += static_cast<uint32_t>(bytes.size());
   }
   const bool was_in_frame = c.framer.in_frame();
