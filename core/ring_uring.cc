@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <cstring>
 #include <deque>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -128,12 +129,12 @@ class UringRing final : public Ring {
   Result<void> try_forbidden();
   io_uring_sqe* next_sqe();
   int enter(uint32_t wait_nr, unsigned flags, uint64_t timeout_ns);
-  bool next_raw(Raw* raw);
+  std::optional<Raw> next_raw();
   size_t reap(std::span<Completion> out);
-  bool translate(const Raw& raw, Completion* out);
-  bool finish_own(uint64_t user_data, int32_t result, Completion* out);
-  bool finish_connect(Own step, uint32_t index, int32_t result, Completion* out);
-  bool end_connect(uint32_t index, int32_t result, Completion* out);
+  std::optional<Completion> translate(const Raw& raw);
+  std::optional<Completion> finish_own(uint64_t user_data, int32_t result);
+  std::optional<Completion> finish_connect(Own step, uint32_t index, int32_t result);
+  Completion end_connect(uint32_t index, int32_t result);
   void queue_close(Socket socket, uint64_t user_data);
   void put_buffer(uint16_t buffer);
 
@@ -243,10 +244,10 @@ Result<void> UringRing::try_forbidden() {
   io_uring_prep_openat(sqe, AT_FDCWD, "/", O_RDONLY | O_CLOEXEC, 0);
   sqe->user_data = 0;
   enter(1, IORING_ENTER_GETEVENTS, kForbiddenNs);
-  Raw raw{};
-  if (!next_raw(&raw)) return ring_error(-ETIME);
-  if (raw.result >= 0) ::close(raw.result);
-  if (raw.result != -EACCES) return ring_error(-EOPNOTSUPP);
+  const std::optional<Raw> raw = next_raw();
+  if (!raw) return ring_error(-ETIME);
+  if (raw->result >= 0) ::close(raw->result);
+  if (raw->result != -EACCES) return ring_error(-EOPNOTSUPP);
   return {};
 }
 
@@ -293,7 +294,7 @@ io_uring_sqe* UringRing::next_sqe() {
   for (int attempt = 0; sqe == nullptr; ++attempt) {
     PERCH_CHECK(attempt < 1000);  // a second without memory for one request
     if (enter(0, 0, 0) < 0) {
-      for (Raw raw{}; next_raw(&raw);) stashed_.push_back(raw);
+      while (const std::optional<Raw> raw = next_raw()) stashed_.push_back(*raw);
       enter(1, IORING_ENTER_GETEVENTS, 1'000'000);
     }
     sqe = io_uring_get_sqe(&ring_);
@@ -437,98 +438,101 @@ void UringRing::connect(const sockaddr_storage& remote, const sockaddr_storage* 
   sqe->user_data = own_user_data(Own::kConnectInstall, index);
 }
 
-// One step is done. True: so is the connect, and *out tells how.
-bool UringRing::finish_connect(Own step, uint32_t index, int32_t result, Completion* out) {
+// One step is done. A completion: so is the connect.
+std::optional<Completion> UringRing::finish_connect(Own step, uint32_t index, int32_t result) {
   Connecting& connecting = connecting_[index];
   switch (step) {
     case Own::kConnectInstall: {
       ++num_syscalls_;
       ::close(std::exchange(connecting.descriptor, -1));
-      if (result < 0) return end_connect(index, result, out);
+      if (result < 0) return end_connect(index, result);
       PERCH_CHECK(result == 1);
       io_uring_sqe* sqe = next_sqe();
       io_uring_prep_connect(sqe, connecting.slot, reinterpret_cast<const sockaddr*>(&connecting.remote),
                             address_length(connecting.remote));
       sqe->flags |= IOSQE_FIXED_FILE;
       sqe->user_data = own_user_data(Own::kConnect, index);
-      return false;
+      return std::nullopt;
     }
     case Own::kConnect:
-      if (result >= 0) return end_connect(index, connecting.slot, out);
+      if (result >= 0) return end_connect(index, connecting.slot);
       connecting.error = result;
       queue_close(static_cast<Socket>(connecting.slot), own_user_data(Own::kConnectClose, index));
-      return false;
+      return std::nullopt;
     default:
-      return end_connect(index, connecting.error, out);
+      return end_connect(index, connecting.error);
   }
 }
 
-bool UringRing::end_connect(uint32_t index, int32_t result, Completion* out) {
-  *out = Completion{};
-  out->user_data = connecting_[index].user_data;
-  out->result = result;
+Completion UringRing::end_connect(uint32_t index, int32_t result) {
+  Completion completion;
+  completion.user_data = connecting_[index].user_data;
+  completion.result = result;
   connecting_free_.push_back(index);
-  return true;
+  return completion;
 }
 
 // ---- completion
 
-bool UringRing::next_raw(Raw* raw) {
+// Nothing: the CQ is empty.
+std::optional<UringRing::Raw> UringRing::next_raw() {
   io_uring_cq& cq = ring_.cq;
   const unsigned head = *cq.khead;
-  if (head == io_uring_smp_load_acquire(cq.ktail)) return false;
+  if (head == io_uring_smp_load_acquire(cq.ktail)) return std::nullopt;
   const io_uring_cqe& cqe = cq.cqes[head & (*cq.kring_mask)];
-  *raw = {cqe.user_data, cqe.res, cqe.flags};
+  const Raw raw{cqe.user_data, cqe.res, cqe.flags};
   io_uring_smp_store_release(cq.khead, head + 1);
-  return true;
+  return raw;
 }
 
 size_t UringRing::reap(std::span<Completion> out) {
   size_t num = 0;
   while (num < out.size()) {
-    Raw raw{};
+    std::optional<Raw> raw;
     // Taken out of the CQ before it is looked at, because translate() may queue and so reap into stashed_.
     if (!stashed_.empty()) {
       raw = stashed_.front();
       stashed_.pop_front();
-    } else if (!next_raw(&raw)) {
-      break;
+    } else {
+      raw = next_raw();
     }
-    if (translate(raw, &out[num])) ++num;
+    if (!raw) break;
+    if (const std::optional<Completion> completion = translate(*raw)) out[num++] = *completion;
   }
   return num;
 }
 
-// False: the ring's own, nothing for the caller.
-bool UringRing::translate(const Raw& raw, Completion* out) {
+// Nothing: the ring's own.
+std::optional<Completion> UringRing::translate(const Raw& raw) {
   if (raw.user_data >= kReservedUserData && raw.user_data != kWakeUserData) {
-    return finish_own(raw.user_data, raw.result, out);
+    return finish_own(raw.user_data, raw.result);
   }
-  *out = Completion{};
-  out->user_data = raw.user_data;
-  out->result = raw.result;
+  Completion completion;
+  completion.user_data = raw.user_data;
+  completion.result = raw.result;
   if (raw.flags & IORING_CQE_F_BUFFER) {
     PERCH_CHECK(num_buffers_free_ > 0);
     --num_buffers_free_;
     const auto buffer = static_cast<uint16_t>(raw.flags >> IORING_CQE_BUFFER_SHIFT);
     if (raw.result > 0) {
-      out->buffer = buffer;
-      out->has_buffer = true;
-      out->bytes = {buffer_memory_.data() + size_t{buffer} * buffer_bytes_, static_cast<size_t>(raw.result)};
+      completion.buffer = buffer;
+      completion.has_buffer = true;
+      completion.bytes = {buffer_memory_.data() + size_t{buffer} * buffer_bytes_,
+                          static_cast<size_t>(raw.result)};
     } else {
       put_buffer(buffer);
     }
   }
-  return true;
+  return completion;
 }
 
-bool UringRing::finish_own(uint64_t user_data, int32_t result, Completion* out) {
+std::optional<Completion> UringRing::finish_own(uint64_t user_data, int32_t result) {
   const uint32_t index = own_index(user_data);
   switch (own_kind(user_data)) {
     case Own::kWake:
       // Only failures come here. The target ring is gone and nobody waits on it; or the kernel had no memory
       // for the message (-ENOMEM of io_msg_data_remote in its msg_ring.c, since 6.11) and the wake is lost.
-      return false;
+      return std::nullopt;
     case Own::kShutdown: {  // a failure means that it was not connected any more
       const Slot slot = std::exchange(slots_[index], Slot::kPlain);
       if (slot == Slot::kCloseWaits) {
@@ -537,10 +541,10 @@ bool UringRing::finish_own(uint64_t user_data, int32_t result, Completion* out) 
         queue_close(index, waiting->second);
         waiting_closes_.erase(waiting);
       }
-      return false;
+      return std::nullopt;
     }
     default:
-      return finish_connect(own_kind(user_data), index, result, out);
+      return finish_connect(own_kind(user_data), index, result);
   }
 }
 
