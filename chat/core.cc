@@ -28,10 +28,10 @@ Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Me
 
 Core::~Core() {
   for (auto& [id, user] : users_) {
-    timers_.disarm(user->confirm_timer);
-    timers_.disarm(user->expiry_timer);
+    timers_.disarm(user->confirm_timer());
+    timers_.disarm(user->expiry_timer());
     for (auto& device : user->devices)
-      if (device && device->session) timers_.disarm(device->session->timer);
+      if (device && device->session) timers_.disarm(*device->session);
   }
 }
 
@@ -97,14 +97,13 @@ bool Core::deadlines_may_pass(size_t num_completions) {
 }
 
 void Core::on_timer(Timer& timer) {
-  char* const at = reinterpret_cast<char*>(&timer);
   switch (timer.kind) {
     case User::kConfirmTimer:
-      return on_confirm_timer(*reinterpret_cast<User*>(at - offsetof(User, confirm_timer)));
+      return on_confirm_timer(static_cast<User&>(static_cast<ConfirmTimer&>(timer)));
     case User::kExpiryTimer:
-      return on_expiry_timer(*reinterpret_cast<User*>(at - offsetof(User, expiry_timer)));
+      return on_expiry_timer(static_cast<User&>(static_cast<ExpiryTimer&>(timer)));
     case Session::kTimer:
-      return on_session_timer(*reinterpret_cast<Session*>(at - offsetof(Session, timer)));
+      return on_session_timer(static_cast<Session&>(timer));
   }
   PERCH_CHECK(!"a timer of no known kind");
 }

@@ -12,10 +12,10 @@ constexpr uint64_t kLookAgainMs = 60'000;  // at what is due and may not expire 
 }  // namespace
 
 void Core::arm_expiry_timer(User& user) {
-  if (user.items.empty() || user.expiry_timer.armed()) return;
+  if (user.items.empty() || user.expiry_timer().armed()) return;
   const uint64_t due = user.items.begin()->second.taken_ms + limits_.expiry_ms;
   const uint64_t now = served_ms();
-  timers_.arm(user.expiry_timer, now_.mono_ms() + (due > now ? due - now : 1));
+  timers_.arm(user.expiry_timer(), now_.mono_ms() + (due > now ? due - now : 1));
 }
 
 void Core::on_expiry_timer(User& user) {
@@ -44,7 +44,7 @@ void Core::on_expiry_timer(User& user) {
   if (missed != 0) drop_and_note(user, missed, std::move(drops));
   if (user.items.empty()) return;
   const uint64_t due = user.items.begin()->second.taken_ms + limits_.expiry_ms;
-  timers_.arm(user.expiry_timer, now_.mono_ms() + (due > now ? due - now : kLookAgainMs));
+  timers_.arm(user.expiry_timer(), now_.mono_ms() + (due > now ? due - now : kLookAgainMs));
 }
 
 // Each of `missed` is told of its gap at its next login, so its row says that before anything is dropped: a

@@ -190,12 +190,13 @@ void Core::on_stored(const StoredHop& hop, CoreId source) {
 
 // One deadline per user: what is in memory and unconfirmed for longest (DELIVERY.md H27).
 void Core::arm_confirm_timer(User& user) {
-  if (!user.confirm_timer.armed()) timers_.arm(user.confirm_timer, now_.mono_ms() + limits_.confirm_ms_max);
+  if (!user.confirm_timer().armed())
+    timers_.arm(user.confirm_timer(), now_.mono_ms() + limits_.confirm_ms_max);
 }
 
 void Core::on_confirm_timer(User& user) {
   const uint64_t next = std::min(store_late_items(user), store_late_receipts(user));
-  if (next != UINT64_MAX) timers_.arm(user.confirm_timer, next);
+  if (next != UINT64_MAX) timers_.arm(user.confirm_timer(), next);
 }
 
 // When to look again, or UINT64_MAX.

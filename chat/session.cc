@@ -85,7 +85,7 @@ void Core::on_heard(Bound& at) {
 // The device's session is over: what it had not confirmed is made safe at once (DELIVERY.md, Forwarding).
 void Core::end_session(User& user, Device& device) {
   const int slot = user.slot_of(device.row.number);
-  timers_.disarm(device.session->timer);
+  timers_.disarm(*device.session);
   probe::session_end(options_.id, user.id, device.row.number, device.session->id);
   device.session.reset();
   metrics_.set(Metric::kSessions, --num_sessions_now_);
@@ -115,7 +115,7 @@ void Core::arm_session_timer(Session& session) {
   constexpr uint64_t kLookMs = 3'600'000;
   const uint64_t wall = now_.wall_ms();
   const uint64_t left = session.expires_ms > wall ? session.expires_ms - wall : 0;
-  timers_.arm(session.timer, now_.mono_ms() + std::min(left, kLookMs));
+  timers_.arm(session, now_.mono_ms() + std::min(left, kLookMs));
 }
 
 void Core::on_session_timer(Session& session) {

@@ -59,10 +59,11 @@ struct Sent {
   std::unique_ptr<Status> status;  // of the others
 };
 
-struct Session {
+// The Timer: its token expires, or it is time to look at that again.
+struct Session : Timer {
   static constexpr uint8_t kTimer = 3;  // Timer::kind
 
-  Session() { timer.kind = kTimer; }
+  Session() { kind = kTimer; }
   net::ConnId conn;
   uint64_t id = 0;
   Origin origin = 0;
@@ -77,7 +78,6 @@ struct Session {
   bool results_wait = false;   // some that this session was not told yet; they go before all that is counted
   Fifo<MessageId> expired_to_tell;
   Fifo<store::ReceiptKey> receipts_to_tell;
-  Timer timer;  // its token expires, or it is time to look at that again
   // WELCOME said so, and the device's row does until the device has heard it (Core::on_heard).
   bool told_gap = false;
   bool told_broken = false;
@@ -156,13 +156,19 @@ struct AfterRow {
   std::unique_ptr<store::StoreOp> op;
 };
 
-struct User {
+// Bases of User and not members, so that a timer that fires leads back to its user.
+struct ConfirmTimer : Timer {};  // the oldest in-memory item or receipt is unconfirmed for confirm_ms_max
+struct ExpiryTimer : Timer {};   // the oldest stored item is too old
+
+struct User : ConfirmTimer, ExpiryTimer {
   static constexpr uint8_t kConfirmTimer = 1, kExpiryTimer = 2;  // Timer::kind
 
   User() {
-    confirm_timer.kind = kConfirmTimer;
-    expiry_timer.kind = kExpiryTimer;
+    confirm_timer().kind = kConfirmTimer;
+    expiry_timer().kind = kExpiryTimer;
   }
+  ConfirmTimer& confirm_timer() { return *this; }
+  ExpiryTimer& expiry_timer() { return *this; }
   UserId id = 0;
   std::string handle;
   DeviceNo next_device = 1;
@@ -177,8 +183,6 @@ struct User {
   // Items that owe a receipt, so they are on no device yet, by sender and seq. One whose drop its sender is
   // still to be told of stands here with position 0.
   std::multimap<MessageId, uint64_t> owed;
-  Timer confirm_timer;  // the oldest in-memory item or receipt is unconfirmed for confirm_ms_max
-  Timer expiry_timer;   // the oldest stored item is too old
 
   Device* device(DeviceNo number) {
     for (auto& device : devices)
