@@ -1,0 +1,110 @@
+"""A small command line over the library, for scripts and for the tests.
+
+    python3 -m perch_client send   PROFILE SERVER TOKENFILE TO TEXT   waits for a tick, at most --wait seconds
+    python3 -m perch_client talk   PROFILE SERVER TOKENFILE TO        sends each line of the standard input
+    python3 -m perch_client listen PROFILE SERVER TOKENFILE           prints what comes, until it is ended
+"""
+import argparse
+import asyncio
+import signal
+import sys
+import threading
+
+from . import Client, Insert, InUse, Mark, Refused
+
+OK, FAILED, USAGE, QUEUED, REFUSED, STOPPED = range(6)
+
+
+def address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def target(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+async def send(client: Client, arguments) -> int:
+    row = client.send(arguments.to, arguments.text)
+    try:
+        done = await asyncio.wait_for(client.until(row), arguments.wait)
+    except asyncio.TimeoutError:
+        print("queued" if client.stopped is None else f"queued; {client.stopped.why}")
+        return QUEUED if client.stopped is None else STOPPED
+    except Refused as refused:
+        print(refused)
+        return REFUSED
+    print(done.mark.name.lower())
+    return OK
+
+
+async def talk(client: Client, arguments) -> int:
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue()
+
+    def read():  # a daemon, because nothing ends a thread that waits for the standard input
+        for line in iter(sys.stdin.readline, ""):
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+        loop.call_soon_threadsafe(lines.put_nowait, "")
+
+    threading.Thread(target=read, daemon=True).start()
+    while line := await lines.get():
+        client.send(arguments.to, line.rstrip("\n"))
+        print(f"* queued: {line}", end="", flush=True)
+    await client.until_settled()
+    return OK
+
+
+async def listen(client: Client, _) -> int:
+    await asyncio.Event().wait()
+    return OK
+
+
+async def run(arguments) -> int:
+    with open(arguments.token_file, encoding="ascii") as file:
+        token = file.read().strip()
+    async with Client(arguments.profile, arguments.server, token) as client:
+        def show(message, insert):
+            if insert is not Insert.RENUMBERED:
+                print(f"{message.user}: {message.body.decode(errors='replace')}", flush=True)
+                if message.peer == message.user:
+                    client.mark_read(message.peer)
+
+        client.on_online = lambda online: print(f"* online as {online.user}/{online.device}", file=sys.stderr, flush=True)
+        client.on_offline = lambda why: print(f"* offline: {why}", file=sys.stderr, flush=True)
+        client.on_row = lambda row: print(f"* {row.row} {row.mark.name.lower()}", file=sys.stderr, flush=True)
+        if arguments.command == "listen":
+            client.on_message = show
+        task = asyncio.current_task()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        try:
+            return await {"send": send, "talk": talk, "listen": listen}[arguments.command](client, arguments)
+        except asyncio.CancelledError:
+            return OK
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="perch_client", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("send", "talk", "listen"):
+        command = commands.add_parser(name)
+        command.add_argument("profile", help="folder of the device's database")
+        command.add_argument("server", type=address, metavar="HOST:PORT")
+        command.add_argument("token_file", help="file with the token")
+        if name != "listen":
+            command.add_argument("to", type=target, help="user id or handle")
+        if name == "send":
+            command.add_argument("text")
+            command.add_argument("--wait", type=float, default=10, help="seconds to wait for a tick (default 10)")
+    arguments = parser.parse_args()
+    try:
+        return asyncio.run(run(arguments))
+    except (InUse, OSError, ValueError) as error:
+        print(f"perch_client: {error}", file=sys.stderr)
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

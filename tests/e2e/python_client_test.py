@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+"""The client in Python and the one in C++ talk through a real server: live, with either away, with the server away, and
+with kill -9 of all three; then every SQLite of both kinds is compared. What the two share is PROTOCOL.md and the schema."""
+import os
+import random
+import sys
+import time
+
+from harness import ACCEPTED, BIN, DELIVERED, Device, Server, check, require, run, settled, wait_until
+
+KILLS = 24
+
+
+def signed(blob):
+    return int.from_bytes(blob or b"", "big", signed=True)  # as the C++ client's SQLite has them
+
+
+class PythonDevice(Device):
+    STATUSES = (0,)
+
+    def _perch(self, command, *args):
+        # `chat` of the C++ client is `talk` here.
+        command = {"chat": "talk"}.get(command, command)
+        return ["env", f"PYTHONPATH={BIN.parent / 'python'}", "/usr/bin/python3", "-m", "perch_client", command, self.profile,
+                self.server.address, self.token_file, *(str(arg) for arg in args if arg != "--json")]
+
+    def send(self, to, text, wait=10):
+        raise NotImplementedError
+
+    def outbox(self):
+        return [(to, signed(origin), seq, is_open, mark, number, body) for to, origin, seq, is_open, mark, number, body in
+                self.query("SELECT to_user, origin, seq, open, mark, number, body FROM outbox WHERE kind = 0 ORDER BY row")]
+
+    def inbox(self):
+        return [(user, device, signed(origin), signed(seq), *rest) for user, device, origin, seq, *rest in
+                self.query("SELECT user, device, origin, seq, variant, peer, number, body FROM inbox ORDER BY arrival")]
+
+
+def three_situations(folder):
+    """Each once from Python to C++, and once from C++ to Python."""
+    for number, (Sender, Recipient) in enumerate(((PythonDevice, Device), (Device, PythonDevice))):
+        server = Server(f"{folder}/server{number}")
+        server.start()
+        a, b = Sender(server, "alice", f"a{number}", folder), Recipient(server, "bob", f"b{number}", folder)
+        try:
+            b.listen()
+            wait_until(lambda: b.identity()[1], 15, "the recipient does not log in")
+            a.talk("bob")
+            wait_until(lambda: a.identity()[1], 15, "the sender does not log in")
+            a.say("both are here")
+            settled([a, b])
+            b.leave()
+            a.say("the recipient is away")
+            wait_until(lambda: a.marks()[1:] == [ACCEPTED], 10, "no first tick for an absent recipient")
+            b.listen()
+            settled([a, b])
+            require(a.marks() == [DELIVERED, DELIVERED] or a.marks()[0] > DELIVERED, f"the second tick: {a.marks()}")
+            server.kill()
+            a.say("the server is away")
+            wait_until(lambda: len(a.outbox()) == 3, 10, "not queued")
+            require(a.outbox()[2][3] == 1, "closed without a server")
+            server.start()
+            settled([a, b], 60)
+            if Recipient is Device:  # what a C++ `listen` prints nobody has read; a chat is read
+                b.leave()
+                b.talk("alice")
+                a.say("somebody looks")
+                settled([a, b])
+            read = "SELECT count(*) FROM read_marks, identity WHERE reader != user" if Sender is PythonDevice else \
+                "SELECT count(*) FROM outbox WHERE mark = 3"
+            wait_until(lambda: a.query(read)[0][0] > 0, 20, "the recipient has read it, and the sender is not told")
+        finally:
+            a.leave()
+            b.leave()
+        require(server.drain() == 0, "perchd did not end cleanly")
+
+
+def kills(folder):
+    seed = int(os.environ.get("PERCH_SEED", str(random.randrange(1 << 30))))
+    print(f"seed {seed}", flush=True)
+    choose = random.Random(seed)
+    server = Server(folder + "/server")
+    server.start("--reactors", "2")
+    a, b = PythonDevice(server, 1, "phone", folder), Device(server, 2, "phone", folder)
+    c = PythonDevice(server, 2, "tablet", folder)
+    devices = [a, b, c]
+    starts = {a: lambda: a.talk(2), b: lambda: b.talk(1), c: c.listen}
+    num_lines = 0
+
+    def speak(rounds):
+        nonlocal num_lines
+        for _ in range(rounds):
+            for device in (a, b):
+                num_lines += 1
+                device.say(f"line {num_lines}")
+            time.sleep(0.01)
+
+    try:
+        for device in devices:
+            starts[device]()
+        wait_until(lambda: all(d.identity()[1] for d in devices), 20, "not every device has logged in once")
+        for _ in range(KILLS):
+            speak(choose.randint(1, 8))
+            victim = choose.choice([server, *devices])
+            victim.kill()
+            speak(choose.randint(0, 3))
+            starts.get(victim, server.start)()
+            time.sleep(choose.random() * 0.5)
+        speak(3)
+        end = time.monotonic() + 120
+        while check(devices)[1] and time.monotonic() < end:
+            time.sleep(0.5)
+        total, problems = check(devices)
+        require(not problems, "\n".join(problems[:20]) + f"\n{total}")
+        require(total["copies"] > total["messages"] > KILLS, f"too little was said: {total}")
+    finally:
+        for device in devices:
+            device.leave()
+    require(server.drain() == 0, "perchd did not end cleanly")
+    return total
+
+
+def all_tests(folder):
+    os.mkdir(folder + "/situations")
+    os.mkdir(folder + "/kills")
+    three_situations(folder + "/situations")
+    total = kills(folder + "/kills")
+    return (f"Python to C++ and back; {KILLS} kills, {total['messages']} messages, {total['copies']} copies: 0 lost, "
+            "0 duplicated, 0 out of order")
+
+
+if __name__ == "__main__":
+    sys.exit(run(all_tests))
