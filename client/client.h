@@ -2,8 +2,8 @@
 // the promise that what send() returned for is delivered or reported, whatever crashes in between.
 //
 //   struct Events : perch::client::DeviceEvents { void on_message(…) override { … } } events;
-//   auto client = perch::client::Client::open({.profile_path = "me", .server = address, .token = jwt},
-//   events);
+//   auto client = perch::client::Client::open(
+//       {.profile_path = "me", .server = address, .token = jwt}, events);
 //   (*client)->send("alice", "hello");
 //   (*client)->run();
 //

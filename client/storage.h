@@ -114,8 +114,8 @@ inline bool merge_result(RowStatus& row, Mark mark, uint8_t reason, Number numbe
 // A message that came: of somebody else, or a copy of what this user sent from another device.
 struct InboxMessage {
   MessageId id;
-  UserId peer =
-      0;  // whose conversation it belongs to; the recipient's for copies of what this user sent elsewhere
+  // Whose conversation it belongs to; the recipient's for copies of what this user sent elsewhere.
+  UserId peer = 0;
   Number number = 0;
   uint64_t time_ms = 0;  // the server's wall clock when it was taken, for display
   uint8_t content = 0;   // 0: text in UTF-8
