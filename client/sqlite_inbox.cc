@@ -46,10 +46,9 @@ Insert SqliteStore::insert_message(InboxMessage& message) {
 void SqliteStore::mark_copies(UserId me, DeviceNo device, UserId peer, Origin origin, Seq first, Seq up_to,
                               Mark mark) {
   Query(*this,
-        "UPDATE inbox SET mark=?1 WHERE user=?2 AND device=?3 AND origin=?4 AND seq>=?7 AND seq<=?5 AND "
-        "peer=?6 AND "
-        "mark<?1",
-        mark, me, uint64_t{device}, origin, up_to, peer, first)
+        "UPDATE inbox INDEXED BY inbox_untold SET mark=?1 WHERE user=?2 AND device=?3 AND origin=?4 AND "
+        "seq>=?5 AND seq<=?6 AND peer=?7 AND mark<3 AND mark<?1",
+        mark, me, uint64_t{device}, origin, first, up_to, peer)
       .run();
 }
 
@@ -60,16 +59,18 @@ void SqliteStore::expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq
 }
 
 void SqliteStore::mark_inbox_read(UserId peer, const ReadMark& mark) {
-  Query(*this, "UPDATE inbox SET read=1 WHERE user=? AND device=? AND origin=? AND seq<=? AND read=0", peer,
-        uint64_t{mark.device}, mark.origin, mark.up_to)
+  Query(*this,
+        "UPDATE inbox INDEXED BY inbox_unread SET read=1 "
+        "WHERE user=? AND device=? AND origin=? AND seq<=? AND read=0",
+        peer, uint64_t{mark.device}, mark.origin, mark.up_to)
       .run();
 }
 
 Result<std::vector<ReadMark>> SqliteStore::unread(UserId peer) {
   std::vector<ReadMark> out;
   Query query(*this,
-              "SELECT device, origin, max(seq) FROM inbox WHERE user=? AND read=0 GROUP BY device, origin "
-              "ORDER BY device, origin",
+              "SELECT device, origin, max(seq) FROM inbox INDEXED BY inbox_unread "
+              "WHERE user=? AND read=0 GROUP BY device, origin ORDER BY device, origin",
               peer);
   while (query.step()) out.push_back({static_cast<DeviceNo>(query.u64(0)), query.u64(1), query.u64(2)});
   return unless_failed(std::move(out));
@@ -121,8 +122,8 @@ Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_v
       line.mark = line.row.mark;
       line.number = line.row.open ? UINT64_MAX : line.row.number;
       line.time_ms = line.row.time_ms;
-      line.content = static_cast<uint8_t>(query.u64(11));
-      line.body = query.blob(12);
+      line.content = static_cast<uint8_t>(query.u64(kRowColumns));
+      line.body = query.blob(kRowColumns + 1);
       (line.number == 0 ? unnumbered : out).push_back(std::move(line));
     }
   }

@@ -10,7 +10,8 @@ RowId SqliteStore::add_row(const NewRow& row) {
   PERCH_CHECK(in_transaction_);
   if (row.kind == RowKind::kRead) {
     Query(*this,
-          "DELETE FROM outbox WHERE kind=1 AND open=1 AND sent=0 AND to_user=? AND read_device=? AND "
+          "DELETE FROM outbox INDEXED BY outbox_unsent_reads WHERE kind=1 AND open=1 AND sent=0 AND "
+          "to_user=? AND read_device=? AND "
           "read_origin=?",
           row.to, uint64_t{row.read.device}, row.read.origin)
         .run();
@@ -126,31 +127,34 @@ std::vector<RowStatus> SqliteStore::reject_handle(std::string_view handle, uint8
 }
 
 std::vector<RowStatus> SqliteStore::rows_delivered(UserId peer, Origin origin, Seq first, Seq up_to) {
-  Query query(*this,
-              "UPDATE outbox SET mark=CASE WHEN read THEN 3 ELSE 2 END, frame=NULL WHERE to_user=? AND "
-              "origin=? AND seq>=? AND seq<=? AND seq>0 AND kind=0 AND open=0 AND mark<2 "
-              "RETURNING " PERCH_ROW_COLUMNS,
-              peer, origin, first, up_to);
+  Query query(
+      *this,
+      "UPDATE outbox INDEXED BY outbox_accepted SET mark=CASE WHEN read THEN 3 ELSE 2 END, frame=NULL "
+      "WHERE to_user=? AND origin=? AND seq>=? AND seq<=? AND seq>0 AND kind=0 AND open=0 AND mark<2 "
+      "RETURNING " PERCH_ROW_COLUMNS,
+      peer, origin, first, up_to);
   return query.rows();
 }
 
 std::vector<RowStatus> SqliteStore::rows_read(UserId peer, Origin origin, Seq up_to) {
   Query(*this,
-        "UPDATE outbox SET read=1 WHERE to_user=? AND origin=? AND seq<=? AND seq>0 AND kind=0 AND read=0",
+        "UPDATE outbox INDEXED BY outbox_unread SET read=1 "
+        "WHERE to_user=? AND origin=? AND seq<=? AND seq>0 AND kind=0 AND read=0",
         peer, origin, up_to)
       .run();
   Query query(*this,
-              "UPDATE outbox SET mark=3 WHERE to_user=? AND origin=? AND seq<=? AND seq>0 AND kind=0 AND "
-              "mark=2 RETURNING " PERCH_ROW_COLUMNS,
+              "UPDATE outbox INDEXED BY outbox_delivered SET mark=3 "
+              "WHERE to_user=? AND origin=? AND seq<=? AND seq>0 AND kind=0 AND mark=2 "
+              "RETURNING " PERCH_ROW_COLUMNS,
               peer, origin, up_to);
   return query.rows();
 }
 
 std::optional<RowStatus> SqliteStore::expire_row(UserId peer, Origin origin, Seq seq) {
   Query query(*this,
-              "UPDATE outbox SET mark=5 WHERE to_user=? AND origin=? AND seq=? AND seq>0 AND mark<=1 "
-              "RETURNING " PERCH_ROW_COLUMNS,
-              peer, origin, seq);
+              "UPDATE outbox INDEXED BY outbox_seq SET mark=5 "
+              "WHERE seq=? AND origin=? AND to_user=? AND seq>0 AND mark<=1 RETURNING " PERCH_ROW_COLUMNS,
+              seq, origin, peer);
   if (!query.step()) return std::nullopt;
   const RowStatus out = query.row(0);
   query.run();

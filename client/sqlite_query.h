@@ -14,10 +14,17 @@ namespace perch::client {
 // What Query::row() reads, in its order. A macro, because statements are put together from literals and known
 // by their address.
 #define PERCH_ROW_COLUMNS "row, kind, to_user, origin, seq, open, mark, reason, number, time_ms, read"
+inline constexpr int kRowColumns = 11;
 
 // What Query::message() reads, in its order.
 #define PERCH_MESSAGE_COLUMNS \
   "arrival, user, device, origin, seq, variant, peer, number, time_ms, content, body, mark"
+
+// Statements and indexes write them as digits: SQLite takes an index over some of the rows only for a
+// statement that names them by the same constants.
+static_assert(RowKind::kMessage == RowKind{0} && RowKind::kRead == RowKind{1});
+static_assert(Mark::kQueued == Mark{0} && Mark::kAccepted == Mark{1} && Mark::kDelivered == Mark{2} &&
+              Mark::kRead == Mark{3} && Mark::kRejected == Mark{4} && Mark::kExpired == Mark{5});
 
 // Binds its arguments in order, steps, and hands the statement back clean at its end.
 class SqliteStore::Query {

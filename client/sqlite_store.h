@@ -45,7 +45,7 @@ struct Arrival {
 
 class SqliteStore final : public Storage {
  public:
-  static constexpr int kSchemaVersion = 2;
+  static constexpr int kSchemaVersion = 3;
   static constexpr int kBusyMs = 5'000;  // another process of this profile commits for far shorter
 
   // Opens the profile in `dir`, making it if it is missing (mode 0700; it holds a token). With `connect` it

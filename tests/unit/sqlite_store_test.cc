@@ -12,6 +12,12 @@
 namespace perch::client {
 namespace {
 
+// Which had fewer indexes.
+constexpr const char* kBackToVersion2 =
+    "DROP INDEX outbox_accepted; DROP INDEX outbox_unread; DROP INDEX outbox_delivered;"
+    "DROP INDEX outbox_unsent_reads; DROP INDEX inbox_unread; DROP INDEX inbox_untold;"
+    "CREATE INDEX inbox_unread ON inbox (user) WHERE read = 0; PRAGMA user_version=2";
+
 class SqliteStoreTest : public testing::Test {
  protected:
   std::unique_ptr<SqliteStore> open(bool connect = true) {
@@ -260,15 +266,42 @@ TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
   }
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open((dir_ + "/me/profile.db").c_str(), &db), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(db, "ALTER TABLE outbox DROP COLUMN read; PRAGMA user_version=1", nullptr, nullptr,
-                         nullptr),
-            SQLITE_OK);
+  for (const char* sql : {kBackToVersion2, "ALTER TABLE outbox DROP COLUMN read; PRAGMA user_version=1"}) {
+    ASSERT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK);
+  }
   sqlite3_close(db);
   for (int i = 0; i < 2; ++i) {
     auto store = open();
     EXPECT_EQ(store->status(row)->mark, Mark::kRead);
     EXPECT_TRUE(store->status(row)->read);
   }
+}
+
+TEST_F(SqliteStoreTest, TheSecondSchemaIsBroughtUpToDate) {
+  RowId row = 0;
+  {
+    auto store = open();
+    store->begin();
+    row = add(*store, 7, "x");
+    store->bind_row(row, 7, store->take_seq(), frame_);
+    store->close_row(store->identity().origin, 1, Mark::kAccepted, 0, 1024, 5);
+    InboxMessage in = message(1, 10, "one");
+    store->insert_message(in);
+    ASSERT_TRUE(store->commit().ok());
+  }
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((dir_ + "/me/profile.db").c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db, kBackToVersion2, nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(db);
+  auto store = open();
+  const Origin origin = store->status(row)->origin;
+  store->begin();
+  EXPECT_EQ(store->rows_delivered(7, origin, 1, 1).size(), 1u);
+  EXPECT_EQ(store->rows_read(7, origin, 1).size(), 1u);
+  EXPECT_EQ(store->unread(7)->size(), 1u);
+  store->mark_inbox_read(7, {1, 0x8000000000000001u, 1});
+  EXPECT_TRUE(store->unread(7)->empty());
+  ASSERT_TRUE(store->commit().ok());
 }
 
 TEST_F(SqliteStoreTest, NewerSchemaIsRefused) {
