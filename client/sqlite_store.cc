@@ -89,8 +89,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, R
   const int code =
       sqlite3_open_v2(file.c_str(), &store->db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (code != SQLITE_OK) return store->error_of(code);
-  sqlite3_busy_timeout(store->db_, busy_ms);
-  if (auto set = store->set_up(); !set.ok()) return set.error();
+  if (auto set = store->set_up(busy_ms); !set.ok()) return set.error();
   if (connect) {
     if (auto owned = store->try_own(random); !owned.ok()) return owned.error();
   }
@@ -102,8 +101,21 @@ SqliteStore::~SqliteStore() {
   if (db_ != nullptr) sqlite3_close(db_);
 }
 
-Result<void> SqliteStore::set_up() {
-  if (!exec("PRAGMA journal_mode=WAL") || !exec("PRAGMA synchronous=FULL")) return error_of(failed_);
+// SQLite does not wait for the lock that changes the mode of a database: another process may just be making
+// this one.
+bool SqliteStore::write_ahead(int busy_ms) {
+  constexpr int kPauseMs = 10;
+  for (int waited_ms = 0;; waited_ms += kPauseMs) {
+    exec("PRAGMA journal_mode=WAL");
+    if ((failed_ & 0xff) != SQLITE_BUSY || waited_ms >= busy_ms) return failed_ == 0;
+    failed_ = 0;
+    sqlite3_sleep(kPauseMs);
+  }
+}
+
+Result<void> SqliteStore::set_up(int busy_ms) {
+  sqlite3_busy_timeout(db_, busy_ms);
+  if (!write_ahead(busy_ms) || !exec("PRAGMA synchronous=FULL")) return error_of(failed_);
   begin();  // two processes may make one profile at the same time
   uint64_t version = 0;
   {

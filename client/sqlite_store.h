@@ -113,7 +113,8 @@ class SqliteStore final : public Storage {
   class Query;  // one use of a prepared statement
 
   SqliteStore() = default;
-  Result<void> set_up();
+  Result<void> set_up(int busy_ms);
+  bool write_ahead(int busy_ms);
   bool exec(const char* sql);  // false: failed, remembered
   void load_identity();
   void save_identity();

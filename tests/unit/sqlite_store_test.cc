@@ -4,8 +4,10 @@
 #include <sqlite3.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "tests/unit/temp_folder.h"
 
@@ -302,6 +304,23 @@ TEST_F(SqliteStoreTest, TheSecondSchemaIsBroughtUpToDate) {
   store->mark_inbox_read(7, {1, 0x8000000000000001u, 1});
   EXPECT_TRUE(store->unread(7)->empty());
   ASSERT_TRUE(store->commit().ok());
+}
+
+// The lock that turns a database to write-ahead logging is one that SQLite does not wait for.
+TEST_F(SqliteStoreTest, AProfileThatAnotherProcessIsMakingIsWaitedFor) {
+  std::filesystem::create_directory(dir_ + "/me");
+  std::filesystem::permissions(dir_ + "/me", std::filesystem::perms::owner_all);
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open((dir_ + "/me/profile.db").c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_EQ(SqliteStore::open(dir_ + "/me", *random_, true, 20).error().code, Errc::kBusy);
+  std::thread releases([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr);
+    sqlite3_close(other);
+  });
+  EXPECT_TRUE(SqliteStore::open(dir_ + "/me", *random_, true).ok());
+  releases.join();
 }
 
 TEST_F(SqliteStoreTest, NewerSchemaIsRefused) {
