@@ -6,7 +6,7 @@
 // any thread and changed by none. SOURCE: chat/config_keys.cc has each one's range.
 //
 // Bounds that no operator has a reason to set stand as constants beside what they bound: a send's frames and
-// bytes (net/send_queue.h), a close that flushes (net/net.cc), unacknowledged bytes and the backlog
+// bytes (net/send_queue.h), a close that flushes (net/closing.cc), unacknowledged bytes and the backlog
 // (net/listen.cc), the rest after a failed accept (net/acceptor.h), receive buffers (core/ring.h), log lines
 // (core/log.h), the control socket (chat/control.h), key files (chat/key_files.cc).
 #pragma once

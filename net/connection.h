@@ -1,4 +1,4 @@
-// Connection: the state of one byte stream. Plain data; net.cc holds the transitions.
+// Connection: the state of one byte stream. Plain data; net/state.h names who holds the transitions.
 //
 //                      ┌──────────── move failed ────────────┐
 //                      v                                     │

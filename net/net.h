@@ -1,9 +1,7 @@
 // Net: the connections of one core as byte streams cut into frames. Knows nothing of chat.
 //
 // ON: one reactor. Handler calls come from turn(), never from inside send(), close() or move().
-// STATES of a connection (fields of net/connection.h):
-//     accepted ── poll armed ──> readable ── receive ──> … ──> closing ── nothing in flight ──> free
-//   (all of it: net/connection.h)
+// STATES of a connection: drawn in net/connection.h.
 //   Close is a state: shutdown makes the armed poll complete; the slot goes back once the last completion is
 //   in. No cancel anywhere: the kernel looks for what to cancel in at most 256 lists of all that is armed
 //   (io_ring_ctx_alloc in its io_uring.c), and everybody may leave at once. ConnId carries a generation, so a

@@ -93,7 +93,8 @@ UNTESTED = {
     "core/limits.h": "numbers",
     "core/probe.h": "tests/probes.py looks for its probes in the built perchd",
     "core/metrics_table.h": "a table: core/metrics.h makes it what tests/unit/metrics_test.cc sees",
-    "net/connection.h": "data; net.cc holds the transitions",
+    "net/connection.h": "data; the files of net/state.h hold the transitions",
+    "net/state.h": "Net's own data; tests/unit/net_test.cc and its neighbours see what it does",
     "store/kv.h": "an interface",
     "store/store.h": "an interface",
 }
