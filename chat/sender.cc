@@ -39,9 +39,9 @@ void Core::on_send(Bound& at, MutableBytes bytes, const wire::Frame& frame) {
   const wire::Route& route = *frame.route();
   const net::ConnId conn = session.conn;
   closed_up_to(device, route.closed());
-  if (session.held) {
-    if (route.seq() > *session.held) return;
-    session.held.reset();
+  if (session.held != 0) {
+    if (route.seq() > session.held) return;
+    session.held = 0;
   }
   // 1. A flight with this id: its result, if there is one. Never two flights for one id.
   if (Flight* const flight = device.flight(route.origin(), route.seq())) {

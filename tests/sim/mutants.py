@@ -78,7 +78,7 @@ MUTANTS = [
         "else pump(*user, static_cast<int>(slot));"
         "const auto at = user->items.find(position);")),
     Mutant("go_back_n", 1, 3000, (  # H10
-        "if (route.seq() > *session.held) return;", "if (route.seq() > *session.held && !REMOVED) return;")),
+        "if (route.seq() > session.held) return;", "if (route.seq() > session.held && !REMOVED) return;")),
     Mutant("admit_first", 1, 3000, (  # H11
         "const UserId first = flight.parties[0].user;",
         "const UserId first = flight.parties[0].user; if (REMOVED && flight.num_parties == 2) "
