@@ -158,6 +158,7 @@ User& Core::put_user(const store::UserRow& row) {
     place = std::make_unique<Device>();
     place->registered = true;
     place->row = device;
+    place->seen_posted_ms = device.seen_ms;
     place->heard_origin = device.origin;
     if (device.overflowed) place->gap_write = 0;
   }

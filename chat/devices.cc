@@ -7,11 +7,10 @@ namespace perch::chat {
 
 using store::StoreOp;
 
-// Written lazily: seen matters by the day, and a storm of logins must not become a storm of writes.
+// Written lazily: a storm of logins must not become a storm of writes.
 void Core::note_seen(User& user, Device& device) {
-  if (!device.registered || device.row.seen_ms + kSeenWriteMs >= served_ms()) return;
   device.row.seen_ms = served_ms();
-  write_user(user);
+  if (device.registered && device.seen_posted_ms + kSeenWriteMs < device.row.seen_ms) write_user(user);
 }
 
 bool Core::unseen_for(const Device& device, uint64_t ms) const {
@@ -47,7 +46,7 @@ void Core::begin_gaps(User& user, SlotMask missed) {
   SlotMask begun = 0;
   bool to_write = user.num_written < user.num_writes;  // that it has a gap may be on its way, or refused
   for (size_t slot = 0; slot < kSlots; ++slot) {
-    if (((missed >> slot) & 1) == 0 || user.devices[slot]->gap_write) continue;
+    if (((missed >> slot) & 1) == 0 || user.devices[slot]->gap_write != kNoGap) continue;
     Device& device = *user.devices[slot];
     begun |= static_cast<SlotMask>(1u << slot);
     to_write |= !std::exchange(device.row.overflowed, true);

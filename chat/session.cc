@@ -37,7 +37,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   session.expires_ms = login->expires_ms;
   session.told_gap = device.row.overflowed || device.row.missed;
   session.told_broken = login->continuity_broken;
-  device.gap_write.reset();
+  device.gap_write = kNoGap;
   arm_session_timer(session);
   if (bound_.size() <= session.conn.index) bound_.resize(session.conn.index + 1);
   bound_[session.conn.index] = {user, &device, session.conn.generation};
@@ -88,6 +88,7 @@ void Core::end_session(User& user, Device& device) {
   timers_.disarm(*device.session);
   probe::session_end(options_.id, user.id, device.row.number, device.session->id);
   device.session.reset();
+  note_seen(user, device);
   metrics_.set(Metric::kSessions, --num_sessions_now_);
   device.slow = false;
   const auto bit = static_cast<SlotMask>(1u << slot);

@@ -6,7 +6,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -118,7 +117,9 @@ struct PendingReceipt {
   std::vector<Waiter> waiters;
 };
 
-inline constexpr uint64_t kSeenWriteMs = 86'400'000;  // DeviceRow::seen_ms is so exact, and not more
+// DeviceRow::seen_ms is exact while the node runs; a start knows it to a day.
+inline constexpr uint64_t kSeenWriteMs = 86'400'000;
+inline constexpr uint64_t kNoGap = UINT64_MAX;  // no write has that number
 
 struct Device {
   store::DeviceRow row;
@@ -128,8 +129,9 @@ struct Device {
   bool slow = false;
   // It overflowed. Nothing is addressed to it from when this write of the row, which says so, is on the disk,
   // until it logs in: a message never falls into a gap that a stop could hide.
-  std::optional<uint64_t> gap_write;
-  uint32_t num_waiting = 0;  // items counted against its mailbox, and their bytes
+  uint64_t gap_write = kNoGap;
+  uint64_t seen_posted_ms = 0;  // row.seen_ms as it was given to the store last
+  uint32_t num_waiting = 0;     // items counted against its mailbox, and their bytes
   uint64_t bytes_waiting = 0;
   std::unique_ptr<Session> session;
   std::vector<Outgoing> flights;    // in the order they were taken; until closed
@@ -189,7 +191,7 @@ struct User : ConfirmTimer, ExpiryTimer {
       if (device && device->row.number == number) return device.get();
     return nullptr;
   }
-  bool left_out(const Device& device) const { return device.gap_write && num_written >= *device.gap_write; }
+  bool left_out(const Device& device) const { return num_written >= device.gap_write; }
   int slot_of(DeviceNo number) const {
     for (size_t slot = 0; slot < kSlots; ++slot)
       if (devices[slot] && devices[slot]->row.number == number) return static_cast<int>(slot);
@@ -197,8 +199,8 @@ struct User : ConfirmTimer, ExpiryTimer {
   }
 };
 
-// One of each per connection, so each fits the size class that jemalloc has for it: 320, 320 and 192 bytes. What
-// an idle connection costs in all is measured in perf/results/idle_memory.md.
+// One of each per connection, so each fits the size class that jemalloc has for it: 320, 320 and 192 bytes.
+// What an idle connection costs in all is measured in perf/results/idle_memory.md.
 static_assert(sizeof(User) <= 320);
 static_assert(sizeof(Device) <= 320);
 static_assert(sizeof(Session) <= 192);

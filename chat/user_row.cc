@@ -37,6 +37,8 @@ void Core::post_row(User& user, std::unique_ptr<LoginRequest> login) {
   op->kind = OpKind::kUser;
   op->waits = login == nullptr;
   op->user_row = row_of(user);
+  for (auto& device : user.devices)
+    if (device) device->seen_posted_ms = device->row.seen_ms;
   op->context = new UserWrite{user.num_writes, std::move(login)};
   submit(std::move(op));
 }

@@ -578,6 +578,33 @@ TEST_F(DevicesTest, WhenItsNumbersAreUsedUpAUserGetsNoFurtherDevice) {
   EXPECT_EQ(of(welcome).device(), UINT16_MAX - 1);
 }
 
+// However short the time is after which one counts as away, and whatever was written last.
+TEST_F(DevicesTest, OneIsSeenUntilItsSessionEnds) {
+  limits_.device_unseen_ms = 60'000;
+  limits_.silence_ms_max = UINT32_MAX;
+  start();
+  Peer leaves = login(bob(), "leaves"), returns = login(bob(), "returns"), ann = login(kAnn, "a");
+  leave(returns);
+  for (const uint64_t minutes : {23 * 60, 50}) {  // what has a session is looked at by the hour
+    clock_.advance_ns(minutes * 60'000'000'000u);
+    run();
+  }
+  const uint64_t commits = disk_.num_commits;
+  leave(leaves);
+  returns = login(bob(), "returns");
+  leave(returns);
+  EXPECT_EQ(disk_.num_commits, commits) << "no write for each";
+  ann.say(message(bob(), 1));
+  run();
+  ann.expect_result(1, wire::Tick::Accepted);
+  for (const char* device : {"leaves", "returns"}) {
+    Heard welcome;
+    Peer peer = login(bob(), device, &welcome);
+    EXPECT_FALSE(of(welcome).overflowed()) << device;
+    peer.expect_message(1);
+  }
+}
+
 TEST_F(DevicesTest, AJumpOfTheWallClockRemovesNobody) {
   start();
   fill(0);
