@@ -86,7 +86,8 @@ Result<size_t> Device::mark_read(UserId peer) {
 }
 
 void Device::resolve(std::string_view handle) {
-  if (state_ != State::kOnline || wants_close_ || handle.empty() || handle.size() > codec::kHandleBytesMax)
+  if (state_ != State::kOnline || session_.wants_close || handle.empty() ||
+      handle.size() > codec::kHandleBytesMax)
     return;
   ask(std::string(handle));
 }
@@ -100,7 +101,7 @@ void Device::poke() {
     transact();
     bind_waiting();
   }
-  if (commit() && state_ == State::kOnline && !wants_close_) {
+  if (commit() && state_ == State::kOnline && !session_.wants_close) {
     resolve_waiting();
     fill();
   }
@@ -113,7 +114,7 @@ void Device::set_token(std::string_view token) {
   present_token();
   if (state_ != State::kStopped || stop_reason_ != StopReason::kToken) return;
   stop_reason_ = StopReason::kNone;
-  if (wants_close_) return;  // on_disconnected() goes on
+  if (session_.wants_close) return;  // on_disconnected() goes on
   state_ = State::kOffline;
   connect_at_ms_ = clock_.mono_ms();
 }
@@ -123,21 +124,11 @@ void Device::set_token(std::string_view token) {
 void Device::on_connected() {
   PERCH_CHECK(state_ == State::kOffline);
   const Identity& me = storage_.identity();
-  framer_ = codec::Framer();
-  output_.clear();
-  in_flight_.clear();
-  asked_.clear();
-  asked_handles_.clear();
-  ask_again_.clear();
-  cursor_ = said_closed_ = 0;
-  counted_ = confirmed_ = 0;
-  hold_until_ms_ = goaway_at_ms_ = retry_at_ms_ = 0;
-  wants_close_ = told_stuck_ = false;
+  session_.connected_at_ms = session_.pinged_at_ms = clock_.mono_ms();
+  retry_at_ms_ = 0;
   why_ = "the connection ended";
-  connected_at_ms_ = pinged_at_ms_ = clock_.mono_ms();
-  answer_by_ms_ = 0;
   state_ = State::kHello;
-  token_waits_ = refreshing_ = false;
+  token_waits_ = false;
   codec::HelloFields hello;
   hello.token = options_.token;
   hello.origin = me.origin;
@@ -152,44 +143,40 @@ void Device::on_disconnected() {
   const uint64_t now = clock_.mono_ms();
   const std::string why = std::move(why_);
   why_ = "cannot connect";
-  wants_close_ = false;
-  output_.clear();
-  in_flight_.clear();
-  framer_ = codec::Framer();
+  const Session ended = std::exchange(session_, {});
   if (state_ == State::kStopped && stop_reason_ != StopReason::kNone) return;
   // A server that takes logins and drops them at once must not be hit twice a second by everybody.
-  if (state_ == State::kOnline && now - connected_at_ms_ >= kSteadyMs) failures_ = 0;
-  if (goaway_at_ms_ != 0) {
-    connect_at_ms_ = std::max(now, goaway_at_ms_);  // the server has chosen the spread
+  if (state_ == State::kOnline && now - ended.connected_at_ms >= kSteadyMs) failures_ = 0;
+  if (ended.goaway_at_ms != 0) {
+    connect_at_ms_ = std::max(now, ended.goaway_at_ms);  // the server has chosen the spread
     failures_ = 0;
   } else {
     connect_at_ms_ = std::max(now + backoff_ms(failures_, random_), retry_at_ms_);
     failures_++;
   }
-  goaway_at_ms_ = 0;
   state_ = State::kOffline;
   events_.on_offline(why.empty() ? "cannot connect" : why);
 }
 
 void Device::on_bytes(MutableBytes bytes) {
-  if (wants_close_ || (state_ != State::kHello && state_ != State::kOnline)) return;
-  answer_by_ms_ = 0;
+  if (session_.wants_close || (state_ != State::kHello && state_ != State::kOnline)) return;
+  session_.answer_by_ms = 0;
   const bool was_online = state_ == State::kOnline;
-  const auto fed =
-      framer_.feed(bytes, codec::kFrameBytesMost, [this](MutableBytes frame) { return on_frame(frame); });
-  const bool resolved = in_transaction_ && !asked_handles_.empty();
+  const auto fed = session_.framer.feed(bytes, codec::kFrameBytesMost,
+                                        [this](MutableBytes frame) { return on_frame(frame); });
+  const bool resolved = in_transaction_ && !session_.asked_handles.empty();
   if (!commit()) {
     flush_events();
     return;
   }
   if (!fed.ok()) drop("the server sent bytes that are no frame");
-  if (state_ == State::kOnline && !wants_close_ && counted_ > confirmed_) {
-    emit(codec::confirm(counted_, say_closed()));
-    confirmed_ = counted_;
+  if (state_ == State::kOnline && !session_.wants_close && session_.counted > session_.confirmed) {
+    emit(codec::confirm(session_.counted, say_closed()));
+    session_.confirmed = session_.counted;
     counters_.confirms++;
   }
   flush_events();
-  if (state_ == State::kOnline && !wants_close_) {
+  if (state_ == State::kOnline && !session_.wants_close) {
     present_token();
     if (!was_online || resolved) poke();
     fill();
@@ -204,52 +191,52 @@ void Device::on_timer() {
 
 void Device::keep_deadlines() {
   const uint64_t now = clock_.mono_ms();
-  if (wants_close_) return;
+  if (session_.wants_close) return;
   if (state_ == State::kHello) {
-    if (now >= connected_at_ms_ + kWelcomeMsMax) drop("no answer to the login");
+    if (now >= session_.connected_at_ms + kWelcomeMsMax) drop("no answer to the login");
     return;
   }
   if (state_ != State::kOnline) return;
-  if (goaway_at_ms_ != 0 && now >= goaway_at_ms_) {
+  if (session_.goaway_at_ms != 0 && now >= session_.goaway_at_ms) {
     leave();
     return drop("the server asked to reconnect");
   }
-  if (!in_flight_.empty() && now >= in_flight_.front().sent_ms + kResultMsMax)
+  if (!session_.in_flight.empty() && now >= session_.in_flight.front().sent_ms + kResultMsMax)
     return drop("no result in time");
-  if (answer_by_ms_ != 0 && now >= answer_by_ms_) return drop("the server is silent");
-  if (now >= pinged_at_ms_ + ping_ms_) {
-    pinged_at_ms_ = now;
-    if (answer_by_ms_ == 0) answer_by_ms_ = now + kAnswerMsMax;
-    emit(codec::ping(say_closed(), ++nonce_));
+  if (session_.answer_by_ms != 0 && now >= session_.answer_by_ms) return drop("the server is silent");
+  if (now >= session_.pinged_at_ms + session_.ping_ms) {
+    session_.pinged_at_ms = now;
+    if (session_.answer_by_ms == 0) session_.answer_by_ms = now + kAnswerMsMax;
+    emit(codec::ping(say_closed(), ++session_.nonce));
   }
-  if (hold_until_ms_ != 0 && now >= hold_until_ms_) {
-    hold_until_ms_ = 0;
+  if (session_.hold_until_ms != 0 && now >= session_.hold_until_ms) {
+    session_.hold_until_ms = 0;
     fill();
   }
-  while (!ask_again_.empty() && now >= ask_again_.begin()->first) {
-    const std::string handle = std::move(ask_again_.extract(ask_again_.begin()).mapped());
-    asked_handles_.erase(handle);
+  while (!session_.ask_again.empty() && now >= session_.ask_again.begin()->first) {
+    const std::string handle = std::move(session_.ask_again.extract(session_.ask_again.begin()).mapped());
+    session_.asked_handles.erase(handle);
     ask(handle);
   }
 }
 
 uint64_t Device::next_timer_ms() const {
-  if (wants_close_) return UINT64_MAX;
-  if (state_ == State::kHello) return connected_at_ms_ + kWelcomeMsMax;
+  if (session_.wants_close) return UINT64_MAX;
+  if (state_ == State::kHello) return session_.connected_at_ms + kWelcomeMsMax;
   if (state_ != State::kOnline) return UINT64_MAX;
-  uint64_t next = pinged_at_ms_ + ping_ms_;
-  if (answer_by_ms_ != 0) next = std::min(next, answer_by_ms_);
-  if (!in_flight_.empty()) next = std::min(next, in_flight_.front().sent_ms + kResultMsMax);
-  if (hold_until_ms_ != 0) next = std::min(next, hold_until_ms_);
-  if (goaway_at_ms_ != 0) next = std::min(next, goaway_at_ms_);
-  if (!ask_again_.empty()) next = std::min(next, ask_again_.begin()->first);
+  uint64_t next = session_.pinged_at_ms + session_.ping_ms;
+  if (session_.answer_by_ms != 0) next = std::min(next, session_.answer_by_ms);
+  if (!session_.in_flight.empty()) next = std::min(next, session_.in_flight.front().sent_ms + kResultMsMax);
+  if (session_.hold_until_ms != 0) next = std::min(next, session_.hold_until_ms);
+  if (session_.goaway_at_ms != 0) next = std::min(next, session_.goaway_at_ms);
+  if (!session_.ask_again.empty()) next = std::min(next, session_.ask_again.begin()->first);
   return next;
 }
 
 void Device::leave() {
-  if (state_ != State::kOnline || wants_close_) return;
-  const Seq said = said_closed_;
-  if (say_closed() != said) emit(codec::ping(said_closed_, ++nonce_));
+  if (state_ != State::kOnline || session_.wants_close) return;
+  const Seq said = session_.said_closed;
+  if (say_closed() != said) emit(codec::ping(session_.said_closed, ++session_.nonce));
 }
 
 // --- leaves ------------------------------------------------------------------------------------------------
@@ -280,13 +267,13 @@ void Device::storage_failed(Error error, std::string_view text) {
 }
 
 void Device::emit(const codec::FrameBytes& frame) {
-  output_.insert(output_.end(), frame.begin(), frame.end());
+  session_.output.insert(session_.output.end(), frame.begin(), frame.end());
 }
 
 void Device::present_token() {
-  if (!token_waits_ || state_ != State::kOnline || wants_close_ || goaway_at_ms_ != 0) return;
+  if (!token_waits_ || state_ != State::kOnline || session_.wants_close || session_.goaway_at_ms != 0) return;
   token_waits_ = false;
-  refreshing_ = true;
+  session_.refreshing = true;
   emit(codec::refresh(options_.token));
 }
 
@@ -309,13 +296,14 @@ void Device::bind(const WaitingRow& row) {
                                       : codec::message(route, row.content, row.body);
   storage_.bind_row(row.row, row.to, route.seq, frame);
   // Sent in the same breath: one commit instead of two.
-  const bool at_once = state_ == State::kOnline && !wants_close_ && !more_open_ && hold_until_ms_ == 0 &&
-                       goaway_at_ms_ == 0 && in_flight_.size() < window_ && fits(frame);
+  const bool at_once = state_ == State::kOnline && !session_.wants_close && !session_.more_open &&
+                       session_.hold_until_ms == 0 && session_.goaway_at_ms == 0 &&
+                       session_.in_flight.size() < session_.window && fits(frame);
   if (at_once) {
     storage_.mark_sent(route.seq);
-    marked_at_once_ = route.seq;
+    session_.marked_at_once = route.seq;
   }
-  more_open_ = true;
+  session_.more_open = true;
 }
 
 // REQUIRES: a transaction.
@@ -329,16 +317,17 @@ void Device::bind_waiting() {
 }
 
 void Device::fill() {
-  if (state_ != State::kOnline || wants_close_ || !more_open_ || goaway_at_ms_ != 0 || in_transaction_)
+  if (state_ != State::kOnline || session_.wants_close || !session_.more_open || session_.goaway_at_ms != 0 ||
+      in_transaction_)
     return;
   const uint64_t now = clock_.mono_ms();
-  if (now < hold_until_ms_ || in_flight_.size() >= window_) return;
-  hold_until_ms_ = 0;
-  const size_t room = window_ - in_flight_.size();
-  auto found = storage_.open_rows(cursor_, room);
+  if (now < session_.hold_until_ms || session_.in_flight.size() >= session_.window) return;
+  session_.hold_until_ms = 0;
+  const size_t room = session_.window - session_.in_flight.size();
+  auto found = storage_.open_rows(session_.cursor, room);
   if (!found.ok()) return storage_failed(found.error(), kReadFailed);
   std::vector<OpenRow>& rows = *found;
-  more_open_ = rows.size() == room;
+  session_.more_open = rows.size() == room;
   if (rows.empty()) return;
   if (!leave_out_oversized(rows) || rows.empty()) return;
   if (std::any_of(rows.begin(), rows.end(), [](const OpenRow& row) { return !row.sent; })) {
@@ -352,13 +341,13 @@ void Device::fill() {
   const Number after = storage_.identity().after;
   for (OpenRow& row : rows) {
     codec::set_progress(row.frame, lowest, after);
-    output_.insert(output_.end(), row.frame.begin(), row.frame.end());
-    in_flight_.push_back(InFlight{row.origin, row.seq, now});
-    cursor_ = row.seq;
-    const bool again = row.sent && row.seq != marked_at_once_;
+    session_.output.insert(session_.output.end(), row.frame.begin(), row.frame.end());
+    session_.in_flight.push_back(InFlight{row.origin, row.seq, now});
+    session_.cursor = row.seq;
+    const bool again = row.sent && row.seq != session_.marked_at_once;
     ++(again ? counters_.resent : counters_.sent);
   }
-  marked_at_once_ = 0;
+  session_.marked_at_once = 0;
 }
 
 // A server closes every session over a frame that is larger than its limit, and that may be smaller than the
@@ -370,8 +359,8 @@ bool Device::leave_out_oversized(std::vector<OpenRow>& rows) {
     // It may have been taken before the limit shrank: only the server's answer closes it. What is behind it
     // waits too, or it would be overtaken.
     rows.erase(stuck, rows.end());
-    more_open_ = true;
-    if (!std::exchange(told_stuck_, true)) {
+    session_.more_open = true;
+    if (!std::exchange(session_.told_stuck, true)) {
       tell([this] {
         events_.on_error(wire::ErrorCode::TooLarge, "a message sent before is over the server's limit now");
       });
@@ -384,14 +373,14 @@ bool Device::leave_out_oversized(std::vector<OpenRow>& rows) {
     on_result(row.origin, row.seq, Mark::kRejected, static_cast<uint8_t>(wire::RejectReason::TooLarge), 0, 0);
   }
   std::erase_if(rows, rejects);
-  more_open_ = true;
+  session_.more_open = true;
   return commit();
 }
 
 void Device::ask(const std::string& handle) {
-  if (!asked_handles_.insert(handle).second) return;
-  asked_.emplace(++request_, handle);
-  emit(codec::resolve(request_, handle));
+  if (!session_.asked_handles.insert(handle).second) return;
+  session_.asked.emplace(++session_.request, handle);
+  emit(codec::resolve(session_.request, handle));
 }
 
 void Device::resolve_waiting() {
@@ -407,17 +396,17 @@ uint64_t Device::retry_at(uint32_t retry_ms) {
 
 Seq Device::say_closed() {
   const Seq lowest = storage_.lowest_open();
-  said_closed_ = lowest != 0 ? lowest : storage_.identity().next_seq;
-  return said_closed_;
+  session_.said_closed = lowest != 0 ? lowest : storage_.identity().next_seq;
+  return session_.said_closed;
 }
 
 void Device::drop(std::string_view why) {
-  wants_close_ = true;
+  session_.wants_close = true;
   why_ = why;
 }
 
 void Device::stop(StopReason reason, std::string_view text) {
-  wants_close_ = wants_close_ || state_ == State::kHello || state_ == State::kOnline;
+  session_.wants_close = session_.wants_close || state_ == State::kHello || state_ == State::kOnline;
   state_ = State::kStopped;
   stop_reason_ = reason;
   why_ = text;

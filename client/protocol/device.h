@@ -154,15 +154,17 @@ class Device {
   // The session is about to be given up on purpose: tells the server which results it need not keep any more,
   // if no frame has. What is lost with a connection is told on the next session.
   void leave();
-  std::vector<uint8_t>& output() { return output_; }  // the caller writes and removes
-  bool wants_close() const { return wants_close_; }
+  std::vector<uint8_t>& output() { return session_.output; }  // the caller writes and removes
+  bool wants_close() const { return session_.wants_close; }
   uint64_t connect_at_ms() const { return connect_at_ms_; }  // monotonic; meaningful in kOffline, 0: now
   uint64_t next_timer_ms() const;                            // monotonic; UINT64_MAX: none
 
   State state() const { return state_; }
   StopReason stop_reason() const { return stop_reason_; }  // kNone unless state() is kStopped
   const DeviceCounters& counters() const { return counters_; }
-  size_t num_in_flight() const { return in_flight_.size(); }  // rows sent on this session without a result
+  size_t num_in_flight() const {
+    return session_.in_flight.size();
+  }  // rows sent on this session without a result
 
  private:
   struct InFlight {
@@ -215,34 +217,37 @@ class Device {
   State state_ = State::kOffline;
   StopReason stop_reason_ = StopReason::kNone;
   bool token_waits_ = false;  // the server has not seen it
-  bool refreshing_ = false;   // … or has not answered to it on this session
-  bool wants_close_ = false;
-  bool told_stuck_ = false;  // on this session
   std::string why_;
   uint64_t attempt_ = 0;
   uint32_t failures_ = 0;
   uint64_t connect_at_ms_ = 0;
   uint64_t retry_at_ms_ = 0;  // not before: BUSY and GOAWAY
 
-  // The session. Reset by on_connected().
-  codec::Framer framer_;
-  std::vector<uint8_t> output_;
-  std::deque<InFlight> in_flight_;  // in order of sending
-  Seq cursor_ = 0;                  // everything open up to here has been sent on this session
-  Seq said_closed_ = 0;             // last told
-  bool more_open_ = false;          // open rows above the cursor may exist
-  Seq marked_at_once_ = 0;          // bind() marked it as sent just before fill() sends it
-  uint32_t window_ = 0;
-  uint64_t counted_ = 0, confirmed_ = 0;
-  uint64_t hold_until_ms_ = 0;
-  uint64_t goaway_at_ms_ = 0;
-  uint64_t ping_ms_ = 30'000;
-  uint64_t connected_at_ms_ = 0, pinged_at_ms_ = 0;
-  uint64_t answer_by_ms_ = 0;  // a Ping went out and nothing was heard since; 0: none such
-  uint64_t nonce_ = 0, request_ = 0;
-  std::map<uint64_t, std::string> asked_;  // request to handle
-  std::set<std::string, std::less<>> asked_handles_;
-  std::multimap<uint64_t, std::string> ask_again_;  // when; of asked_handles_
+  // A new one from on_disconnected() on.
+  struct Session {
+    codec::Framer framer;
+    std::vector<uint8_t> output;
+    std::deque<InFlight> in_flight;  // in order of sending
+    Seq cursor = 0;                  // everything open up to here has been sent
+    Seq said_closed = 0;             // last told
+    bool more_open = false;          // open rows above the cursor may exist
+    Seq marked_at_once = 0;          // bind() marked it as sent just before fill() sends it
+    uint32_t window = 0;
+    uint64_t counted = 0, confirmed = 0;
+    uint64_t hold_until_ms = 0;
+    uint64_t goaway_at_ms = 0;
+    uint64_t ping_ms = 30'000;
+    uint64_t connected_at_ms = 0, pinged_at_ms = 0;
+    uint64_t answer_by_ms = 0;  // a Ping went out and nothing was heard since; 0: none such
+    uint64_t nonce = 0, request = 0;
+    std::map<uint64_t, std::string> asked;  // request to handle
+    std::set<std::string, std::less<>> asked_handles;
+    std::multimap<uint64_t, std::string> ask_again;  // when; of asked_handles
+    bool refreshing = false;                         // the server has not answered to the token
+    bool told_stuck = false;
+    bool wants_close = false;
+  };
+  Session session_;
 
   bool in_transaction_ = false;
   std::vector<std::function<void()>> told_;  // events; from this one on of the open transaction:

@@ -29,7 +29,7 @@ bool is_counted(const codec::Envelope& frame) {
 }  // namespace
 
 bool Device::on_frame(MutableBytes bytes) {
-  if (wants_close_) return false;
+  if (session_.wants_close) return false;
   const auto verified = codec::verify(bytes);
   if (!verified.ok()) {
     if (verified.error().code == Errc::kUnsupported) {  // of a newer server, not counted
@@ -56,13 +56,14 @@ bool Device::on_frame(MutableBytes bytes) {
       on_welcome(*frame.payload_as_Welcome());
       break;
     case wire::Payload::Refreshed:
-      refreshing_ = false;
+      session_.refreshing = false;
       break;
     case wire::Payload::Pong:
       break;
     case wire::Payload::Goaway:
       // The session stays until then: results on their way need not be repeated.
-      goaway_at_ms_ = clock_.mono_ms() + random_.below(uint64_t{frame.payload_as_Goaway()->jitter_ms()} + 1);
+      session_.goaway_at_ms =
+          clock_.mono_ms() + random_.below(uint64_t{frame.payload_as_Goaway()->jitter_ms()} + 1);
       why_ = "the server asked to reconnect";
       break;
     case wire::Payload::Error:
@@ -118,13 +119,13 @@ bool Device::on_frame(MutableBytes bytes) {
       counters_.skipped++;
       break;
   }
-  return !wants_close_;
+  return !session_.wants_close;
 }
 
 // Not a reason to end the session: the server verifies no field that is newer than itself, so a peer can put
 // anything there, and the same frame would come at every login.
 void Device::on_unreadable(const wire::Route* route) {
-  counted_++;
+  session_.counted++;
   counters_.unreadable++;
   MessageId id;
   if (route != nullptr) id = MessageId{route->from(), route->device(), route->origin(), route->seq()};
@@ -153,16 +154,16 @@ void Device::on_welcome(const wire::Welcome& welcome) {
   storage_.set_login(info.user, info.device, welcome.incarnation(), info.handle);
   state_ = State::kOnline;
   counters_.logins++;
-  more_open_ = true;
-  window_ = std::max<uint32_t>(1, welcome.window());
-  if (welcome.ping_ms() != 0) ping_ms_ = welcome.ping_ms();
+  session_.more_open = true;
+  session_.window = std::max<uint32_t>(1, welcome.window());
+  if (welcome.ping_ms() != 0) session_.ping_ms = welcome.ping_ms();
   if (welcome.body_bytes_max() != 0) options_.body_bytes_max = welcome.body_bytes_max();
   if (welcome.frame_bytes_max() != 0) options_.frame_bytes_max = welcome.frame_bytes_max();
   tell([this, info] { events_.on_online(info); });
 }
 
 void Device::on_message(const wire::Route& route, const wire::Message& message) {
-  counted_++;
+  session_.counted++;
   counters_.messages++;
   const UserId me = storage_.identity().user;
   InboxMessage in;
@@ -191,7 +192,7 @@ void Device::on_message(const wire::Route& route, const wire::Message& message) 
 }
 
 void Device::on_read(const wire::Route& route, const wire::Read& read) {
-  counted_++;
+  session_.counted++;
   transact();
   const Identity& me = storage_.identity();
   if (route.from() == me.user) {  // read on another device of this user
@@ -208,7 +209,7 @@ void Device::on_read(const wire::Route& route, const wire::Read& read) {
 }
 
 void Device::on_receipt(const wire::Receipt& receipt) {
-  counted_++;
+  session_.counted++;
   counters_.receipts++;
   transact();
   const Identity& me = storage_.identity();
@@ -224,7 +225,7 @@ void Device::on_receipt(const wire::Receipt& receipt) {
 }
 
 void Device::on_expired(const wire::Expired& expired) {
-  counted_++;
+  session_.counted++;
   transact();
   const Identity& me = storage_.identity();
   if (expired.device() != me.device) {
@@ -235,7 +236,8 @@ void Device::on_expired(const wire::Expired& expired) {
 }
 
 void Device::on_result(Origin origin, Seq seq, Mark mark, uint8_t reason, Number number, uint64_t time_ms) {
-  std::erase_if(in_flight_, [&](const InFlight& row) { return row.origin == origin && row.seq == seq; });
+  std::erase_if(session_.in_flight,
+                [&](const InFlight& row) { return row.origin == origin && row.seq == seq; });
   transact();
   storage_.raise_after(number);
   if (auto row = storage_.close_row(origin, seq, mark, reason, number, time_ms)) {
@@ -247,10 +249,10 @@ void Device::on_result(Origin origin, Seq seq, Mark mark, uint8_t reason, Number
 void Device::on_hold(const wire::Hold& hold) {
   counters_.holds++;
   if (hold.seq() == 0) return;
-  std::erase_if(in_flight_, [&](const InFlight& row) { return row.seq >= hold.seq(); });
-  cursor_ = std::min(cursor_, hold.seq() - 1);
-  more_open_ = true;
-  hold_until_ms_ = clock_.mono_ms() + hold.wait_ms();
+  std::erase_if(session_.in_flight, [&](const InFlight& row) { return row.seq >= hold.seq(); });
+  session_.cursor = std::min(session_.cursor, hold.seq() - 1);
+  session_.more_open = true;
+  session_.hold_until_ms = clock_.mono_ms() + hold.wait_ms();
   tell([this, reason = hold.reason(), wait_ms = hold.wait_ms()] { events_.on_hold(reason, wait_ms); });
 }
 
@@ -269,7 +271,7 @@ void Device::on_error(const wire::Error& error) {
     case wire::ErrorCode::TokenExpired:
     case wire::ErrorCode::SessionExpired:
       // A session may end by its old token while the new one is on its way.
-      if (token_waits_ || (refreshing_ && code == wire::ErrorCode::SessionExpired))
+      if (token_waits_ || (session_.refreshing && code == wire::ErrorCode::SessionExpired))
         return drop("the token was not accepted, the next one is tried");
       return stop(StopReason::kToken, text);
     case wire::ErrorCode::NoAccount:
@@ -288,25 +290,25 @@ void Device::on_error(const wire::Error& error) {
 
 // The server cannot read that handle now. It stays among those asked for, so that nobody asks before then.
 bool Device::put_off(uint64_t request, uint32_t retry_ms) {
-  const auto asked = asked_.find(request);
-  if (asked == asked_.end()) return false;
-  ask_again_.emplace(retry_at(retry_ms), std::move(asked->second));
-  asked_.erase(asked);
+  const auto asked = session_.asked.find(request);
+  if (asked == session_.asked.end()) return false;
+  session_.ask_again.emplace(retry_at(retry_ms), std::move(asked->second));
+  session_.asked.erase(asked);
   return true;
 }
 
 void Device::on_resolved(uint64_t request, UserId user) {
-  const auto asked = asked_.find(request);
-  if (asked == asked_.end()) return;
+  const auto asked = session_.asked.find(request);
+  if (asked == session_.asked.end()) return;
   const std::string handle = asked->second;
-  asked_.erase(asked);
+  session_.asked.erase(asked);
   transact();
   if (user != 0) {
     storage_.set_handle(handle, user);
   } else {
     // As the server does for an id that nobody has. Waiting on would deliver the text to whoever takes the
     // name years later.
-    asked_handles_.erase(handle);
+    session_.asked_handles.erase(handle);
     for (const RowStatus& row :
          storage_.reject_handle(handle, static_cast<uint8_t>(wire::RejectReason::NotFound))) {
       tell([this, row] { events_.on_row(row); });
