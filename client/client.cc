@@ -186,50 +186,61 @@ Result<void> Client::load_seen() {
 // --- the loop ----------------------------------------------------------------------------------------------
 
 bool Client::poll(uint64_t timeout_ms, int also_fd) {
-  uint64_t now = now_ms();
-  const uint64_t until = now + timeout_ms;
-  uint64_t wake_at = until;
+  const uint64_t until = now_ms() + timeout_ms;
+  prepare();
+  const Ready ready = wait(std::min(until, next_wake_ms()), also_fd);
+  serve(ready.connection);
+  return ready.also;
+}
+
+// What is due before anything is waited for.
+void Client::prepare() {
+  const uint64_t now = now_ms();
   if (now >= looked_at_ms_ + kLookMs) look_around(now);
-  wake_at = std::min(wake_at, looked_at_ms_ + kLookMs);
   if (connecting_ && device_->state() == Device::State::kStopped) disconnect();
-  if (connects()) {
-    if (fd_ < 0 && device_->state() == Device::State::kOffline) {
-      if (now >= device_->connect_at_ms()) {
-        connect();
-      } else {
-        wake_at = std::min(wake_at, device_->connect_at_ms());
-      }
-    }
-    wake_at = std::min(wake_at, device_->next_timer_ms());
-    if (connecting_) wake_at = std::min(wake_at, connect_by_ms_);
-    if (fd_ >= 0 && !connecting_) write();
-  }
+  if (!connects()) return;
+  if (wants_session() && now >= device_->connect_at_ms()) connect();
+  if (fd_ >= 0 && !connecting_) write();
+}
+
+bool Client::wants_session() const { return fd_ < 0 && device_->state() == Device::State::kOffline; }
+
+uint64_t Client::next_wake_ms() const {
+  if (device_->wants_close()) return 0;
+  uint64_t next = looked_at_ms_ + kLookMs;
+  if (!connects()) return next;
+  next = std::min(next, device_->next_timer_ms());
+  if (wants_session()) next = std::min(next, device_->connect_at_ms());
+  if (connecting_) next = std::min(next, connect_by_ms_);
+  return next;
+}
+
+Client::Ready Client::wait(uint64_t until, int also_fd) {
   const bool wants_write = connecting_ || device_->output().size() > written_;
   pollfd fds[3] = {{wake_fd_, POLLIN, 0},
                    {also_fd, POLLIN, 0},
                    {fd_, static_cast<short>(POLLIN | (wants_write ? POLLOUT : 0)), 0}};
-  now = now_ms();
-  const uint64_t wait_ms = device_->wants_close() || wake_at <= now ? 0 : wake_at - now;
+  const uint64_t now = now_ms();
+  const uint64_t wait_ms = until <= now ? 0 : until - now;
   ::poll(fds, 3, static_cast<int>(std::min<uint64_t>(wait_ms, 60'000)));
   if ((fds[0].revents & POLLIN) != 0) {
     uint64_t count = 0;
     stopped_ = ::read(wake_fd_, &count, sizeof(count)) == sizeof(count) || stopped_;
   }
-  if (fd_ >= 0) {
-    if (connecting_) {
-      if (fds[2].revents != 0) {
-        finish_connect();
-      } else if (now_ms() >= connect_by_ms_) {
-        connect_next();
-      }
-    } else if ((fds[2].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
-      read();
-    }
+  return {.connection = fds[2].revents, .also = (fds[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0};
+}
+
+void Client::serve(short events) {
+  if (connecting_ && events != 0) {
+    finish_connect();
+  } else if (connecting_ && now_ms() >= connect_by_ms_) {
+    connect_next();
+  } else if (!connecting_ && (events & (POLLIN | POLLHUP | POLLERR)) != 0) {
+    read();
   }
   device_->on_timer();  // after reading: a process that was stopped has its answers waiting (DELIVERY.md H27)
   if (fd_ >= 0 && !connecting_) write();
   if (fd_ >= 0 && device_->wants_close()) disconnect();
-  return (fds[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
 }
 
 void Client::run() {

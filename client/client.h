@@ -111,7 +111,17 @@ class Client {
   static Target target_of(std::string_view to);
   Result<void> load_seen();
 
+  struct Ready {
+    short connection = 0;  // of poll()
+    bool also = false;
+  };
+
   Client() = default;
+  void prepare();
+  bool wants_session() const;     // and has none, nor an attempt
+  uint64_t next_wake_ms() const;  // monotonic; something is due then, whatever comes
+  Ready wait(uint64_t until, int also_fd);
+  void serve(short events);        // what came on the connection, and what is due
   void look_around(uint64_t now);  // for what other processes of this profile have done
   void take_over();                // if the process that owns the profile has ended
   void connect();                  // begins with the first address
