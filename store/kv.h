@@ -58,6 +58,8 @@ class Kv {
   // at most a hundredth of the map, or of what the disk has for it, more.
   virtual double fill() = 0;
   virtual uint64_t used_bytes() = 0;  // of the map, without what can be reused
+  // What fill() is a share of: of so many bytes a further one takes the inverse.
+  virtual uint64_t capacity_bytes() = 0;
 };
 
 }  // namespace perch::store

@@ -79,8 +79,8 @@ Result<void> Mover::put_rows(std::vector<NewRow>& rows) {
 // back here fills the journal, and then messages are held.
 size_t Mover::num_rows_with_room() {
   constexpr double kPageBytes = 4096;  // a row dirties one of its own
-  const double room =
-      (kReservedFrom - writer_.tables_.fill()) * static_cast<double>(writer_.limits_.table_map_bytes);
+  Kv& tables = writer_.tables_;
+  const double room = (kReservedFrom - tables.fill()) * static_cast<double>(tables.capacity_bytes());
   return room < kPageBytes ? 0 : static_cast<size_t>(room / kPageBytes);
 }
 

@@ -214,18 +214,17 @@ class LmdbKv final : public Kv {
     MDB_envinfo info;
     if (mdb_env_info(env_, &info)) return 1;
     const uint64_t num_pages = info.me_last_pgno + 1;
-    uint64_t most = info.me_mapsize;  // of the map, or of what the disk has and could give
-    struct statvfs disk;
-    if (fstatvfs(directory_, &disk) == 0) {
-      const uint64_t available = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
-      most = std::min(most, num_pages * page_bytes_ + available);
-    }
+    const uint64_t most = capacity_of(info);
     if (grown_bytes_ + shrunk_bytes_ > most / kScansPerMap) scan_free_pages(num_pages);
     return static_cast<double>(used_of(num_pages)) / static_cast<double>(most);
   }
   uint64_t used_bytes() override {
     MDB_envinfo info;
     return mdb_env_info(env_, &info) ? 0 : used_of(info.me_last_pgno + 1);
+  }
+  uint64_t capacity_bytes() override {
+    MDB_envinfo info;
+    return mdb_env_info(env_, &info) ? 0 : capacity_of(info);
   }
 
  private:
@@ -238,6 +237,13 @@ class LmdbKv final : public Kv {
   // keeps; at most a hundredth more, of the map or of what the disk has for it.
   uint64_t used_of(uint64_t num_pages) const {
     return std::min(num_pages * page_bytes_, scanned_bytes_ + grown_bytes_);
+  }
+  // The map, or what the disk has of it and could give.
+  uint64_t capacity_of(const MDB_envinfo& info) const {
+    struct statvfs disk;
+    if (fstatvfs(directory_, &disk)) return info.me_mapsize;
+    const uint64_t available = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+    return std::min<uint64_t>(info.me_mapsize, (info.me_last_pgno + 1) * page_bytes_ + available);
   }
   bool disk_is_full() const {
     constexpr uint64_t kRoomBytes = 1 << 20;  // less than one batch may need

@@ -82,13 +82,16 @@ void Writer::finish_all(std::span<StoreOp* const> batch, Status status) {
 // Admission is the cores' work (HOLD STORE_FULL), but what they have taken by then can be more than what is
 // left. Once one message has no room none behind it has.
 void Writer::refuse_messages_over_reserve(std::span<StoreOp* const> batch) {
-  double filled = -1;
+  double filled = -1, capacity = 0;
   for (size_t i = 0; i < batch.size(); ++i) {
     const StoreOp& op = *batch[i];
     if (op.kind != OpKind::kAccept) continue;
-    if (filled < 0) filled = journal_.fill();
+    if (filled < 0) {
+      filled = journal_.fill();
+      capacity = static_cast<double>(journal_.capacity_bytes());
+    }
     const double bytes = 1.2 * static_cast<double>(op.frame.size()) + 256;
-    filled += bytes / static_cast<double>(limits_.map_bytes);
+    filled += bytes / capacity;
     if (filled > kMessagesUpTo) outcomes_[i] = Outcome::kFull;
   }
 }

@@ -25,7 +25,7 @@ struct SimDisk {
   bool commit_survives = false;  // a crash or failure in commit() comes after the flush
   bool crashed = false;
   bool full = false;  // no room for anything, until somebody makes some
-  double fill = 0.1;
+  double fill = 0.1, capacity_bytes = 1 << 30;
   const SimKv* last_committed = nullptr;
   uint64_t num_commits = 0, num_refusals = 0, num_failures = 0, num_switch_crashes = 0;
   std::optional<Error> strike();
@@ -37,7 +37,6 @@ struct SimDisk {
 
 class SimKv final : public store::Kv {
  public:
-  static constexpr double kDiskBytes = 1 << 30;
   using Blob = std::vector<uint8_t>;
   struct Less {
     bool operator()(const Blob& a, const Blob& b) const {
@@ -57,7 +56,8 @@ class SimKv final : public store::Kv {
   void abort() override;
   std::unique_ptr<store::Snapshot> snapshot() override;
   double fill() override { return disk_.fill; }
-  uint64_t used_bytes() override { return static_cast<uint64_t>(disk_.fill * kDiskBytes); }
+  uint64_t used_bytes() override { return static_cast<uint64_t>(disk_.fill * disk_.capacity_bytes); }
+  uint64_t capacity_bytes() override { return static_cast<uint64_t>(disk_.capacity_bytes); }
 
   void reboot();
   // A copy of what is committed, and the way back to it. REQUIRES: no transaction is open.

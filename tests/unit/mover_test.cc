@@ -72,6 +72,20 @@ TEST_F(MoverTest, WhatDeletesNeedIsNotFilledByMoves) {
   EXPECT_GT(*moved, 0u) << "and goes on when there is room";
 }
 
+// The disk has less room than the map may have.
+TEST_F(MoverTest, NoMoreIsMovedThanTheDiskHasRoomFor) {
+  sim::SimDisk disk, disk_of_tables;
+  sim::SimKv journal(disk, kJournalTableNames.size());
+  sim::SimKv tables(disk_of_tables, kMailboxTableNames.size());
+  ASSERT_EQ(try_open_over(journal, tables), Errc{});
+  for (Number number = 1; number <= 40; ++number) accept(number, bytes_of("waits"));
+  disk_of_tables.fill = 0.8;
+  disk_of_tables.capacity_bytes = 1 << 20;  // a tenth of it: 25 pages
+  Mover mover(*writer_);
+  EXPECT_EQ(copy(mover), 26u) << "a message's two users go together";
+  writer_.reset();
+}
+
 // What is done with before the first record that still waits goes, wherever that one may not go.
 TEST_F(MoverTest, WithoutRoomInTheTablesTheJournalIsCutAllTheSame) {
   sim::SimDisk disk, disk_of_tables;

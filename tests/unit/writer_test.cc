@@ -228,16 +228,31 @@ TEST_F(WriterTest, WithoutRoomInTheJournalRowsAreDeletedAllTheSame) {
   writer_.reset();
 }
 
-TEST_F(WriterTest, MapFullInsideTheTransactionRepeatsWithoutMessages) {
-  limits_.map_bytes = 1u << 20;
-  open();
-  const Place place = accept(1, bytes_of("x"));
-  limits_.map_bytes = 64u << 20;  // the writer believes in room that the map has not
+// The disk has less room than the map may have, so each message takes more of it.
+TEST_F(WriterTest, MessagesOverWhatTheDiskHasWait) {
+  sim::SimDisk disk;
+  sim::SimKv journal(disk, kJournalTableNames.size()), tables(disk, kMailboxTableNames.size());
+  ASSERT_EQ(try_open_over(journal, tables), Errc{});
+  disk.fill = 0.9;
+  disk.capacity_bytes = 1 << 20;  // of it a twentieth is left to messages: 52,428 bytes
+  const auto bytes = pattern(8000, 1);
+  std::vector<StoreOp> ops(8);
+  std::vector<StoreOp*> batch;
+  for (size_t i = 0; i < ops.size(); ++i) {
+    ops[i] = accept_op(i + 1, bytes);
+    batch.push_back(&ops[i]);
+  }
+  writer_->apply(batch);
+  for (size_t i = 0; i < ops.size(); ++i)
+    EXPECT_EQ(ops[i].status, i < 5 ? Status::kDone : Status::kFull) << i;
   writer_.reset();
-  auto writer = Writer::open(*journal_, *tables_, limits_, *random_);
-  ASSERT_TRUE(writer);
-  writer_ = std::move(*writer);
-  ASSERT_TRUE(writer_->recover(found_));
+}
+
+TEST_F(WriterTest, NoRoomInsideTheTransactionRepeatsWithoutMessages) {
+  sim::SimDisk disk;
+  sim::SimKv journal(disk, kJournalTableNames.size()), tables(disk, kMailboxTableNames.size());
+  ASSERT_EQ(try_open_over(journal, tables), Errc{});
+  const Place place = accept(1, bytes_of("x"));
   const auto bytes = pattern(60'000, 1);
   std::vector<StoreOp> ops(40);
   std::vector<StoreOp*> batch;
@@ -251,13 +266,16 @@ TEST_F(WriterTest, MapFullInsideTheTransactionRepeatsWithoutMessages) {
   confirmed.number = 1;
   confirmed.who = waiting_of(kBob, {1});
   batch.push_back(&confirmed);
+  disk.operations_to_refusal = 100;  // in the middle of them
   writer_->apply(batch);
+  EXPECT_EQ(disk.num_refusals, 1u);
   EXPECT_EQ(confirmed.status, Status::kDone);
   for (const StoreOp& op : ops) EXPECT_EQ(op.status, Status::kFull);
   EXPECT_FALSE(writer_->poisoned());
-  open();
+  ASSERT_EQ(try_open_over(journal, tables), Errc{});
   EXPECT_EQ(found_.items.size(), 2u);
   EXPECT_EQ(item_of(kBob, 1)->waiting.num, 1);
+  writer_.reset();
 }
 
 TEST_F(WriterTest, PoisonRefusesWritesAndReadsGoOn) {
