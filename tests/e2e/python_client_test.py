@@ -27,8 +27,12 @@ class PythonDevice(Device):
     def send(self, to, text, wait=10):
         raise NotImplementedError
 
+    def marks(self):
+        return [row[4] for row in self.outbox()]
+
     def outbox(self):
-        return [(to, signed(origin), seq, is_open, mark, number, body) for to, origin, seq, is_open, mark, number, body in
+        # 3 and 4 are rejected and expired here, where the C++ client has read.
+        return [(to, signed(origin), seq, is_open, mark if mark <= DELIVERED else -1, number, body) for to, origin, seq, is_open, mark, number, body in
                 self.query("SELECT to_user, origin, seq, open, mark, number, body FROM outbox WHERE kind = 0 ORDER BY row")]
 
     def inbox(self):
@@ -54,7 +58,9 @@ def three_situations(folder):
             wait_until(lambda: a.marks()[1:] == [ACCEPTED], 10, "no first tick for an absent recipient")
             b.listen()
             settled([a, b])
-            require(a.marks() == [DELIVERED, DELIVERED] or a.marks()[0] > DELIVERED, f"the second tick: {a.marks()}")
+            require(min(a.marks()) >= DELIVERED, f"the second tick: {a.marks()}")
+            require(server.drain() == 0, "perchd did not end cleanly")  # with Goaway to both
+            server.start()
             server.kill()
             a.say("the server is away")
             wait_until(lambda: len(a.outbox()) == 3, 10, "not queued")

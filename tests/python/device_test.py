@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 """The Python client's Device against a scripted server: what it sends, commits and tells, and when."""
+import importlib
 import pathlib
 import random
+import sqlite3
 import sys
 import tempfile
 import unittest
 
 from perch_client import device as device_module
 from perch_client import wire
-from perch_client.device import Device, Offline, Online, Received, State, Stopped, Unreadable
+from perch_client.device import Changed, Device, Offline, Online, Received, State, Stopped, Unreadable
 from perch_client.storage import Insert, InUse, Mark, Storage
 from server import ME, MY_DEVICE, PEER, PEER_ORIGIN, frame, message, read, welcome
 
@@ -69,16 +71,25 @@ class DeviceTest(unittest.TestCase):
     def mark(self, row: int) -> Mark:
         return self.storage.row(row).mark
 
+    @staticmethod
+    def fields(one: bytes):
+        """A client's own frame: its table and its route."""
+        module = importlib.import_module
+        root = module("perch.wire.Frame").Frame.GetRootAs(one, 4)
+        kind = wire.parse(one).kind
+        table = getattr(module(f"perch.wire.{kind}"), kind)()
+        table.Init(root.Payload().Bytes, root.Payload().Pos)
+        return table, root.Route()
+
     def count(self) -> list[int]:
         """What its Confirms say."""
-        found = []
-        for kind, one in self.taken():
-            if kind == "Confirm":
-                table = __import__("perch.wire.Confirm", fromlist=["Confirm"]).Confirm()
-                root = __import__("perch.wire.Frame", fromlist=["Frame"]).Frame.GetRootAs(one, 4)
-                table.Init(root.Payload().Bytes, root.Payload().Pos)
-                found.append(table.Count())
-        return found
+        return [self.fields(one)[0].Count() for kind, one in self.taken() if kind == "Confirm"]
+
+    def fail_commits(self):
+        """From here on no transaction is committed, as with a full disk."""
+        self.storage._db.set_authorizer(
+            lambda action, what, *_: sqlite3.SQLITE_DENY if (action, what) == (sqlite3.SQLITE_TRANSACTION, "COMMIT")
+            else sqlite3.SQLITE_OK)
 
     # ---- receiving ------------------------------------------------------------------------------------------
 
@@ -100,10 +111,20 @@ class DeviceTest(unittest.TestCase):
         self.log_in()
         self.taken()
         self.told.clear()
-        self.storage._db.execute("PRAGMA query_only = 1")
-        with self.assertRaises(Exception):
-            self.feed(message(1, 1024, b"a"))
+        self.fail_commits()
+        self.feed(message(1, 1024, b"a"))
         self.assertEqual((self.taken(), self.told), ([], []))
+        self.assertTrue(self.device.wants_close)
+        self.device.disconnected()
+        self.assertEqual(self.events(Offline)[0].why[:12], "the profile:")
+        self.storage._db.set_authorizer(None)
+        self.log_in()
+        self.taken()
+        self.feed(message(1, 1024, b"a"))
+        self.assertEqual(self.count(), [1])
+
+    def test_what_is_committed_is_flushed(self):
+        self.assertEqual(self.storage._db.execute("PRAGMA synchronous").fetchone()[0], 2)
 
     def test_bytes_may_come_one_by_one(self):
         self.log_in()
@@ -125,8 +146,11 @@ class DeviceTest(unittest.TestCase):
         self.log_in()
         large = 2**64 - 1
         self.feed(message(large, 1, b"a"), message(large - 1, 2, b"b"), read(large, self.storage.origin),
-                  frame("Receipt", peer=PEER, device=MY_DEVICE, origin=large, first=large, up_to=large))
-        self.assertEqual([row.seq for row in self.storage.inbox()], [large, large - 1])
+                  frame("Receipt", peer=PEER, device=MY_DEVICE, origin=large, first=large, up_to=large),
+                  frame("Outcome", origin=large, seq=large, number=large, time_ms=large),
+                  message(1, large, b"of nobody", from_=large, to=large))
+        self.assertFalse(self.device.wants_close)
+        self.assertEqual([row.seq for row in self.storage.inbox()], [large, large - 1, 1])
         self.assertEqual(self.device.mark_read(PEER), 1)
 
     def test_a_copy_of_ones_own_belongs_to_the_recipients_conversation(self):
@@ -198,6 +222,81 @@ class DeviceTest(unittest.TestCase):
         routes = [wire.parse(one).route for kind, one in self.taken() if kind == "Message"]
         self.assertEqual([(one.origin, one.seq) for one in routes], [(origin, 1), (self.storage.origin, 2)])
 
+    def test_what_its_frames_say_besides(self):
+        origin = self.storage.origin
+        self.device.connected()
+        [(_, hello)] = self.taken()
+        table, _ = self.fields(hello)
+        self.assertEqual((table.Token(), table.Origin(), table.PreviousOrigin(), table.Attempt(), table.Incarnation()),
+                         (b"token", origin, 0, 1, 0))
+        self.feed(welcome())
+        for number in range(3):
+            self.device.send(PEER, b"%d" % number)
+        self.assertEqual([(self.fields(one)[1].Closed(), self.fields(one)[1].After()) for _, one in self.taken()], [(1, 0)] * 3)
+        self.feed(self.outcome(1, 1024), self.outcome(2, 2048), message(1, 1, b"a"))
+        [(_, confirm)] = self.taken()
+        self.assertEqual(self.fields(confirm)[0].Closed(), 3)
+        self.device.send(PEER, b"next")
+        [(_, sent)] = self.taken()
+        self.assertEqual((self.fields(sent)[1].Closed(), self.fields(sent)[1].After()), (3, 2048))
+        self.now += 30
+        self.feed(self.outcome(3, 3072), self.outcome(4, 4096))
+        self.device.timer()
+        [(_, ping)] = self.taken()
+        self.assertEqual(self.fields(ping)[0].Closed(), 5)
+        self.device.disconnected()
+        self.device.connected()
+        table, _ = self.fields(self.taken()[0][1])
+        self.assertEqual((table.PreviousOrigin(), table.Attempt(), table.Incarnation()), (0, 2, 77), "of an EARLIER opening")
+        self.reopen()
+        self.device.set_token("another")
+        self.device.connected()
+        table, _ = self.fields(self.taken()[0][1])
+        self.assertEqual((table.PreviousOrigin(), table.Attempt(), table.Token()), (origin, 1, b"another"))
+
+    def test_a_gap_is_told_until_it_was_shown(self):
+        for flag in ("continuity_broken", "overflowed"):
+            self.setUp()
+            self.log_in(**{flag: True})
+            self.assertTrue(getattr(self.events(Online)[0], flag))
+            self.again()
+            self.reopen()
+            self.assertTrue(self.storage.identity().has_gap)
+            self.storage.gap_was_shown()
+            self.assertFalse(self.storage.identity().has_gap)
+
+    def test_what_no_server_takes_is_refused_at_once(self):
+        for to, body, content in (("x" * 65, b"", 0), ("", b"", 0), (0, b"", 0), (1 << 63, b"", 0), (PEER, b"", 256)):
+            with self.assertRaises(ValueError):
+                self.device.send(to, body, content)
+        self.assertEqual(self.storage.outbox(), [])
+
+    def test_a_message_is_withdrawn_until_it_is_sent(self):
+        rows = [self.device.send(PEER, b"0"), self.device.send(PEER, b"1")]
+        self.assertTrue(self.device.withdraw(rows[0]))
+        self.log_in()
+        self.assertEqual(self.sent(), [(2, b"1")])
+        self.assertFalse(self.device.withdraw(rows[1]))
+
+    def test_a_storage_that_fails_while_it_sends(self):
+        self.log_in()
+        row = self.device.send(PEER, b"first")
+        self.taken()
+        self.device.disconnected()
+        self.device.send(PEER, b"second")
+        self.device.connected()
+        self.taken()
+        self.feed(welcome(window=1))
+        self.assertEqual(self.sent(), [(1, b"first")])
+        self.fail_commits()
+        self.feed()
+        self.device._in_flight.clear()
+        self.device.timer()
+        self.assertEqual(self.sent(), [], "not sent before it is noted as sent")
+        self.assertTrue(self.device.wants_close)
+        self.storage._db.set_authorizer(None)
+        self.assertEqual(self.mark(row), Mark.QUEUED)
+
     def test_the_window(self):
         for number in range(5):
             self.device.send(PEER, b"%d" % number)
@@ -246,6 +345,9 @@ class DeviceTest(unittest.TestCase):
         self.assertEqual(self.mark(row), Mark.EXPIRED)
         self.feed(self.outcome(1, 1024, tick=2))
         self.assertEqual(self.mark(row), Mark.DELIVERED)
+        open_row = self.device.send(PEER, b"its outcome was lost")
+        self.feed(frame("Expired", peer=PEER, device=MY_DEVICE, origin=self.storage.origin, seq=2), self.outcome(2, 2048))
+        self.assertEqual((self.mark(open_row), self.storage.row(open_row).open), (Mark.EXPIRED, False))
 
     def test_read_is_for_what_is_delivered_now_or_later(self):
         self.log_in()
@@ -254,6 +356,10 @@ class DeviceTest(unittest.TestCase):
         self.assertEqual([self.storage.row(row).read for row in rows], [True, False])
         self.feed(frame("Receipt", peer=PEER, device=MY_DEVICE, origin=self.storage.origin, first=0, up_to=2))
         self.assertEqual([self.storage.row(row).read for row in rows], [True, True])
+        self.told.clear()
+        rows.append(self.device.send(PEER, b"x"))
+        self.feed(self.outcome(3, 3072, tick=2), read(2, self.storage.origin), read(3, self.storage.origin))
+        self.assertEqual({event.row.row for event in self.events(Changed)}, {rows[2]}, "only what is new")
 
     def test_mark_read_says_it_once_and_a_newer_one_replaces_what_was_never_sent(self):
         self.log_in()
@@ -315,6 +421,9 @@ class DeviceTest(unittest.TestCase):
         self.again(incarnation=78)
         self.assertEqual(self.events(Online)[-1].num_reopened, 2)
         self.assertEqual([row.seq for row in self.storage.open_rows(0, 9)], [1, 3, 5], "of the reads the last")
+        self.feed(frame("Rejected", origin=self.storage.origin, seq=1, number=9999, reason=1))
+        self.assertEqual(self.mark(1), Mark.REJECTED, "whose account is newer than the backup")
+        self.assertEqual([row.seq for row in self.storage.open_rows(0, 9)], [3, 5])
 
     # ---- the session ----------------------------------------------------------------------------------------
 
@@ -356,6 +465,13 @@ class DeviceTest(unittest.TestCase):
         self.device.set_token("another")
         self.assertEqual(self.kinds(), ["Refresh"])
         self.feed(frame("Error", code=16))
+        self.device.disconnected()
+        self.assertIs(self.device.state, State.OFFLINE)
+
+    def test_a_token_that_is_there_before_the_old_one_is_refused(self):
+        self.device.connected()
+        self.device.set_token("another")
+        self.feed(frame("Error", code=7))
         self.device.disconnected()
         self.assertIs(self.device.state, State.OFFLINE)
 
@@ -424,6 +540,19 @@ class DeviceTest(unittest.TestCase):
         self.assertTrue(self.device.wants_close)
         self.device.disconnected()
         self.assertLessEqual(self.device.connect_at, self.now)
+        self.device.disconnected()
+        self.assertGreater(self.device.connect_at, self.now, "it is not back yet: a failure like any other")
+
+    def test_goaway_is_waited_for(self):
+        self.log_in()
+        self.device.send(PEER, b"x")
+        self.feed(frame("Hold", origin=self.storage.origin, seq=1, reason=3, wait_ms=1), frame("Goaway", jitter_ms=2000))
+        at = self.device.next_timer()
+        self.now += 0.5 * (at - self.now)
+        self.device.timer()
+        self.assertEqual(self.device.next_timer(), at, "a hold that is over is no reason to wake")
+        self.device.disconnected()
+        self.assertEqual(self.device.connect_at, at)
 
     def test_who_leaves_says_what_the_server_may_forget(self):
         self.log_in()
@@ -462,6 +591,28 @@ class WireTest(unittest.TestCase):
             self.assertIsNotNone(self.parse(whole))
             for length in range(len(whole)):
                 self.parse(whole[:length])
+
+    def test_mutated_frames_end_at_most_the_session(self):
+        """A Device is fed what parse() takes, too."""
+        choose = random.Random(2)
+        with tempfile.TemporaryDirectory(prefix="perch-python-") as folder:
+            storage = Storage(folder)
+            storage._db.execute("PRAGMA synchronous = OFF")
+            device = Device(storage, "token", lambda: 1000.0, lambda event: None, random.Random(1))
+            for _ in range(3000):
+                if device.state is State.STOPPED:
+                    device.state = State.OFFLINE
+                if device.state is State.OFFLINE:
+                    device.connected()
+                    device.received(welcome())
+                data = bytearray(choose.choice(self.FRAMES[1:]))
+                for _ in range(choose.randint(0, 3)):
+                    data[choose.randrange(20, len(data))] = choose.choice((0, 1, 0x7F, 0x80, 0xFF, choose.randrange(256)))
+                device.received(bytes(data))
+                if device.wants_close:
+                    device.disconnected()
+            self.assertGreater(len(storage.inbox()), 50)
+            storage.close()
 
     def test_mutated(self):
         choose = random.Random(1)

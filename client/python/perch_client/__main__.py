@@ -7,10 +7,11 @@
 import argparse
 import asyncio
 import signal
+import sqlite3
 import sys
 import threading
 
-from . import Client, Insert, InUse, Mark, Refused
+from . import Client, Insert, InUse, NotRunning, Refused
 
 OK, FAILED, USAGE, QUEUED, REFUSED, STOPPED = range(6)
 
@@ -29,10 +30,14 @@ def target(text: str) -> int | str:
 async def send(client: Client, arguments) -> int:
     row = client.send(arguments.to, arguments.text)
     try:
-        done = await asyncio.wait_for(client.until(row), arguments.wait)
-    except asyncio.TimeoutError:
-        print("queued" if client.stopped is None else f"queued; {client.stopped.why}")
-        return QUEUED if client.stopped is None else STOPPED
+        async with asyncio.timeout(arguments.wait):
+            done = await client.until(row)
+    except TimeoutError:
+        print("queued")
+        return QUEUED
+    except NotRunning as stopped:
+        print(f"queued; {stopped}")
+        return STOPPED
     except Refused as refused:
         print(refused)
         return REFUSED
@@ -57,8 +62,16 @@ async def talk(client: Client, arguments) -> int:
 
 
 async def listen(client: Client, _) -> int:
-    await asyncio.Event().wait()
-    return OK
+    stopped = asyncio.get_running_loop().create_future()
+    client.on_stopped = lambda event: stopped.set_result(event.why)
+    if client.stopped is None:
+        print(f"* stopped: {await stopped}", file=sys.stderr)
+    return STOPPED
+
+
+def shown(body: bytes) -> str:
+    """Without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in body.decode(errors="replace"))
 
 
 async def run(arguments) -> int:
@@ -67,11 +80,18 @@ async def run(arguments) -> int:
     async with Client(arguments.profile, arguments.server, token) as client:
         def show(message, insert):
             if insert is not Insert.RENUMBERED:
-                print(f"{message.user}: {message.body.decode(errors='replace')}", flush=True)
+                print(f"{message.user}: {shown(message.body)}", flush=True)
                 if message.peer == message.user:
                     client.mark_read(message.peer)
 
-        client.on_online = lambda online: print(f"* online as {online.user}/{online.device}", file=sys.stderr, flush=True)
+        def online(event):
+            print(f"* online as {event.user}/{event.device}", file=sys.stderr, flush=True)
+            if client.storage.identity().has_gap:
+                print("* messages may be missing here", file=sys.stderr, flush=True)
+                client.storage.gap_was_shown()
+
+        client.on_online = online
+        client.on_unreadable = lambda what: print(f"* from {what.user}: a message that cannot be read", file=sys.stderr)
         client.on_offline = lambda why: print(f"* offline: {why}", file=sys.stderr, flush=True)
         client.on_row = lambda row: print(f"* {row.row} {row.mark.name.lower()}", file=sys.stderr, flush=True)
         if arguments.command == "listen":
@@ -83,6 +103,9 @@ async def run(arguments) -> int:
             return await {"send": send, "talk": talk, "listen": listen}[arguments.command](client, arguments)
         except asyncio.CancelledError:
             return OK
+        except NotRunning as stopped:
+            print(f"* stopped: {stopped}", file=sys.stderr)
+            return STOPPED
 
 
 def main() -> int:
@@ -101,7 +124,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return asyncio.run(run(arguments))
-    except (InUse, OSError, ValueError) as error:
+    except (InUse, OSError, ValueError, sqlite3.Error) as error:
         print(f"perch_client: {error}", file=sys.stderr)
         return FAILED
 

@@ -1,7 +1,7 @@
 """A Perch client for asyncio.
 
     async with Client("profile", ("chat.example", 7110), token) as client:
-        client.on_message = lambda message, insert: print(message.body.decode())
+        client.on_message = lambda message, insert: print(message.body.decode(errors="replace"))
         row = client.send("bob", "hello")
         await client.until(row, Mark.DELIVERED)
 
@@ -11,11 +11,12 @@ itself until it is closed. What must survive a crash is asked of `client.storage
 import asyncio
 import time
 
-from .device import Changed, Device, Held, Offline, Online, ReadElsewhere, Received, State, Stopped, Unreadable
+from .device import (Changed, Device, Held, Offline, Online, ReadElsewhere, Received, Refreshed, State, Stopped, Unreadable)
 from .storage import Kind, Mark, OutboxRow, Storage
 
 READ_BYTES = 64 * 1024
 CONNECT_S_MAX = 10.0
+WRITE_S_MAX = 10.0  # a server that takes nothing for so long is gone
 LEAVE_S_MAX = 2.0
 
 
@@ -27,8 +28,13 @@ class Refused(Exception):
         self.row = row
 
 
+class NotRunning(Exception):
+    """The client does not send any more: it is closed, or stopped, and says why."""
+
+
 class Client:
-    """ONE EVENT LOOP. Callbacks are called on it, after the commit of what they tell; by default they do nothing."""
+    """ONE EVENT LOOP. Callbacks are called on it, after the commit of what they tell; by default they do nothing. What one
+    raises goes to the loop's exception handler, and nothing else comes of it."""
 
     def __init__(self, profile, address: tuple[str, int], token: str):
         """Opens the profile. Raises storage.InUse if another process has it."""
@@ -38,85 +44,123 @@ class Client:
         self._wake = asyncio.Event()
         self._device = Device(self.storage, token, time.monotonic, self._told)
         self._task: asyncio.Task | None = None
+        self._ended = ""  # why it does not run, once it does not
         self.stopped: Stopped | None = None  # why it does not come back by itself
         self.online: Online | None = None
         self.on_message = lambda message, insert: None
         self.on_row = lambda row: None
         self.on_online = lambda online: None
         self.on_offline = lambda why: None
+        self.on_stopped = lambda stopped: None
         self.on_unreadable = lambda unreadable: None
+        self.on_read_elsewhere = lambda peer: None
 
     async def __aenter__(self):
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._on_end)
         return self
 
     async def __aexit__(self, *_):
         await self.close()
 
     async def close(self) -> None:
-        """Ends the session; what is queued stays in the outbox."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        """Ends the session; what is queued stays in the outbox. Raises what ended the client before, if that was a fault."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait((task,))
+        self._end("it is closed")
         self.storage.close()
+        if task is not None and not task.cancelled() and task.exception() is not None:
+            raise task.exception()
 
     def send(self, to: int | str, body: str | bytes) -> int:
-        """To a user id or a handle. Returns the row of the outbox."""
+        """To a user id or a handle. Returns the row of the outbox. Raises ValueError for what no server takes."""
         row = self._device.send(to, body.encode() if isinstance(body, str) else body)
         self._wake.set()
         return row
 
+    def withdraw(self, row: int) -> bool:
+        """Takes back a message that was never sent. False: it was, and is fixed."""
+        return self._device.withdraw(row)
+
     def mark_read(self, peer: int) -> None:
+        """All that has come from that user is read."""
         self._device.mark_read(peer)
         self._wake.set()
 
     def set_token(self, token: str) -> None:
+        """Before the old one expires, or to go on after Stopped(needs_token)."""
         self._device.set_token(token)
-        self.stopped = None
+        if self._device.state is not State.STOPPED:
+            self.stopped = None
         self._wake.set()
 
     async def until(self, row: int, mark: Mark = Mark.ACCEPTED) -> OutboxRow:
-        """Waits until that row has got so far. Raises Refused if it never will."""
+        """Waits until that row has got so far. Raises Refused if it never will, NotRunning if nobody sends it."""
         while True:
             self._changed.clear()
+            self._check_running()
             now = self.storage.row(row)
             if now.mark in (Mark.REJECTED, Mark.EXPIRED):
                 raise Refused(now)
             if now.mark >= mark and not now.open:
                 return now
+            self._check_not_stopped()
             await self._changed.wait()
 
     async def until_settled(self) -> None:
-        """Until no row is open, or nothing will be sent any more by itself."""
-        while self.stopped is None and (self.storage.unresolved() or self.storage.open_rows(0, 1)):
+        """Until no row is open. Raises NotRunning if nobody sends them."""
+        while True:
             self._changed.clear()
+            self._check_running()
+            if not self.storage.unresolved() and not self.storage.open_rows(0, 1):
+                return
+            self._check_not_stopped()
             await self._changed.wait()
+
+    def _check_running(self) -> None:
+        if self._ended:
+            raise NotRunning(self._ended)
+
+    def _check_not_stopped(self) -> None:
+        if self.stopped is not None:
+            raise NotRunning(self.stopped.why)
+
+    def _on_end(self, task: asyncio.Task) -> None:
+        fault = None if task.cancelled() else task.exception()
+        self._end(f"it has failed: {fault!r}" if fault else "it is closed")
+
+    def _end(self, why: str) -> None:
+        self._ended = self._ended or why
+        self.online = None
+        self._changed.set()
 
     # ---- the connection -------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
         device = self._device
-        try:
-            while True:
-                self._wake.clear()
-                if device.state is State.STOPPED:
-                    await self._wake.wait()  # for a token
-                    continue
-                await self._sleep_until(device.connect_at)
-                try:
-                    reader, writer = await asyncio.wait_for(asyncio.open_connection(*self._address), CONNECT_S_MAX)
-                except (OSError, asyncio.TimeoutError) as error:
-                    device.disconnected(str(error) or "the server cannot be reached")
-                    continue
-                try:
-                    device.connected()
-                    await self._session(reader, writer)
-                finally:
-                    writer.close()
-                    device.disconnected()
-        finally:
-            self._changed.set()
+        while True:
+            self._wake.clear()
+            if device.state is State.STOPPED:
+                await self._wake.wait()  # for a token
+                continue
+            await asyncio.sleep(max(0.0, device.connect_at - time.monotonic()))
+            try:
+                async with asyncio.timeout(CONNECT_S_MAX):
+                    reader, writer = await asyncio.open_connection(*self._address)
+            except (OSError, TimeoutError) as error:
+                device.disconnected(str(error) or "the server cannot be reached")
+                continue
+            why = "the connection ended"
+            try:
+                device.connected()
+                await self._session(reader, writer)
+            except (OSError, TimeoutError) as error:
+                why = str(error) or "the server takes nothing any more"
+            finally:
+                writer.close()
+                device.disconnected(why)
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         device = self._device
@@ -124,7 +168,7 @@ class Client:
         woken = asyncio.ensure_future(self._wake.wait())
         try:
             while not device.wants_close:
-                await self._write(writer)
+                await self._write(writer, WRITE_S_MAX)
                 timeout = max(0.0, device.next_timer() - time.monotonic())
                 await asyncio.wait((reading, woken), timeout=min(timeout, 3600), return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():
@@ -137,49 +181,53 @@ class Client:
                     self._wake.clear()
                     woken = asyncio.ensure_future(self._wake.wait())
                 device.timer()
-            await self._write(writer)
-        except OSError:
-            return
+            await self._write(writer, LEAVE_S_MAX)
         except asyncio.CancelledError:
             device.leave()
-            await self._write(writer)
+            await self._write(writer, LEAVE_S_MAX)
             raise
         finally:
             reading.cancel()
             woken.cancel()
-            await asyncio.gather(reading, woken, return_exceptions=True)
+            await asyncio.wait((reading, woken))
 
-    async def _write(self, writer: asyncio.StreamWriter) -> None:
+    async def _write(self, writer: asyncio.StreamWriter, seconds: float) -> None:
         if self._device.output:
             writer.write(bytes(self._device.output))
             self._device.output.clear()
-            try:
-                # A server that does not read is found out by its silence, not by waiting for it here.
-                await asyncio.wait_for(writer.drain(), LEAVE_S_MAX)
-            except asyncio.TimeoutError:
-                pass
-
-    async def _sleep_until(self, at: float) -> None:
-        await asyncio.sleep(max(0.0, at - time.monotonic()))
+            async with asyncio.timeout(seconds):  # wait_for() of Python 3.11 can swallow a cancellation
+                await writer.drain()
 
     def _told(self, event) -> None:
         match event:
             case Received(message, insert):
-                self.on_message(message, insert)
+                self._call(self.on_message, message, insert)
             case Changed(row):
                 if row.kind is Kind.MESSAGE:
-                    self.on_row(row)
+                    self._call(self.on_row, row)
             case Online():
                 self.online = event
-                self.on_online(event)
+                self._call(self.on_online, event)
+            case Refreshed(expires_ms):
+                self.online = self.online and self.online._replace(session_expires_ms=expires_ms)
             case Offline(why):
                 self.online = None
-                self.on_offline(why)
+                self._call(self.on_offline, why)
             case Stopped():
                 self.online = None
                 self.stopped = event
+                self._call(self.on_stopped, event)
             case Unreadable():
-                self.on_unreadable(event)
-            case Held() | ReadElsewhere():
-                pass
+                self._call(self.on_unreadable, event)
+            case ReadElsewhere(peer):
+                self._call(self.on_read_elsewhere, peer)
+            case Held():
+                pass  # it waits by itself
         self._changed.set()
+
+    def _call(self, callback, *arguments) -> None:
+        try:
+            callback(*arguments)
+        except Exception as error:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a callback of a Perch client has raised", "exception": error})

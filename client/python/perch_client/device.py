@@ -9,6 +9,7 @@ disconnected(). Times are seconds of one monotonic clock. Events are told after 
 """
 import enum
 import random
+import sqlite3
 from typing import Callable, NamedTuple
 
 from . import wire
@@ -20,6 +21,7 @@ ANSWER_S_MAX = 10.0  # a Ping and nothing heard
 RESULT_S_MAX = 30.0  # a row without its result
 STEADY_S = 10.0  # a session that lived so long clears the failures
 AGENT = "perch-python/0.1"
+HANDLE_BYTES_MAX = 64
 NOT_FOUND, TOO_LARGE = 1, 2  # RejectReason
 
 
@@ -56,6 +58,10 @@ class Online(NamedTuple):
     session_expires_ms: int
 
 
+class Refreshed(NamedTuple):
+    session_expires_ms: int
+
+
 class Offline(NamedTuple):
     why: str
 
@@ -74,7 +80,7 @@ class ReadElsewhere(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """A message came that this version cannot read. Nothing of it is kept."""
+    """A message came that this version cannot read; all 0: something else did. Nothing of it is kept."""
     user: int
     device: int
     origin: int
@@ -102,6 +108,7 @@ class Device:
         self.output = bytearray()
         self.wants_close = False
         self.connect_at = clock()
+        self._hello_token = ""
         self._attempt = self._failures = 0
         self._why = ""
         self._body_bytes_max = self._frame_bytes_max = 1 << 30  # until a server says
@@ -132,8 +139,12 @@ class Device:
     def send(self, to: int | str, body: bytes, content: int = 0) -> int:
         """Commits a message to the outbox and returns its row; online or not. `to` is a user id or a handle."""
         user, handle = (0, to) if isinstance(to, str) else (to, "")
+        if isinstance(to, str) and not 0 < len(handle.encode()) <= HANDLE_BYTES_MAX:
+            raise ValueError(f"to: a handle has 1 to {HANDLE_BYTES_MAX} bytes")
         if not handle and not 0 < user < 1 << 63:
             raise ValueError("to: a user id is from 1 to 2^63 - 1")
+        if not 0 <= content < 256:
+            raise ValueError("content: 0 to 255")
         if len(body) > self._body_bytes_max:
             raise ValueError(f"a message may have {self._body_bytes_max} bytes on this server")
         with self.storage.transaction():
@@ -151,6 +162,11 @@ class Device:
                 self.storage.add_read(peer, device, origin, up_to)
         self._post()
         return len(unread)
+
+    def withdraw(self, row: int) -> bool:
+        """Takes back a message that was never sent. False: it was, and is fixed."""
+        with self.storage.transaction():
+            return self.storage.withdraw(row)
 
     def set_token(self, token: str) -> None:
         """For the running session, or to go on after Stopped(needs_token)."""
@@ -175,6 +191,7 @@ class Device:
         self._attempt += 1
         identity = self.storage.identity()
         self.state = State.HELLO
+        self._hello_token = self._token
         self.output[:] = wire.hello(self._token, origin=self.storage.origin, previous_origin=identity.previous_origin,
                                     attempt=self._attempt, incarnation=identity.incarnation, agent=AGENT)
 
@@ -189,6 +206,7 @@ class Device:
         self.state = State.OFFLINE
         if self._goaway_at is not None:
             self.connect_at = max(now, self._goaway_at)
+            self._goaway_at = None  # once: a server that is not back yet is a failure like any other
         else:
             self._failures = 0 if steady else self._failures
             ceiling = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(self._failures, 7))
@@ -211,9 +229,10 @@ class Device:
                         self._on_frame(frame)
                 except wire.Broken as error:  # what came before it counts
                     self._drop(f"the server sent what breaks the format: {error}")
-        except BaseException:
-            self._events.clear()  # nothing of it is committed
-            raise
+        except sqlite3.Error as error:  # nothing of it is committed, so nothing of it is told or confirmed
+            self._events = [event for event in self._events if isinstance(event, Stopped)]
+            self._drop(f"the profile: {error}")
+            return self._flush()
         if self.state is State.ONLINE and self._counted > self._confirmed:
             self._confirmed, self._said_closed = self._counted, self.storage.closed()
             self.output += wire.confirm(self._counted, self._said_closed)
@@ -233,12 +252,10 @@ class Device:
             times.append(self._pinged_at + ANSWER_S_MAX)
         if self._in_flight:
             times.append(next(iter(self._in_flight.values())) + RESULT_S_MAX)
-        if self._hold_until:
-            times.append(self._hold_until)
-        if self._resolve_at:
-            times.append(self._resolve_at)
-        if self._goaway_at is not None:
+        if self._goaway_at is not None:  # nothing is sent any more
             times.append(self._goaway_at)
+        else:
+            times += filter(None, (self._hold_until, self._resolve_at))
         return min(times)
 
     def timer(self) -> None:
@@ -268,7 +285,15 @@ class Device:
     # ---- sending --------------------------------------------------------------------------------------------
 
     def _post(self) -> None:
-        """Sends what may be sent now: open rows in order, at most a window of them without a result."""
+        """Sends what may be sent now: open rows in order, at most a window of them without a result. A storage that fails
+        here ends the session, not what asked for it: the row of a send() is in the outbox already."""
+        try:
+            self._post_all()
+        except sqlite3.Error as error:
+            self._drop(f"the profile: {error}")
+        self._flush()
+
+    def _post_all(self) -> None:
         now = self._clock()
         if self.state is not State.ONLINE or self.wants_close or self._goaway_at is not None:
             return
@@ -282,25 +307,31 @@ class Device:
         if now < self._hold_until:
             return
         self._hold_until = 0.0
-        room = self._window - len(self._in_flight)
-        rows = self.storage.open_rows(self._cursor, room) if room > 0 else []
-        if not rows:
-            return
-        closed, after = self.storage.closed(), self.storage.identity().after
+        while (room := self._window - len(self._in_flight)) > 0 and (rows := self.storage.open_rows(self._cursor, room)):
+            if not self._send_rows(rows):
+                return
+
+    def _send_rows(self, rows: list[OutboxRow]) -> bool:
+        """That they are sent is committed before they are. False: one waits for another server, and what is behind it."""
+        frames, blocked = {}, False
         with self.storage.transaction():
+            closed, after = self.storage.closed(), self.storage.identity().after
             for row in rows:
                 frame = self._frame(row, closed, after)
-                if len(frame) > self._frame_bytes_max:
-                    if self.storage.was_sent(row.row):
-                        break  # to a server that took more: it and what is behind it waits for one again
+                if len(frame) <= self._frame_bytes_max:
+                    self.storage.mark_sent(row.row)
+                    frames[row.seq] = frame
+                elif not self.storage.was_sent(row.row):
                     self.storage.reject_unsent(row.row, TOO_LARGE)
                     self._changed(row.row)
-                    continue
-                self.storage.mark_sent(row.row)
-                self._cursor = row.seq
-                self._in_flight[row.seq] = now
-                self.output += frame
-        self._flush()
+                else:
+                    blocked = True  # it went to a server that took more
+                    break
+        now = self._clock()
+        for seq, frame in frames.items():
+            self._cursor, self._in_flight[seq] = seq, now
+            self.output += frame
+        return not blocked
 
     def _frame(self, row: OutboxRow, closed: int, after: int) -> bytes:
         if row.kind is Kind.READ:
@@ -334,8 +365,7 @@ class Device:
     def _on_unreadable(self, route) -> None:
         """Counted like any other: it would come at every login, and block what is behind it."""
         self._counted += 1
-        if route is not None:
-            self._say(Unreadable(route.from_, route.device, route.origin, route.seq))
+        self._say(Unreadable(*((route.from_, route.device, route.origin, route.seq) if route else (0, 0, 0, 0))))
 
     def _on_welcome(self, welcome) -> None:
         identity = self.storage.identity()
@@ -346,7 +376,8 @@ class Device:
         reopened = 0
         if identity.incarnation and identity.incarnation != welcome.incarnation:
             reopened = self.storage.reopen()
-        self.storage.set_welcome(welcome.user, welcome.device, welcome.incarnation)
+        self.storage.set_welcome(welcome.user, welcome.device, welcome.incarnation,
+                                 welcome.continuity_broken or welcome.overflowed)
         now = self._clock()
         self.state = State.ONLINE
         self._online_at = now
@@ -356,8 +387,9 @@ class Device:
         self._say(Online(welcome.user, welcome.device, welcome.handle, welcome.continuity_broken, welcome.overflowed,
                          reopened, welcome.session_expires_ms))
 
-    def _on_refreshed(self, _) -> None:
+    def _on_refreshed(self, refreshed) -> None:
         self._refreshing = False
+        self._say(Refreshed(refreshed.session_expires_ms))
 
     def _on_goaway(self, goaway) -> None:
         self._goaway_at = self._clock() + self._random.uniform(0, goaway.jitter_ms / 1000)
@@ -368,19 +400,20 @@ class Device:
         peer = route.to if route.from_ == self.storage.identity().user else route.from_
         row = InboxRow(0, route.from_, route.device, route.origin, route.seq, peer, route.number, route.time_ms,
                        message.content, message.body)
-        insert = self.storage.insert(row)
+        insert, arrival = self.storage.insert(row)
         if insert is not Insert.KNOWN:
-            self._say(Received(row, insert))
+            self._say(Received(row._replace(arrival=arrival), insert))
 
     def _on_read(self, read) -> None:
         me, reader = self.storage.identity().user, read.route.from_
         peer = read.route.to if reader == me else me
-        if not self.storage.on_read(reader, peer, read.device, read.origin, read.up_to):
+        before = self.storage.on_read(reader, peer, read.device, read.origin, read.up_to)
+        if before is None:
             return
         if reader == me:
             self._say(ReadElsewhere(peer))
         elif read.device == self.storage.identity().device:
-            for row in self.storage.rows_read(reader, read.origin, read.up_to):
+            for row in self.storage.rows_read(reader, read.origin, before, read.up_to):
                 self._changed(row)
 
     def _on_receipt(self, receipt) -> None:
@@ -415,7 +448,7 @@ class Device:
                 self._changed(row)
 
     def _on_error(self, error) -> None:
-        code = error.code
+        code, was_online = error.code, self.state is State.ONLINE
         if error.request and code in (ErrorCode.NOT_FOUND, ErrorCode.BUSY):  # of a Resolve: the session goes on
             handle = self._requests.pop(error.request, None)
             if handle and code == ErrorCode.NOT_FOUND:
@@ -427,8 +460,8 @@ class Device:
         if code == ErrorCode.REPLACED and error.origin != self.storage.origin:
             return self._stop("another opening of this device took over", needs_token=False)
         if code in (ErrorCode.TOKEN_INVALID, ErrorCode.TOKEN_EXPIRED, ErrorCode.SESSION_EXPIRED):
-            if self._refreshing and code == ErrorCode.SESSION_EXPIRED:
-                return self._drop("the token expired while the next one was on its way")
+            if self._hello_token != self._token and (self._refreshing or not was_online):
+                return self._drop("the token is refused and another one is there already")
             return self._stop(error.text or "the token is refused", needs_token=True)
         if code in (ErrorCode.NO_ACCOUNT, ErrorCode.DEVICE_LIMIT, ErrorCode.VERSION):
             return self._stop(error.text or code, needs_token=False)

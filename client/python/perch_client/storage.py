@@ -42,8 +42,9 @@ class Identity(NamedTuple):
     user: int
     device: int
     incarnation: int
-    previous_origin: int  # of the last opening that was welcomed
+    previous_origin: int  # of the last earlier opening that was welcomed
     after: int  # the largest number that any result told
+    has_gap: bool  # the server said that messages may be missing here, and nobody has called gap_was_shown()
 
 
 class OutboxRow(NamedTuple):
@@ -81,9 +82,9 @@ class InboxRow(NamedTuple):
 
 _SCHEMA = """
 CREATE TABLE identity (
-  id INTEGER PRIMARY KEY CHECK (id = 0), user INTEGER, device INTEGER, incarnation BLOB, previous_origin BLOB,
-  after INTEGER, last_seq INTEGER) STRICT;
-INSERT INTO identity VALUES (0, 0, 0, x'0000000000000000', x'0000000000000000', 0, 0);
+  id INTEGER PRIMARY KEY CHECK (id = 0), user INTEGER, device INTEGER, incarnation BLOB, welcomed_origin BLOB,
+  after INTEGER, last_seq INTEGER, has_gap INTEGER) STRICT;
+INSERT INTO identity VALUES (0, 0, 0, x'0000000000000000', x'0000000000000000', 0, 0, 0);
 CREATE TABLE outbox (
   row INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, to_user INTEGER NOT NULL, handle TEXT NOT NULL,
   origin BLOB, seq INTEGER, content INTEGER NOT NULL, body BLOB NOT NULL, of_device INTEGER NOT NULL,
@@ -92,13 +93,18 @@ CREATE TABLE outbox (
 CREATE UNIQUE INDEX outbox_seq ON outbox (seq);
 CREATE INDEX outbox_open ON outbox (seq) WHERE open = 1;
 CREATE INDEX outbox_accepted ON outbox (to_user, origin, seq) WHERE kind = 0 AND open = 0 AND mark = 1;
-CREATE INDEX outbox_unresolved ON outbox (handle) WHERE seq IS NULL;
+CREATE INDEX outbox_delivered ON outbox (to_user, origin, seq) WHERE kind = 0 AND mark = 2;
+CREATE INDEX outbox_unresolved ON outbox (handle, row) WHERE seq IS NULL AND open = 1;
+CREATE INDEX outbox_reads ON outbox (to_user, of_device, of_origin, seq) WHERE kind = 1;
 CREATE TABLE inbox (
   arrival INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER NOT NULL, device INTEGER NOT NULL, origin BLOB NOT NULL,
   seq BLOB NOT NULL, variant INTEGER NOT NULL, peer INTEGER NOT NULL, number INTEGER NOT NULL,
   time_ms INTEGER NOT NULL, content INTEGER NOT NULL, body BLOB NOT NULL,
   UNIQUE (user, device, origin, seq, variant)) STRICT;
 CREATE INDEX inbox_order ON inbox (peer, number);
+CREATE TABLE unread (
+  peer INTEGER NOT NULL, device INTEGER NOT NULL, origin BLOB NOT NULL, up_to BLOB NOT NULL,
+  PRIMARY KEY (peer, device, origin)) STRICT;
 CREATE TABLE read_marks (
   reader INTEGER NOT NULL, peer INTEGER NOT NULL, device INTEGER NOT NULL, origin BLOB NOT NULL, up_to BLOB NOT NULL,
   PRIMARY KEY (reader, peer, device, origin)) STRICT;
@@ -151,6 +157,7 @@ class Storage:
             self.close()
             raise ValueError(f"{folder} was made by another version of this client (schema {version})")
         self.origin = secrets.randbelow((1 << 64) - 1) + 1
+        self._previous_origin = _number(self._db.execute("SELECT welcomed_origin FROM identity").fetchone()[0])
 
     def close(self) -> None:
         self._db.close()
@@ -163,13 +170,18 @@ class Storage:
     # ---- who this is -----------------------------------------------------------------------------------------
 
     def identity(self) -> Identity:
-        user, device, incarnation, previous, after = self._db.execute(
-            "SELECT user, device, incarnation, previous_origin, after FROM identity").fetchone()
-        return Identity(user, device, _number(incarnation), _number(previous), after)
+        user, device, incarnation, after, has_gap = self._db.execute(
+            "SELECT user, device, incarnation, after, has_gap FROM identity").fetchone()
+        return Identity(user, device, _number(incarnation), self._previous_origin, after, bool(has_gap))
 
-    def set_welcome(self, user: int, device: int, incarnation: int) -> None:
-        self._db.execute("UPDATE identity SET user = ?, device = ?, incarnation = ?, previous_origin = ?",
-                         (_integer(user), device, _blob(incarnation), _blob(self.origin)))
+    def set_welcome(self, user: int, device: int, incarnation: int, has_gap: bool) -> None:
+        self._db.execute("UPDATE identity SET user = ?, device = ?, incarnation = ?, welcomed_origin = ?, "
+                         "has_gap = max(has_gap, ?)",
+                         (_integer(user), device, _blob(incarnation), _blob(self.origin), has_gap))
+
+    def gap_was_shown(self) -> None:
+        """Somebody has been told that messages may be missing here."""
+        self._db.execute("UPDATE identity SET has_gap = 0")
 
     # ---- outbox ----------------------------------------------------------------------------------------------
 
@@ -205,12 +217,14 @@ class Storage:
 
     def unresolved(self) -> list[str]:
         return [handle for (handle,) in self._db.execute(
-            "SELECT handle FROM outbox WHERE seq IS NULL AND open = 1 GROUP BY handle ORDER BY min(row)")]
+            "SELECT handle FROM outbox INDEXED BY outbox_unresolved WHERE seq IS NULL AND open = 1 GROUP BY handle "
+            "ORDER BY min(row)")]
 
     def resolve(self, handle: str, user: int) -> list[int]:
         """Names what waited for the handle; for user 0, nobody, rejects it. Returns those rows."""
         rows = [row for (row,) in self._db.execute(
-            "SELECT row FROM outbox WHERE handle = ? AND seq IS NULL AND open = 1 ORDER BY row", (handle,))]
+            "SELECT row FROM outbox INDEXED BY outbox_unresolved WHERE handle = ? AND seq IS NULL AND open = 1 "
+            "ORDER BY row", (handle,))]
         if user:
             user = _integer(user)
             self._db.execute("INSERT OR REPLACE INTO handles VALUES (?, ?)", (handle, user))
@@ -243,8 +257,13 @@ class Storage:
     def row(self, row: int) -> OutboxRow:
         return self._outbox("WHERE row = ?", row)[0]
 
-    def outbox(self) -> list[OutboxRow]:
-        return self._outbox("WHERE kind = 0 ORDER BY row")
+    def outbox(self, peer: int | None = None) -> list[OutboxRow]:
+        """One's own messages from this device, to `peer` or to all, in the order of composition."""
+        return self._outbox("WHERE kind = 0 AND ?1 IN (to_user, -1) ORDER BY row", -1 if peer is None else peer)
+
+    def withdraw(self, row: int) -> bool:
+        """Takes back a message that was never sent; one that was is fixed."""
+        return self._changed("DELETE FROM outbox WHERE row = ? AND sent = 0 AND open = 1 RETURNING row", row) is not None
 
     def _outbox(self, where: str, *values) -> list[OutboxRow]:
         return [OutboxRow(row, Kind(kind), to, handle, _number(origin), seq or 0, content, body, of_device,
@@ -264,22 +283,23 @@ class Storage:
     def on_rejected(self, origin: int, seq: int, number: int, reason: int) -> int | None:
         self._raise_after(number)
         return self._changed("UPDATE outbox SET open = 0, mark = ?, reason = ?, number = max(number, ?) "
-                             "WHERE origin = ? AND seq = ? AND mark = 0 RETURNING row", Mark.REJECTED, reason,
+                             "WHERE origin = ? AND seq = ? AND open = 1 AND mark <= 1 RETURNING row", Mark.REJECTED, reason,
                              _integer(number), _blob(origin), _integer(seq))
 
     def on_receipt(self, peer: int, origin: int, first: int, up_to: int) -> list[int]:
         return [row for (row,) in self._db.execute(
-            "UPDATE outbox SET mark = 2 WHERE kind = 0 AND open = 0 AND mark = 1 AND to_user = ? AND origin = ? AND "
-            "seq BETWEEN ? AND ? RETURNING row", (_integer(peer), _blob(origin), _integer(first), _integer(up_to)))]
+            "UPDATE outbox INDEXED BY outbox_accepted SET mark = 2 WHERE kind = 0 AND open = 0 AND mark = 1 AND "
+            "to_user = ? AND origin = ? AND seq BETWEEN ? AND ? RETURNING row", (_integer(peer), _blob(origin), _integer(first), _integer(up_to)))]
 
-    def rows_read(self, reader: int, origin: int, up_to: int) -> list[int]:
-        """The rows of this device that a mark of `reader` for that origin covers, and that are delivered."""
+    def rows_read(self, reader: int, origin: int, above: int, up_to: int) -> list[int]:
+        """The delivered rows of this device that a mark of `reader` covers and the one before, `above`, did not."""
         return [row for (row,) in self._db.execute(
-            "SELECT row FROM outbox WHERE kind = 0 AND mark = 2 AND to_user = ? AND origin = ? AND seq <= ?",
-            (_integer(reader), _blob(origin), _integer(up_to)))]
+            "SELECT row FROM outbox INDEXED BY outbox_delivered WHERE kind = 0 AND mark = 2 AND to_user = ? AND "
+            "origin = ? AND seq > ? AND seq <= ? ORDER BY seq",
+            (_integer(reader), _blob(origin), _integer(above), _integer(up_to)))]
 
     def on_expired(self, origin: int, seq: int) -> int | None:
-        return self._changed("UPDATE outbox SET mark = ? WHERE kind = 0 AND origin = ? AND seq = ? AND mark = 1 "
+        return self._changed("UPDATE outbox SET mark = ? WHERE kind = 0 AND origin = ? AND seq = ? AND mark <= 1 "
                              "RETURNING row", Mark.EXPIRED, _blob(origin), _integer(seq))
 
     def reopen(self) -> int:
@@ -287,7 +307,7 @@ class Storage:
         last of each says anything. Returns how many."""
         return self._db.execute(
             "UPDATE outbox SET open = 1 WHERE open = 0 AND mark = 1 AND (kind = 0 OR NOT EXISTS (SELECT 1 FROM outbox o "
-            "WHERE o.kind = 1 AND o.to_user = outbox.to_user AND o.of_device = outbox.of_device AND o.of_origin = "
+            "INDEXED BY outbox_reads WHERE o.kind = 1 AND o.to_user = outbox.to_user AND o.of_device = outbox.of_device AND o.of_origin = "
             "outbox.of_origin AND o.seq > outbox.seq AND o.up_to >= outbox.up_to AND o.mark != 3))").rowcount
 
     def _raise_after(self, number: int) -> None:
@@ -299,41 +319,55 @@ class Storage:
 
     # ---- inbox -----------------------------------------------------------------------------------------------
 
-    def insert(self, message: InboxRow) -> Insert:
-        """By its id; `message.arrival` is not looked at."""
-        key = (message.user, message.device, _blob(message.origin), _blob(message.seq))
-        variants = self._db.execute("SELECT arrival, variant, number, content, body FROM inbox WHERE user = ? AND "
-                                    "device = ? AND origin = ? AND seq = ? ORDER BY variant", key).fetchall()
-        for arrival, _, number, content, body in variants:
-            if (content, body) == (message.content, message.body):
-                if number >= message.number:
-                    return Insert.KNOWN
-                self._db.execute("UPDATE inbox SET number = ? WHERE arrival = ?", (message.number, arrival))
-                return Insert.RENUMBERED
-        self._db.execute("INSERT INTO inbox VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                         (*key, len(variants), message.peer, message.number, message.time_ms, message.content, message.body))
-        return Insert.VARIANT if variants else Insert.NEW
+    def insert(self, message: InboxRow) -> tuple[Insert, int]:
+        """By its id; `message.arrival` is not looked at. Returns the row's own arrival too."""
+        key = (_integer(message.user), message.device, _blob(message.origin), _blob(message.seq))
+        peer, number = _integer(message.peer), _integer(message.number)
+        known = self._db.execute("SELECT arrival, number FROM inbox WHERE user = ? AND device = ? AND origin = ? AND seq = ? "
+                                 "AND content = ? AND body = ?", (*key, message.content, message.body)).fetchone()
+        if known:
+            if known[1] >= number:
+                return Insert.KNOWN, known[0]
+            self._db.execute("UPDATE inbox SET number = ? WHERE arrival = ?", (number, known[0]))
+            return Insert.RENUMBERED, known[0]
+        variant = self._db.execute("SELECT coalesce(max(variant) + 1, 0) FROM inbox WHERE user = ? AND device = ? AND "
+                                   "origin = ? AND seq = ?", key).fetchone()[0]
+        arrival = self._db.execute(
+            "INSERT INTO inbox VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*key, variant, peer, number, _integer(message.time_ms), message.content, message.body)).lastrowid
+        if key[0] == peer:
+            self._db.execute(
+                "INSERT INTO unread SELECT ?, ?, ?, ? WHERE ? > coalesce((SELECT up_to FROM read_marks, identity WHERE "
+                "reader = identity.user AND peer = ? AND read_marks.device = ? AND origin = ?), x'') "
+                "ON CONFLICT DO UPDATE SET up_to = max(up_to, excluded.up_to)", (*key, key[3], *key[:3]))
+        return Insert.VARIANT if variant else Insert.NEW, arrival
 
-    def on_read(self, reader: int, peer: int, device: int, origin: int, up_to: int) -> bool:
-        """`reader` has read what (device, origin) of `peer` sent, up to that seq. Whether that is new."""
-        return self._db.execute(
-            "INSERT INTO read_marks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET up_to = excluded.up_to "
-            "WHERE up_to < excluded.up_to", (reader, peer, device, _blob(origin), _blob(up_to))).rowcount > 0
+    def on_read(self, reader: int, peer: int, device: int, origin: int, up_to: int) -> int | None:
+        """`reader` has read what (device, origin) of `peer` sent, up to that seq. Returns how far it was before; None if
+        that is nothing new."""
+        key = (_integer(reader), _integer(peer), device, _blob(origin))
+        before = self._db.execute("SELECT up_to FROM read_marks WHERE reader = ? AND peer = ? AND device = ? AND origin = ?",
+                                  key).fetchone()
+        if before and _number(before[0]) >= up_to:
+            return None
+        self._db.execute("INSERT OR REPLACE INTO read_marks VALUES (?, ?, ?, ?, ?)", (*key, _blob(up_to)))
+        self._db.execute("DELETE FROM unread WHERE peer = ? AND device = ? AND origin = ? AND up_to <= ? AND "
+                         "? = (SELECT user FROM identity)", (*key[1:], _blob(up_to), key[0]))
+        return _number(before[0]) if before else 0
 
     def unread(self, peer: int) -> list[tuple[int, int, int]]:
         """(device, origin, largest seq) of what `peer` sent and nobody here has read."""
-        user = self.identity().user
         return [(device, _number(origin), _number(seq)) for device, origin, seq in self._db.execute(
-            "SELECT device, origin, max(seq) FROM inbox WHERE user = ? AND peer = ? GROUP BY device, origin HAVING "
-            "max(seq) > coalesce((SELECT up_to FROM read_marks r WHERE r.reader = ? AND r.peer = inbox.user AND "
-            "r.device = inbox.device AND r.origin = inbox.origin), x'')", (peer, peer, user))]
+            "SELECT device, origin, up_to FROM unread WHERE peer = ?", (peer,))]
 
     def history(self, peer: int) -> list[InboxRow]:
-        """What came in that conversation, and what one's other devices said there, in its order."""
+        """What came in that conversation, and what one's other devices said there, in its order: by number, as the rows
+        of outbox(peer) have one too once they are closed."""
         return self._inbox("WHERE peer = ? ORDER BY number, arrival", peer)
 
-    def inbox(self) -> list[InboxRow]:
-        return self._inbox("ORDER BY arrival")
+    def inbox(self, after_arrival: int = 0) -> list[InboxRow]:
+        """What has come, in the order in which it came."""
+        return self._inbox("WHERE arrival > ? ORDER BY arrival", after_arrival)
 
     def _inbox(self, where: str, *values) -> list[InboxRow]:
         return [InboxRow(arrival, user, device, _number(origin), _number(seq), *rest)
@@ -350,4 +384,15 @@ class _Transaction:
         self._db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind, *_):
-        self._db.execute("ROLLBACK" if kind else "COMMIT")
+        if not kind:
+            try:
+                self._db.execute("COMMIT")
+            except sqlite3.Error:
+                self._roll_back()
+                raise
+        else:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:  # a full disk has done it already
+            self._db.execute("ROLLBACK")
