@@ -131,7 +131,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void note_seen(User& user, Device& device);
   bool unseen_for(const Device& device, uint64_t ms) const;
   SlotMask addressed(User& user, size_t bytes, const Device* sender);
-  void begin_gaps(User& user, SlotMask missed);
+  SlotMask begin_gaps(User& user, SlotMask missed);
   void send_back_if_left_out(const User& user, const Device& device);
   int slot_for_new_device(const User& user);
   bool is_idle(const User& user, int slot) const;

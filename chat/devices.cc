@@ -35,14 +35,21 @@ SlotMask Core::addressed(User& user, size_t bytes, const Device* sender) {
     (unseen || full ? missed : mask) |= bit;
   }
   if (missed == 0 || (mask == 0 && sender == nullptr)) return mask;
-  begin_gaps(user, missed);
-  for (size_t slot = 0; slot < kSlots; ++slot)
-    if (((missed >> slot) & 1) != 0 && !user.left_out(*user.devices[slot]))
-      mask |= static_cast<SlotMask>(1u << slot);
+  const SlotMask begun = begin_gaps(user, missed);
+  for (size_t slot = 0; slot < kSlots; ++slot) {
+    if (((missed >> slot) & 1) == 0) continue;
+    const Device& device = *user.devices[slot];
+    if (!user.left_out(device)) mask |= static_cast<SlotMask>(1u << slot);
+    if (((begun >> slot) & 1) == 0) continue;
+    metrics_.add(Metric::kOverflowed);
+    log_.write(LogLevel::kWarn, "device overflowed: it has a gap from here on",
+               {{"user", user.id}, {"device", device.row.number}});
+  }
   return mask;
 }
 
-void Core::begin_gaps(User& user, SlotMask missed) {
+// Which of them had none yet.
+SlotMask Core::begin_gaps(User& user, SlotMask missed) {
   SlotMask begun = 0;
   bool to_write = user.num_written < user.num_writes;  // that it has a gap may be on its way, or refused
   for (size_t slot = 0; slot < kSlots; ++slot) {
@@ -51,13 +58,11 @@ void Core::begin_gaps(User& user, SlotMask missed) {
     begun |= static_cast<SlotMask>(1u << slot);
     to_write |= !std::exchange(device.row.overflowed, true);
     if (device.session) device.session->told_gap = false;  // that was another one
-    metrics_.add(Metric::kOverflowed);
-    log_.write(LogLevel::kWarn, "device overflowed: it has a gap from here on",
-               {{"user", user.id}, {"device", device.row.number}});
   }
   if (to_write) write_user(user);
   for (size_t slot = 0; slot < kSlots; ++slot)
     if ((begun >> slot) & 1) user.devices[slot]->gap_write = user.num_writes;
+  return begun;
 }
 
 // It has taken all that waited for it, and nothing more is kept for it: it logs in again, is told, and is

@@ -152,8 +152,7 @@ MUTANTS = [
         "if (session.expired_to_tell.empty() && session.receipts_to_tell.empty()) return false;"
         "if (!REMOVED && !has_room(session)) return false;")),
     Mutant("gap_noted_first", 1, 3000, (  # H12
-        "if (((missed >> slot) & 1) != 0 && !user.left_out(*user.devices[slot]))",
-        "if (!REMOVED && ((missed >> slot) & 1) != 0 && !user.left_out(*user.devices[slot]))")),
+        "if (!user.left_out(device)) mask |=", "if (!REMOVED && !user.left_out(device)) mask |=")),
     Mutant("gap_told_until_heard", 1, 3000, (  # H12: a WELCOME that is lost tells nobody
         "session.told_gap = device.row.overflowed || device.row.missed;",
         "session.told_gap = (device.row.overflowed || device.row.missed) && !REMOVED;"
