@@ -87,6 +87,7 @@ class Serve(Case):
             for line in process.stdout:
                 said += line
                 if " chat --profile " in line:
+                    self.assertRegex(said, r"(?s)^== packages: .*\n== configure: .*\n== build: ")  # its progress
                     commands.append(shlex.split(line))
                     if len(commands) == 2:
                         return process, commands, port

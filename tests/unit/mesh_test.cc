@@ -3,16 +3,15 @@
 
 #include <gtest/gtest.h>
 #include <malloc.h>
-#include <unistd.h>
 
 #include <array>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
 
 #include "core/ring.h"
+#include "tests/unit/resident_bytes.h"
 
 namespace perch {
 namespace {
@@ -230,12 +229,6 @@ TEST(Mesh, AHopBetweenAnnouncementAndSleepPreventsIt) {
   std::array<Completion, 4> completions;
   EXPECT_EQ(other_ring->wait(completions, 0), 0u);
   EXPECT_EQ(ring->wait(completions, 0), 0u);  // it did not sleep when the hop came: no wake
-}
-
-size_t resident_bytes() {
-  size_t pages = 0, resident = 0;
-  std::ifstream("/proc/self/statm") >> pages >> resident;
-  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
 // 72 pairs at 4 MiB: what nobody uses costs nothing, so many reactors need not be paid for ahead.

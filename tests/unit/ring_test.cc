@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/unit/resident_bytes.h"
+
 namespace perch {
 namespace {
 
@@ -163,6 +165,16 @@ TEST(Ring, AServersRingRefusesToConnect) {
   ring->accept(listener.descriptor, nullptr, 2);
   Peer peer(listener);
   EXPECT_GE(expect(*ring, 2).result, 0);
+}
+
+// 16 MiB of receive buffers: a core that nobody talks to does not pay for them.
+TEST(Ring, BuffersAreAllocatedWhenFirstUsed) {
+  RingOptions options = small();
+  options.buffers = 2048;
+  options.buffer_bytes = 8192;
+  const size_t before = resident_bytes();
+  const auto ring = make_ring(options);
+  EXPECT_LT(resident_bytes(), before + 2048 * 8192 / 4);
 }
 
 TEST(Ring, WaitReturnsAfterItsTimeout) {
