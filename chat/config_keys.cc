@@ -167,15 +167,24 @@ const ConfigKey* find_config_key(std::string_view path) {
 }
 
 std::string nearest_config_key(std::string_view path) {
-  // A key in the wrong table is the commonest mistake, so the last word alone counts too.
   const std::string_view name = path.substr(path.rfind('.') + 1);
   std::string nearest;
-  size_t best = std::max<size_t>(2, name.size() / 3) + 1;
+  size_t best = 2 * std::max<size_t>(2, name.size() / 3) + 2;
+  const auto consider = [&](std::string_view candidate, size_t twice_edits) {
+    if (twice_edits >= best) return;
+    best = twice_edits;
+    nearest = candidate;
+  };
   for (const ConfigKey& key : kKeys) {
-    const size_t edits = std::min(distance(path, key.path()), distance(name, key.name));
-    if (edits >= best) continue;
-    best = edits;
-    nearest = key.path();
+    // A key in the wrong table is the commonest mistake, so the last word alone counts too, if no whole name
+    // is as near.
+    consider(key.path(), 2 * distance(path, key.path()));
+    consider(key.path(), 2 * distance(name, key.name) + 1);
+    for (size_t end = key.table.find('.');; end = key.table.find('.', end + 1)) {
+      const std::string_view table = key.table.substr(0, end);
+      if (!table.empty()) consider(table, 2 * distance(path, table));
+      if (end == key.table.npos) break;
+    }
   }
   return nearest;
 }

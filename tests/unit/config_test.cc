@@ -109,10 +109,12 @@ TEST(Config, UnknownKeysNameTheNearest) {
     const char* meant;
   } cases[] = {
       {"reactor = 1", "f.toml:1: reactor: no such key; did you mean reactors?"},
+      {"[limits.delivry]\nwindow = 3",
+       "f.toml:1: limits.delivry: no such key; did you mean limits.delivery?"},
       {"\n\nwindow = 3", "f.toml:3: window: no such key; did you mean limits.delivery.window?"},
       {"[limits.frames]\nbody_byte_max = 1",
        "f.toml:2: limits.frames.body_byte_max: no such key; did you mean limits.frames.body_bytes_max?"},
-      {"[acounts]\nauto = true", "f.toml:1: acounts: no such key; see perchd --print-config for all keys"},
+      {"[acounts]\nauto = true", "f.toml:1: acounts: no such key; did you mean accounts?"},
       {"zzzzzz = 1", "f.toml:1: zzzzzz: no such key; see perchd --print-config for all keys"},
   };
   for (const auto& [toml, meant] : cases) EXPECT_EQ(error_of(toml), meant);
