@@ -229,6 +229,9 @@ std::string ConfigLoader::check() const {
     if (!net::is_address(address))
       return fmt::format("{}: listen: {}: not an address; write 127.0.0.1:7110 or [::1]:7110",
                          where("listen"), address);
+  if (!config_.operations_listen.empty() && !net::is_address(config_.operations_listen))
+    return fmt::format("{}: operations.listen: {}: not an address; write 127.0.0.1:9110, or \"\" for none",
+                       where("operations.listen"), config_.operations_listen);
   if (config_.keys.empty())
     return "default: keys: nobody could log in; give --secret-file or --public-key-file, or [[keys]] in the "
            "file";

@@ -30,6 +30,7 @@ struct Config {
   uint16_t reactors = 0;  // 0: num_reactors() says
   std::string user;
   bool accounts_auto = false;
+  std::string operations_listen;  // empty: no such listener
   std::vector<TokenKeyFile> keys;
   Limits limits;
 };

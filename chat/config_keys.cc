@@ -31,6 +31,8 @@ constexpr ConfigKey kKeys[] = {
     {"", "user", &Config::user, "user to become once all is open, if started as root; empty: stay"},
     {"accounts", "auto", &Config::accounts_auto,
      "a token may name an account that is not there yet; false: its login is refused"},
+    {"operations", "listen", &Config::operations_listen,
+     "address of /metrics, /healthz and /readyz; anybody who reaches it may ask; empty: none"},
 
     {kFrames, "body_bytes_max", &Limits::body_bytes_max, "body of a message; over it: REJECTED(TOO_LARGE)", 1,
      16 * kMiB},

@@ -8,8 +8,8 @@
 namespace perch::chat {
 
 uint64_t descriptors_needed(const Config& config) {
-  constexpr uint64_t kOthers =
-      48;  // store, control socket and its peers, standard streams, what libraries open
+  // The store, the control socket and monitoring with their peers, standard streams, what libraries open.
+  constexpr uint64_t kOthers = 72;
   const uint64_t of_the_process = config.reactors * (config.listen.size() + 1) + kOthers;
   return std::max<uint64_t>(config.limits.connections_max, of_the_process);
 }

@@ -182,6 +182,8 @@ int main(int argc, char** argv) {
   if (node.stopped()) return 0;
   std::fputs(node.bill().c_str(), stderr);
   for (const std::string& address : node.addresses()) std::printf("listening %s\n", address.c_str());
+  if (!node.operations_address().empty())
+    std::printf("operations http://%s/metrics\n", node.operations_address().c_str());
   std::fflush(stdout);
   return node.wait();
 }

@@ -11,6 +11,7 @@
 
 #include "chat/control.h"
 #include "chat/descriptors.h"
+#include "chat/http.h"
 #include "chat/listeners.h"
 #include "chat/memory_bill.h"
 #include "chat/privileges.h"
@@ -28,6 +29,7 @@ namespace {
 
 // A stop is noticed this soon where no wake reaches a ring; and so are hops whose wake the kernel lost.
 constexpr uint64_t kSleepNsMax = 100'000'000;
+constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";  // of Prometheus
 
 void pin(std::thread& thread, unsigned cpu) {
   cpu_set_t set;
@@ -91,6 +93,7 @@ struct Node::State {
   std::atomic<bool> failed{false};
   std::atomic<bool> store_stop{false};
   std::unique_ptr<Control> control;
+  std::unique_ptr<Http> http;
   std::vector<std::unique_ptr<Log>> logs;  // as pages
   LogWriter log_writer{STDERR_FILENO};
 
@@ -100,6 +103,8 @@ struct Node::State {
   void write_logs();
   void serve();
   std::string answer(std::string_view request);
+  std::optional<HttpAnswer> find(std::string_view path);
+  std::string metrics();
   std::string_view health();
 };
 
@@ -113,6 +118,7 @@ void Node::State::write_logs() {
 void Node::State::serve() {
   constexpr int kNapMs = 5;  // so often the flags of other threads are looked at
   control->serve(kNapMs);
+  http->serve();
   if (stop_wanted()) stop_asked = true;
   write_logs();
 }
@@ -126,7 +132,25 @@ std::string_view Node::State::health() {
 
 std::string Node::State::answer(std::string_view request) {
   if (request == "health") return fmt::format("{}\n", health());
-  if (request != "metrics") return "";
+  return request == "metrics" ? metrics() : "";
+}
+
+std::optional<HttpAnswer> Node::State::find(std::string_view path) {
+  if (path == "/metrics") return HttpAnswer{.type = kMetricsType, .body = metrics()};
+  const std::string_view word = health();
+  HttpAnswer answer{.body = fmt::format("{}\n", word)};
+  if (path == "/healthz") {
+    answer.good = word != "poisoned";
+  } else if (path == "/readyz") {
+    // A full one still delivers, and what its clients confirm makes room.
+    answer.good = word == "ok" || word == "full";
+  } else {
+    return {};
+  }
+  return answer;
+}
+
+std::string Node::State::metrics() {
   std::vector<const MetricsPage*> all;
   for (const auto& page : pages) all.push_back(page.get());
   return metrics_text(all);
@@ -137,6 +161,7 @@ Node::Node(Config config, const TokenKeys& keys, std::function<bool()> stop_want
 Node::~Node() = default;
 bool Node::stopped() const { return state_->stop_asked && !state_->started; }
 const std::vector<std::string>& Node::addresses() const { return state_->listeners.addresses(); }
+const std::string& Node::operations_address() const { return state_->http->address(); }
 
 // What two threads tell each other while the node starts, in this order.
 struct Node::Starting {
@@ -171,6 +196,10 @@ std::string Node::start(bool restored) {
   s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
   s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kMain));
   for (const auto& page : s.pages) s.logs.push_back(std::make_unique<Log>(system_clock(), *page));
+  s.http = std::make_unique<Http>(system_clock(), s.main_page(),
+                                  [&s](std::string_view path) { return s.find(path); });
+  if (!s.config.operations_listen.empty())
+    if (std::string problem = s.http->open(s.config.operations_listen); !problem.empty()) return problem;
   s.main_page().set(Metric::kStartTime, system_clock().wall_ms() / 1000);
   s.rings.resize(num);
   s.cores.resize(num);

@@ -24,7 +24,8 @@ class Node {
   bool stopped() const;  // a stop was wanted before anything had begun
   // "127.0.0.1:7110" for each listener, with the real port.
   const std::vector<std::string>& addresses() const;
-  std::string bill() const;  // its memory, as a table: chat/memory_bill.h
+  const std::string& operations_address() const;  // of chat/http.h; empty: none
+  std::string bill() const;                       // its memory, as a table: chat/memory_bill.h
   // Returns once the node has drained, or the store failed. The exit status.
   int wait();
 

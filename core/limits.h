@@ -8,7 +8,7 @@
 // Bounds that no operator has a reason to set stand as constants beside what they bound: a send's frames and
 // bytes (net/send_queue.h), a close that flushes (net/closing.cc), unacknowledged bytes and the backlog
 // (net/listen.cc), the rest after a failed accept (net/acceptor.h), receive buffers (core/ring.h), log lines
-// (core/log.h), the control socket (chat/control.h), key files (chat/key_files.cc).
+// (core/log.h), the control socket (chat/control.h), monitoring (chat/http.h), key files (chat/key_files.cc).
 #pragma once
 #include <cstdint>
 

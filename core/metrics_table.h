@@ -132,7 +132,16 @@
   X(kDraining, kMain, kGauge, "perch_draining_seconds", "", "seconds since SIGTERM, 0 before")               \
   X(kControlRequests, kMain, kCounter, "perch_control_requests_total", "", "requests on the control socket") \
   X(kControlRefused, kMain, kCounter, "perch_control_refused_total", "",                                     \
-    "control requests refused: a stranger, unknown, too long or too slow")
+    "control requests refused: a stranger, unknown, too long or too slow")                                   \
+  X(kHttpRequests, kMain, kCounter, "perch_http_requests_total", "", "monitoring requests answered")         \
+  X(kHttpPaused, kMain, kCounter, "perch_http_paused_total", "",                                             \
+    "times all places of monitoring connections were taken, further ones wait in the backlog")               \
+  X(kHttpMalformed, kMain, kCounter, "perch_http_refused_total", "reason=\"malformed\"",                     \
+    "monitoring requests refused")                                                                           \
+  X(kHttpMethod, kMain, kCounter, "perch_http_refused_total", "reason=\"method\"", "")                       \
+  X(kHttpNotFound, kMain, kCounter, "perch_http_refused_total", "reason=\"not_found\"", "")                  \
+  X(kHttpTooLarge, kMain, kCounter, "perch_http_refused_total", "reason=\"too_large\"", "")                  \
+  X(kHttpTimeout, kMain, kCounter, "perch_http_refused_total", "reason=\"timeout\"", "")
 
 // X(id, name, first, last, scale, help): buckets for values up to 2^first, … 2^last and any; a value times
 // `scale` is in the unit of the name. All belong to the store thread.

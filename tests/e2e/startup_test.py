@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """How perchd starts, or says in one line why not: configuration, keys, addresses, folders, limits of the system, its
 user. The real binary, on 127.0.0.1 only. What needs root is skipped without, and says so."""
+import contextlib
 import ctypes
 import errno
+import http.client
 import os
 import pathlib
 import resource
@@ -129,6 +131,10 @@ class Addresses(Case):
             self.refused(*self.at(address), says=["--listen: listen: ", address, "write 127.0.0.1:7110 or [::1]:7110"])
 
     def test_an_address_of_another_machine(self):
+        self.refused(*self.good, "--set", "operations.listen=localhost:9110",
+                     says=["--set: operations.listen: localhost:9110: not an address; write 127.0.0.1:9110"])
+        self.refused(*self.good, "--set", "operations.listen=192.0.2.1:9110",
+                     says=["operations.listen: 192.0.2.1:9110: Cannot assign requested address"])
         self.refused(*self.at("192.0.2.1:7110"), says=["listen: 192.0.2.1:7110: Cannot assign requested address"])
 
     def test_a_port_in_use(self):
@@ -334,9 +340,21 @@ class LongJournal(Case):
                                    text=True, timeout=30)
             return asked.stdout
 
-        server.launch(env={**os.environ, "LD_PRELOAD": str(BIN.parent / "tests/e2e/slow_store.so")})
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            operations = "127.0.0.1:%d" % free.getsockname()[1]
+
+        def get(path):
+            with contextlib.closing(http.client.HTTPConnection(operations, timeout=30)) as connection:
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                return answer.status, answer.read()
+
+        server.launch("--set", f"operations.listen={operations}",
+                      env={**os.environ, "LD_PRELOAD": str(BIN.parent / "tests/e2e/slow_store.so")})
         try:
             wait_until(lambda: health() == "starting\n", 15, "the operator is not answered")
+            self.assertEqual((get("/readyz"), get("/healthz")), ((503, b"starting\n"), (200, b"starting\n")))
             server.process.send_signal(signal.SIGTERM)
             self.assertEqual(server.process.wait(timeout=15), 0)
             self.assertEqual(server.process.stdout.read(), "", "it never listened")

@@ -59,6 +59,7 @@ TEST(ConfigKeysTest, NearestIsNearOrNothing) {
   EXPECT_EQ(nearest_config_key("limits.store.window"), "limits.delivery.window");
   EXPECT_EQ(nearest_config_key("auto"), "accounts.auto");
   EXPECT_EQ(nearest_config_key("listn"), "listen");
+  EXPECT_EQ(nearest_config_key("operations.lisen"), "operations.listen");
   EXPECT_EQ(nearest_config_key("limits.delivry"), "limits.delivery");
   EXPECT_EQ(nearest_config_key("limit"), "limits");
   EXPECT_EQ(nearest_config_key("nothing.like.it"), "");
