@@ -1,5 +1,6 @@
 #include "chat/listeners.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -56,6 +57,27 @@ std::string Listeners::open(const std::vector<std::string>& addresses, size_t nu
       const Result<int> socket = net::open_listener(addresses_.back(), true);
       if (!socket) return explain(address, socket.error());
       sockets_.push_back(*socket);
+    }
+  }
+  return {};
+}
+
+std::string Listeners::adopt(const std::vector<int>& passed, size_t num_reactors) {
+  num_reactors_ = num_reactors;
+  for (const int socket : passed) {
+    const Result<std::string> address = net::adopt_listener(socket);
+    if (!address)
+      return fmt::format(
+          "LISTEN_FDS: descriptor {} is no listening TCP socket; pass ListenStream= with an "
+          "address and a port",
+          socket);
+    addresses_.push_back(*address);
+    sockets_.push_back(socket);
+    for (size_t reactor = 1; reactor < num_reactors; ++reactor) {
+      sockets_.push_back(fcntl(socket, F_DUPFD_CLOEXEC, 0));
+      if (sockets_.back() >= 0) continue;
+      sockets_.pop_back();
+      return explain(*address, Error{Errc::kSystem, errno});
     }
   }
   return {};

@@ -1,5 +1,5 @@
 // Listeners: for each address one socket per reactor, all of one SO_REUSEPORT group, so that the kernel
-// spreads connections over the reactors.
+// spreads connections over the reactors; or one that somebody else has opened, for all of them.
 //
 // ON: the main thread opens and closes them; each reactor accepts from its own.
 #pragma once
@@ -18,6 +18,8 @@ class Listeners {
 
   // Empty, or one line for the operator.
   [[nodiscard]] std::string open(const std::vector<std::string>& addresses, size_t num_reactors);
+  // Instead: listening sockets that were opened by somebody else. All reactors accept from each.
+  [[nodiscard]] std::string adopt(const std::vector<int>& passed, size_t num_reactors);
   // As given, with the real port.
   const std::vector<std::string>& addresses() const { return addresses_; }
   std::vector<int> of(size_t reactor) const;  // its socket for each address

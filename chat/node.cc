@@ -18,6 +18,7 @@
 #include "chat/recovery_fan_out.h"
 #include "chat/store_folder.h"
 #include "chat/store_thread.h"
+#include "chat/supervision.h"
 #include "chat/usable_cpus.h"
 #include "core/arena.h"
 #include "core/log.h"
@@ -94,6 +95,7 @@ struct Node::State {
   std::atomic<bool> store_stop{false};
   std::unique_ptr<Control> control;
   std::unique_ptr<Http> http;
+  Supervision supervision{system_clock()};
   std::vector<std::unique_ptr<Log>> logs;  // as pages
   LogWriter log_writer{STDERR_FILENO};
 
@@ -105,7 +107,7 @@ struct Node::State {
   std::string answer(std::string_view request);
   std::optional<HttpAnswer> find(std::string_view path);
   std::string metrics();
-  std::string_view health();
+  Health health();
 };
 
 void Node::State::write_logs() {
@@ -120,34 +122,30 @@ void Node::State::serve() {
   control->serve(kNapMs);
   http->serve();
   if (stop_wanted()) stop_asked = true;
+  supervision.serve(health());
+  main_page().set(Metric::kStalled, supervision.stalled_ms() / 1000);
   write_logs();
 }
 
-std::string_view Node::State::health() {
-  if (failed || store_page().value(Metric::kStorePoisoned) != 0) return "poisoned";
-  if (stop_asked) return "draining";
-  if (!started) return "starting";
-  return store_page().value(Metric::kStoreFull) != 0 ? "full" : "ok";
+Health Node::State::health() {
+  if (failed || store_page().value(Metric::kStorePoisoned) != 0) return Health::kPoisoned;
+  if (stop_asked) return Health::kDraining;
+  if (!started) return Health::kStarting;
+  if (supervision.stalled_ms() >= kStuckMs) return Health::kStuck;
+  return store_page().value(Metric::kStoreFull) != 0 ? Health::kFull : Health::kOk;
 }
 
 std::string Node::State::answer(std::string_view request) {
-  if (request == "health") return fmt::format("{}\n", health());
+  if (request == "health") return fmt::format("{}\n", name_of(health()));
   return request == "metrics" ? metrics() : "";
 }
 
 std::optional<HttpAnswer> Node::State::find(std::string_view path) {
   if (path == "/metrics") return HttpAnswer{.type = kMetricsType, .body = metrics()};
-  const std::string_view word = health();
-  HttpAnswer answer{.body = fmt::format("{}\n", word)};
-  if (path == "/healthz") {
-    answer.good = word != "poisoned";
-  } else if (path == "/readyz") {
-    // A full one still delivers, and what its clients confirm makes room.
-    answer.good = word == "ok" || word == "full";
-  } else {
-    return {};
-  }
-  return answer;
+  if (path != "/healthz" && path != "/readyz") return {};
+  const Health now = health();
+  return HttpAnswer{.good = path == "/healthz" ? is_alive(now) : is_ready(now),
+                    .body = fmt::format("{}\n", name_of(now))};
 }
 
 std::string Node::State::metrics() {
@@ -183,9 +181,13 @@ std::string Node::start(bool restored) {
   if (std::string problem = raise_descriptor_limit(s.config); !problem.empty()) return problem;
   if (const Result<void> probe = probe_on_a_thread(); !probe) return explain_ring_error(probe.error());
   // As whoever started perchd: what may need root.
+  if (std::string problem = s.supervision.open(); !problem.empty()) return problem;
   if (std::string problem = s.privileges.find(s.config.user); !problem.empty()) return problem;
   if (std::string problem = s.privileges.make_folder(s.config.data_dir); !problem.empty()) return problem;
-  if (std::string problem = s.listeners.open(s.config.listen, s.config.reactors); !problem.empty())
+  const std::vector<int>& passed = s.supervision.sockets();
+  if (std::string problem = passed.empty() ? s.listeners.open(s.config.listen, s.config.reactors)
+                                           : s.listeners.adopt(passed, s.config.reactors);
+      !problem.empty())
     return problem;
   Privileges::confine();
 
@@ -237,7 +239,9 @@ std::string Node::start(bool restored) {
     s.store_thread.join();
     s.threads.clear();
     s.write_logs();
+    return problem;
   }
+  s.supervision.started(s.pages);
   return problem;
 }
 

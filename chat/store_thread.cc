@@ -55,6 +55,7 @@ void StoreThread::turn(uint64_t sleep_ns_max) {
   const bool due = anything_waits() && clock_.mono_ms() >= try_ms_;
   const bool sleeps = sleep_ns_max > 0 && !due && mesh_.may_sleep();
   const size_t num = ring_.wait(completions_, sleeps ? sleep_ns_max : 0);  // nothing but wakes
+  metrics_.add(Metric::kTurns);
   metrics_.add(Metric::kRingCompletions, num);
   metrics_.add(Metric::kRingWakes, num);
   if (sleeps) mesh_.awake();

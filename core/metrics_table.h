@@ -12,6 +12,7 @@
   X(kRingEnters, kThread, kCounter, "perch_ring_enters_total", "", "io_uring_enter calls")                   \
   X(kRingCompletions, kThread, kCounter, "perch_ring_completions_total", "", "completions handled")          \
   X(kRingWakes, kThread, kCounter, "perch_ring_wakes_total", "", "times another thread woke this one")       \
+  X(kTurns, kThread, kCounter, "perch_turns_total", "", "times the thread went round its loop")              \
   X(kHopsPosted, kThread, kCounter, "perch_hops_posted_total", "",                                           \
     "items posted to other threads or itself")                                                               \
   X(kHopsDelayed, kThread, kCounter, "perch_hops_delayed_total", "", "hops that found their queue full")     \
@@ -130,6 +131,7 @@
   /* the main thread */                                                                                      \
   X(kStartTime, kMain, kGauge, "perch_start_time_seconds", "", "Unix time of the start")                     \
   X(kDraining, kMain, kGauge, "perch_draining_seconds", "", "seconds since SIGTERM, 0 before")               \
+  X(kStalled, kMain, kGauge, "perch_stalled_seconds", "", "for how long a thread has stood still")           \
   X(kControlRequests, kMain, kCounter, "perch_control_requests_total", "", "requests on the control socket") \
   X(kControlRefused, kMain, kCounter, "perch_control_refused_total", "",                                     \
     "control requests refused: a stranger, unknown, too long or too slow")                                   \

@@ -1,6 +1,7 @@
 #include "net/listen.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -9,6 +10,8 @@
 #include <cerrno>
 #include <charconv>
 #include <string>
+
+#include "net/peer.h"
 
 namespace perch::net {
 namespace {
@@ -53,6 +56,18 @@ bool set(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
 }
 
+// Accepted sockets have these from their listener, which saves three operations for each.
+bool set_inherited(int fd) {
+  return set(fd, IPPROTO_TCP, TCP_NODELAY, 1) && set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+         set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
+}
+
+int get(int fd, int option) {
+  int value = 0;
+  socklen_t length = sizeof(value);
+  return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
+}
+
 }  // namespace
 
 Result<int> open_listener(std::string_view address_port, bool reuse_port) {
@@ -62,12 +77,10 @@ Result<int> open_listener(std::string_view address_port, bool reuse_port) {
   // Blocking on purpose: on a non-blocking listener io_uring ends an accept with EAGAIN instead of waiting.
   const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return Error{Errc::kSystem, errno};
-  // Accepted sockets inherit these, which saves three operations for each. An IPv6 listener takes IPv6 alone:
-  // an IPv4 connection on an IPv6 socket costs 128 bytes more.
+  // An IPv6 listener takes IPv6 alone: an IPv4 connection on an IPv6 socket costs 128 bytes more.
   const bool ok =
       set(fd, SOL_SOCKET, SO_REUSEADDR, 1) && (!reuse_port || set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-      (family != AF_INET6 || set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) && set(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
-      set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) && set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs) &&
+      (family != AF_INET6 || set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) && set_inherited(fd) &&
       bind(fd, reinterpret_cast<const sockaddr*>(&address.value().storage), address.value().length) == 0 &&
       ::listen(fd, kBacklog) == 0;
   if (!ok) {
@@ -76,6 +89,18 @@ Result<int> open_listener(std::string_view address_port, bool reuse_port) {
     return error;
   }
   return fd;
+}
+
+Result<std::string> adopt_listener(int fd) {
+  if (get(fd, SO_ACCEPTCONN) != 1 || get(fd, SO_PROTOCOL) != IPPROTO_TCP) return Error{Errc::kInvalid};
+  PeerAddress address;
+  address.length = sizeof(address.storage);
+  const int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
+      !set_inherited(fd) ||
+      getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0)
+    return Error{Errc::kSystem, errno};
+  return text_of(address);
 }
 
 bool is_address(std::string_view address_port) { return parse(address_port).ok(); }

@@ -1,6 +1,7 @@
 // Opens listening sockets. Knows addresses, not connections.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "core/result.h"
@@ -13,6 +14,11 @@ namespace perch::net {
 // accepted sockets inherit; an IPv6 one takes IPv6 alone.
 // ERRORS: kInvalid: not such an address; kSystem (detail: errno).
 Result<int> open_listener(std::string_view address_port, bool reuse_port);
+
+// Makes of a listening TCP socket that somebody else has opened what open_listener() gives, and says its
+// address. Its accepting is of all who have it, as dup(2) gives it.
+// ERRORS: kInvalid: it is not that; kSystem (detail: errno).
+Result<std::string> adopt_listener(int fd);
 
 // Is it such an address, whether or not it can be bound?
 bool is_address(std::string_view address_port);
