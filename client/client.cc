@@ -158,6 +158,8 @@ Result<std::vector<HistoryLine>> Client::history(std::string_view peer, size_t l
   return store_->history(*user, target_of(peer).handle, limit);
 }
 
+Result<std::vector<Conversation>> Client::conversations() { return store_->conversations(); }
+
 Result<std::vector<Arrival>> Client::unseen(size_t limit) { return store_->arrivals(seen_, limit); }
 
 Result<void> Client::set_seen(uint64_t arrival) {

@@ -74,6 +74,8 @@ class Client {
   Result<RowStatus> status(RowId row);
   // The last `limit` messages of the conversation, oldest first, own open rows last.
   Result<std::vector<HistoryLine>> history(std::string_view peer, size_t limit);
+  // With whom this profile has talked, that with the latest message first.
+  Result<std::vector<Conversation>> conversations();
   // Received messages that no set_seen() has covered, in order of arrival. on_message() tells what comes now;
   // this tells what came in while another program of this profile was running, or was committed just before a
   // crash.

@@ -61,6 +61,11 @@ int main(int argc, char** argv) {
   history->add_option("--limit", flags.limit, "how many messages (50)")->check(CLI::Range(1, 1'000'000));
   history->add_flag("--json", flags.json, "one JSON object a line");
   history->add_option("PEER", flags.to, "user id or handle")->required();
+  auto* conversations = common(app.add_subcommand(
+      "conversations", "with whom this profile has talked, and what of it is unread; never connects"));
+  conversations->add_option("--limit", flags.limit, "how many, the latest first (50)")
+      ->check(CLI::Range(1, 1'000'000));
+  conversations->add_flag("--json", flags.json, "one JSON object a line");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
@@ -68,12 +73,14 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return complain(kUsage, e.what());
   }
-  if (flags.to.empty() && !listen->parsed()) return complain(kUsage, "no recipient");
+  if (flags.to.empty() && !listen->parsed() && !conversations->parsed())
+    return complain(kUsage, "no recipient");
   if (const int status = read_token(flags); status != kDone) return status;
   catch_signals();
-  const int status = send->parsed()     ? run_send(flags)
-                     : listen->parsed() ? run_listen(flags)
-                     : chat->parsed()   ? run_chat(flags)
-                                        : run_history(flags);
+  const int status = send->parsed()            ? run_send(flags)
+                     : listen->parsed()        ? run_listen(flags)
+                     : chat->parsed()          ? run_chat(flags)
+                     : conversations->parsed() ? run_conversations(flags)
+                                               : run_history(flags);
   return status == kDone && !output_written() ? output_failed() : status;
 }

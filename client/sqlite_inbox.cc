@@ -107,6 +107,21 @@ void place_unnumbered(std::vector<HistoryLine>& lines, std::vector<HistoryLine> 
 
 }  // namespace
 
+HistoryLine SqliteStore::history_line(Arrival came) const {
+  InboxMessage& in = came.message;
+  HistoryLine line;
+  line.mine = in.id.user == identity_.user;
+  line.id = in.id;
+  line.arrival = came.arrival;
+  line.mark = in.mark;
+  line.number = in.number;
+  line.time_ms = in.time_ms;
+  line.content = in.content;
+  line.variant = in.variant;
+  line.body = std::move(in.body);
+  return line;
+}
+
 Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_view handle, size_t limit) {
   std::vector<HistoryLine> out, unnumbered;
   {
@@ -116,14 +131,8 @@ Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_v
                 "(to_user=0 AND handle=?2 AND ?2<>'')) ORDER BY row DESC LIMIT ?3",
                 peer, handle, uint64_t{limit});
     while (query.step()) {
-      HistoryLine line;
-      line.mine = line.own_device = true;
-      line.row = query.row(0);
-      line.mark = line.row.mark;
-      line.number = line.row.open ? UINT64_MAX : line.row.number;
-      line.time_ms = line.row.time_ms;
-      line.content = static_cast<uint8_t>(query.u64(kRowColumns));
-      line.body = query.blob(kRowColumns + 1);
+      HistoryLine line = query.history_line(0);
+      if (line.row.open) line.number = UINT64_MAX;
       (line.number == 0 ? unnumbered : out).push_back(std::move(line));
     }
   }
@@ -136,18 +145,7 @@ Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_v
                 " FROM inbox WHERE peer=?1 AND ?1<>0 ORDER BY number DESC, arrival DESC LIMIT ?2",
                 peer, uint64_t{limit});
     while (query.step()) {
-      Arrival next = query.message(0);
-      HistoryLine line;
-      line.id = next.message.id;
-      line.arrival = next.arrival;
-      line.mine = line.id.user == identity_.user;
-      line.mark = next.message.mark;
-      line.number = next.message.number;
-      line.time_ms = next.message.time_ms;
-      line.content = next.message.content;
-      line.body = std::move(next.message.body);
-      line.variant = next.message.variant;
-      out.push_back(std::move(line));
+      out.push_back(history_line(query.message(0)));
     }
   }
   if (failed_ != 0) return error_of(failed_);

@@ -90,6 +90,17 @@ class SqliteStore::Query {
     out.read = u64(c + 10) != 0;
     return out;
   }
+  HistoryLine history_line(int c) const {  // PERCH_ROW_COLUMNS, content and body from column c on
+    HistoryLine out;
+    out.mine = out.own_device = true;
+    out.row = row(c);
+    out.mark = out.row.mark;
+    out.number = out.row.number;
+    out.time_ms = out.row.time_ms;
+    out.content = static_cast<uint8_t>(u64(c + kRowColumns));
+    out.body = blob(c + kRowColumns + 1);
+    return out;
+  }
   // All there are, in order of seq: RETURNING has none.
   std::vector<RowStatus> rows() {
     std::vector<RowStatus> out;

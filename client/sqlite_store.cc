@@ -24,6 +24,7 @@ namespace {
   "WHERE kind = 1 AND open = 1 AND sent = 0;"                                                   \
   "CREATE INDEX inbox_unread ON inbox (user, device, origin, seq) WHERE read = 0;"              \
   "CREATE INDEX inbox_untold ON inbox (user, device, origin, seq) WHERE mark < 3;"
+#define PERCH_INDEX_OF_CONVERSATIONS "CREATE INDEX outbox_order ON outbox (to_user, row) WHERE kind = 0;"
 
 // 64-bit words go into SQLite's signed integers bit for bit. Ids are only compared for equality; seq and
 // number stay below 2^63, so their order survives.
@@ -58,7 +59,7 @@ CREATE TABLE inbox (
   mark INTEGER NOT NULL DEFAULT 0, read INTEGER NOT NULL DEFAULT 0,
   UNIQUE (user, device, origin, seq, variant));
 CREATE INDEX inbox_peer ON inbox (peer, number);
-)" PERCH_INDEXES_OF_CHANGES;
+)" PERCH_INDEXES_OF_CHANGES PERCH_INDEX_OF_CONVERSATIONS;
 
 constexpr const char* kFrom1To2 = R"(
 ALTER TABLE outbox ADD COLUMN read INTEGER NOT NULL DEFAULT 0;
@@ -66,6 +67,8 @@ UPDATE outbox SET read=1 WHERE mark=3;
 )";
 
 constexpr const char* kFrom2To3 = "DROP INDEX inbox_unread;" PERCH_INDEXES_OF_CHANGES;
+
+constexpr const char* kFrom3To4 = PERCH_INDEX_OF_CONVERSATIONS;
 
 }  // namespace
 
@@ -130,8 +133,9 @@ Result<void> SqliteStore::set_up(int busy_ms) {
   if (failed_ == 0 && version == 0) exec(kSchema);
   if (failed_ == 0 && version == 1) exec(kFrom1To2);
   if (failed_ == 0 && (version == 1 || version == 2)) exec(kFrom2To3);
-  if (failed_ == 0 && version < kSchemaVersion) exec("PRAGMA user_version=3");
-  static_assert(kSchemaVersion == 3, "write the step from the version before");
+  if (failed_ == 0 && version >= 1 && version <= 3) exec(kFrom3To4);
+  if (failed_ == 0 && version < kSchemaVersion) exec("PRAGMA user_version=4");
+  static_assert(kSchemaVersion == 4, "write the step from the version before");
   load_identity();
   return commit();
 }

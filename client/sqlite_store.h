@@ -37,6 +37,14 @@ struct HistoryLine {
   std::vector<uint8_t> body;
 };
 
+// With whom this profile has talked.
+struct Conversation {
+  UserId peer = 0;          // 0: the handle was never resolved
+  std::string handle;       // empty: none is known
+  uint64_t num_unread = 0;  // received, and neither read here nor on another device of this user
+  HistoryLine last;         // what was said last
+};
+
 // A received message in order of arrival, for whoever shows messages once.
 struct Arrival {
   uint64_t arrival = 0;  // counts up
@@ -45,7 +53,7 @@ struct Arrival {
 
 class SqliteStore final : public Storage {
  public:
-  static constexpr int kSchemaVersion = 3;
+  static constexpr int kSchemaVersion = 4;
   static constexpr int kBusyMs = 5'000;  // another process of this profile commits for far shorter
 
   // Opens the profile in `dir`, making it if it is missing (mode 0700; it holds a token). With `connect` it
@@ -72,6 +80,8 @@ class SqliteStore final : public Storage {
   // The last `limit` messages with `peer`, oldest first: by number, own open rows last, rows that were
   // rejected without a number where they were written. `handle`, if not empty, adds rows that wait for it.
   Result<std::vector<HistoryLine>> history(UserId peer, std::string_view handle, size_t limit);
+  // All there are, that with the latest message first. Costs their number, not that of their messages.
+  Result<std::vector<Conversation>> conversations();
 
   // Received messages with arrival > after, in order of arrival.
   Result<std::vector<Arrival>> arrivals(uint64_t after, size_t limit);
@@ -119,6 +129,7 @@ class SqliteStore final : public Storage {
   void load_identity();
   void save_identity();
   void fail(int code);
+  HistoryLine history_line(Arrival came) const;
   // What a read found, unless it failed.
   template <typename T>
   Result<T> unless_failed(T found) const {

@@ -19,7 +19,7 @@ struct Flags {
   double wait_seconds = 10;        // send, chat: for ticks
   double seconds = 0;              // listen: then end; 0: never
   uint64_t count = 0;              // listen: so many messages, then end; 0: any number
-  uint64_t limit = 50;             // history: so many messages
+  uint64_t limit = 50;             // history: so many messages; conversations: so many of them
   bool json = false;
 };
 
@@ -28,6 +28,7 @@ int run_send(const Flags& flags);
 int run_listen(const Flags& flags);
 int run_chat(const Flags& flags);
 int run_history(const Flags& flags);
+int run_conversations(const Flags& flags);
 
 // SIGINT and SIGTERM end the command that runs. Called once.
 void catch_signals();

@@ -37,7 +37,7 @@ class Person:
 
     def command(self, command, *args, server=None, token=True):
         out = [BIN / "perch", command, "--profile", self.profile]
-        if command != "history":
+        if command not in ("history", "conversations"):
             out += ["--server", server or self.server.address] if server != "" else []
             out += ["--token-file", self.token_file] if token else []
         return out + [str(arg) for arg in args]
@@ -273,6 +273,23 @@ class Online(Cli):
         self.ended(bob.perch("listen", "--count", 3), DONE)
         leo.visit(lambda: leo.query("SELECT count(*) FROM outbox WHERE mark = 2") == [(3,)])
         self.ended(leo.perch("history", "bob3"), DONE, "you: one  ✓✓\n")
+
+    def test_conversations(self):
+        ida, jon = self.known("ida"), self.person("jon")
+        self.ended(jon.perch("conversations"), NO_PROFILE, "", "no profile there")
+        for text in ("first", "second\x1b[2J"):
+            self.ended(jon.perch("send", "ida", text), DONE)
+        jon.perch("send", "--wait", 0, "nobody_yet", "to nobody", server="127.0.0.1:1")
+        self.ended(jon.perch("conversations", "--limit", 1), DONE, r"\Anobody_yet .* you: to nobody  queued\n\Z")
+        self.ended(jon.perch("conversations"), DONE, r"\nida  .* you: second�\[2J  ✓\n\Z")
+        self.ended(ida.perch("listen", "--count", 2), DONE)
+        user = jon.query("SELECT user FROM identity")[0][0]
+        self.ended(ida.perch("conversations"), DONE, rf"\A{user}  .* 2 unread  .*  second�\[2J\n\Z")
+        got = json.loads(ida.perch("conversations", "--json").stdout)
+        self.assertEqual((got["peer"], got["unread"], got["last"]["body"]), (user, 2, "second\x1b[2J"))
+        self.ended(ida.perch("chat", "--wait", 1, user, text="I have read it\n"), DONE)
+        jon.visit(lambda: jon.query("SELECT count(*) FROM inbox") == [(1,)])
+        self.ended(ida.perch("conversations"), DONE, r" {11}  .* you: I have read it  ✓")
 
 
 class Chats(Cli):

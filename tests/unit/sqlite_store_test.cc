@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
+#include <tuple>
 
 #include "tests/unit/temp_folder.h"
 
@@ -18,7 +19,8 @@ namespace {
 constexpr const char* kBackToVersion2 =
     "DROP INDEX outbox_accepted; DROP INDEX outbox_unread; DROP INDEX outbox_delivered;"
     "DROP INDEX outbox_unsent_reads; DROP INDEX inbox_unread; DROP INDEX inbox_untold;"
-    "CREATE INDEX inbox_unread ON inbox (user) WHERE read = 0; PRAGMA user_version=2";
+    "DROP INDEX outbox_order; CREATE INDEX inbox_unread ON inbox (user) WHERE read = 0; PRAGMA "
+    "user_version=2";
 
 class SqliteStoreTest : public testing::Test {
  protected:
@@ -253,6 +255,55 @@ TEST_F(SqliteStoreTest, AReadThatFailsIsNoEmptyAnswer) {
   sqlite3_close(other);
   EXPECT_TRUE(store->open_rows(0, 10)->empty());
   EXPECT_EQ(store->history(7, "", 10).error().code, Errc::kCorrupt) << "its other half";
+}
+
+TEST_F(SqliteStoreTest, ConversationsAreThoseWithEverybodyTheLatestFirst) {
+  auto store = open();
+  EXPECT_TRUE(store->conversations()->empty());
+  const auto came = [&](UserId peer, Seq seq, Number number, std::string_view text, uint64_t time_ms) {
+    InboxMessage in = message(seq, number, text);
+    in.id.user = in.peer = peer;
+    in.time_ms = time_ms;
+    store->insert_message(in);
+  };
+  const auto sent = [&](UserId to, std::string_view handle, uint64_t time_ms) {
+    NewRow row;
+    row.to = to;
+    row.handle = handle;
+    row.body = {'m', 'e'};
+    row.time_ms = time_ms;
+    return store->add_row(row);
+  };
+  const auto closed = [&](RowId row, UserId to, Number number) {
+    const Seq seq = store->take_seq();
+    store->bind_row(row, to, seq, frame_);
+    store->close_row(store->identity().origin, seq, Mark::kAccepted, 0, number, 0);
+  };
+  store->begin();
+  store->set_handle("bob", 7);
+  came(7, 1, 1024, "hello", 100);
+  came(7, 2, 2048, "bob", 200);
+  closed(sent(8, "", 300), 8, 3072);
+  came(8, 3, 4096, "answer", 250);  // later by number
+  closed(sent(9, "", 260), 9, 5120);
+  came(9, 1, 4097, "before", 400);
+  sent(10, "", 500);  // open
+  sent(0, "carol", 50);
+  ASSERT_TRUE(store->commit().ok());
+  std::vector<std::tuple<UserId, std::string, uint64_t, std::string>> got;
+  const auto all = *store->conversations();
+  for (const Conversation& each : all)
+    got.emplace_back(each.peer, each.handle, each.num_unread,
+                     std::string(each.last.body.begin(), each.last.body.end()));
+  EXPECT_EQ(got, (decltype(got){{10, "", 0, "me"},
+                                {9, "", 1, "me"},
+                                {8, "", 1, "answer"},
+                                {7, "bob", 2, "bob"},
+                                {0, "carol", 0, "me"}}));
+  store->begin();
+  store->mark_inbox_read(7, {1, 0x8000000000000001u, 1});
+  ASSERT_TRUE(store->commit().ok());
+  EXPECT_EQ(store->conversations()->at(3).num_unread, 1u);
 }
 
 // As version 1 left it: nothing said which rows were read but not delivered.
