@@ -160,6 +160,14 @@ Result<std::vector<HistoryLine>> Client::history(std::string_view peer, size_t l
 
 Result<std::vector<Conversation>> Client::conversations() { return store_->conversations(); }
 
+Result<std::vector<Found>> Client::search(std::string_view text, std::string_view peer, size_t limit) {
+  if (peer.empty()) return store_->search(text, 0, limit);
+  const Result<UserId> user = user_of(peer);
+  if (!user.ok()) return user.error();
+  if (*user == 0) return std::vector<Found>();
+  return store_->search(text, *user, limit);
+}
+
 Result<std::vector<Arrival>> Client::unseen(size_t limit) { return store_->arrivals(seen_, limit); }
 
 Result<void> Client::set_seen(uint64_t arrival) {

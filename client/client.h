@@ -76,6 +76,9 @@ class Client {
   Result<std::vector<HistoryLine>> history(std::string_view peer, size_t limit);
   // With whom this profile has talked, that with the latest message first.
   Result<std::vector<Conversation>> conversations();
+  // The latest `limit` texts that contain `text`, the oldest first; upper and lower case of a-z are the same.
+  // `peer` empty: of every conversation; one that was never resolved: nothing. Reads every text there is.
+  Result<std::vector<Found>> search(std::string_view text, std::string_view peer, size_t limit);
   // Received messages that no set_seen() has covered, in order of arrival. on_message() tells what comes now;
   // this tells what came in while another program of this profile was running, or was committed just before a
   // crash.

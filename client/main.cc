@@ -66,6 +66,12 @@ int main(int argc, char** argv) {
   conversations->add_option("--limit", flags.limit, "how many, the latest first (50)")
       ->check(CLI::Range(1, 1'000'000));
   conversations->add_flag("--json", flags.json, "one JSON object a line");
+  auto* search =
+      common(app.add_subcommand("search", "print the messages that contain a text; never connects"));
+  search->add_option("--with", flags.to, "only of the conversation with this user id or handle");
+  search->add_option("--limit", flags.limit, "how many, the latest (50)")->check(CLI::Range(1, 1'000'000));
+  search->add_flag("--json", flags.json, "one JSON object a line");
+  search->add_option("TEXT", flags.words, "what to look for")->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
@@ -73,7 +79,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return complain(kUsage, e.what());
   }
-  if (flags.to.empty() && !listen->parsed() && !conversations->parsed())
+  if (flags.to.empty() && !listen->parsed() && !conversations->parsed() && !search->parsed())
     return complain(kUsage, "no recipient");
   if (const int status = read_token(flags); status != kDone) return status;
   catch_signals();
@@ -81,6 +87,7 @@ int main(int argc, char** argv) {
                      : listen->parsed()        ? run_listen(flags)
                      : chat->parsed()          ? run_chat(flags)
                      : conversations->parsed() ? run_conversations(flags)
+                     : search->parsed()        ? run_search(flags)
                                                : run_history(flags);
   return status == kDone && !output_written() ? output_failed() : status;
 }

@@ -1,4 +1,5 @@
-// The conversations of a SqliteStore: who was talked with, what was said last, how much of it is unread.
+// The conversations of a SqliteStore: who was talked with, what was said last, how much of it is unread; and
+// where something was said.
 #include <algorithm>
 
 #include "client/sqlite_query.h"
@@ -64,6 +65,47 @@ Result<std::vector<Conversation>> SqliteStore::conversations() {
   if (failed_ != 0) return error_of(failed_);
   std::ranges::stable_sort(out, std::ranges::greater(),
                            [](const Conversation& each) { return each.last.time_ms; });
+  return out;
+}
+
+// A pattern of LIKE for what contains the text.
+static std::string containing(std::string_view text) {
+  std::string pattern = "%";
+  for (const char c : text) {
+    if (c == '%' || c == '_' || c == '\\') pattern += '\\';
+    pattern += c;
+  }
+  return pattern + "%";
+}
+
+Result<std::vector<Found>> SqliteStore::search(std::string_view text, UserId peer, size_t limit) {
+  const std::string pattern = containing(text);
+  std::vector<Found> out;
+  {
+    Query own(*this,
+              "SELECT " PERCH_ROW_COLUMNS
+              ", content, body FROM outbox WHERE kind=0 AND content=0 AND (?1=0 OR to_user=?1) AND "
+              "CAST(body AS TEXT) LIKE ?2 ESCAPE '\\' ORDER BY row DESC LIMIT ?3",
+              peer, pattern, uint64_t{limit});
+    while (own.step()) {
+      HistoryLine line = own.history_line(0);
+      out.push_back({line.row.to, std::move(line)});
+    }
+  }
+  if (failed_ != 0) return error_of(failed_);
+  Query came(*this,
+             "SELECT " PERCH_MESSAGE_COLUMNS
+             " FROM inbox WHERE content=0 AND (?1=0 OR peer=?1) AND CAST(body AS TEXT) LIKE ?2 ESCAPE '\\' "
+             "ORDER BY arrival DESC LIMIT ?3",
+             peer, pattern, uint64_t{limit});
+  while (came.step()) {
+    Arrival next = came.message(0);
+    const UserId whose = next.message.peer;
+    out.push_back({whose, history_line(std::move(next))});
+  }
+  if (failed_ != 0) return error_of(failed_);
+  std::ranges::stable_sort(out, {}, [](const Found& found) { return found.line.time_ms; });
+  if (out.size() > limit) out.erase(out.begin(), out.end() - static_cast<ptrdiff_t>(limit));
   return out;
 }
 

@@ -45,6 +45,12 @@ struct Conversation {
   HistoryLine last;         // what was said last
 };
 
+// A message that was searched for.
+struct Found {
+  UserId peer = 0;  // whose conversation it is in; 0: it waits for a handle
+  HistoryLine line;
+};
+
 // A received message in order of arrival, for whoever shows messages once.
 struct Arrival {
   uint64_t arrival = 0;  // counts up
@@ -82,6 +88,9 @@ class SqliteStore final : public Storage {
   Result<std::vector<HistoryLine>> history(UserId peer, std::string_view handle, size_t limit);
   // All there are, that with the latest message first. Costs their number, not that of their messages.
   Result<std::vector<Conversation>> conversations();
+  // The latest `limit` texts that contain `text`, the oldest first; upper and lower case of a-z are the same.
+  // `peer` 0: of every conversation. Reads every text there is.
+  Result<std::vector<Found>> search(std::string_view text, UserId peer, size_t limit);
 
   // Received messages with arrival > after, in order of arrival.
   Result<std::vector<Arrival>> arrivals(uint64_t after, size_t limit);

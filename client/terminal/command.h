@@ -15,11 +15,11 @@ inline constexpr int kDone = 0, kNoProfile = 1, kUsage = 2, kQueued = 3, kReject
 // What the command line said; each command reads its own (client/main.cc).
 struct Flags {
   std::string profile, server, token, token_file, to;
-  std::vector<std::string> words;  // send: the message; "-": the standard input is
+  std::vector<std::string> words;  // send: the message; "-": the standard input is. search: what for
   double wait_seconds = 10;        // send, chat: for ticks
   double seconds = 0;              // listen: then end; 0: never
   uint64_t count = 0;              // listen: so many messages, then end; 0: any number
-  uint64_t limit = 50;             // history: so many messages; conversations: so many of them
+  uint64_t limit = 50;             // history: so many messages; conversations, search: so many of them
   bool json = false;
 };
 
@@ -29,6 +29,7 @@ int run_listen(const Flags& flags);
 int run_chat(const Flags& flags);
 int run_history(const Flags& flags);
 int run_conversations(const Flags& flags);
+int run_search(const Flags& flags);
 
 // SIGINT and SIGTERM end the command that runs. Called once.
 void catch_signals();

@@ -6,7 +6,7 @@ import sys
 
 from harness import BIN, ROOT, Device, Server, require, run
 
-COMMANDS = {"send", "listen", "chat", "history", "conversations"}
+COMMANDS = {"send", "listen", "chat", "history", "conversations", "search"}
 
 
 def help_of(*command):
@@ -45,6 +45,7 @@ def completion(folder):
     require("ann" in completed("send", "--profile", profile, ""), f"{completed('send', '--profile', profile, '')}")
     require(completed("chat", "--profile", profile, "a") == {"ann"}, "whom one knows")
     require(completed("chat", "--profile", profile, "b") == set(), "whom one does not know")
+    require(completed("search", "--profile", profile, "--with", "a") == {"ann"}, "whom one knows, behind a flag")
     require(completed("listen", "--profile", profile, "") == set(), "listen is for nobody")
     require(str(profile) in completed("listen", "--profile", str(profile)[:-1]), "a folder")
     require(server.drain() == 0, "perchd did not end cleanly")

@@ -37,7 +37,7 @@ class Person:
 
     def command(self, command, *args, server=None, token=True):
         out = [BIN / "perch", command, "--profile", self.profile]
-        if command not in ("history", "conversations"):
+        if command not in ("history", "conversations", "search"):
             out += ["--server", server or self.server.address] if server != "" else []
             out += ["--token-file", self.token_file] if token else []
         return out + [str(arg) for arg in args]
@@ -290,6 +290,10 @@ class Online(Cli):
         self.ended(ida.perch("chat", "--wait", 1, user, text="I have read it\n"), DONE)
         jon.visit(lambda: jon.query("SELECT count(*) FROM inbox") == [(1,)])
         self.ended(ida.perch("conversations"), DONE, r" {11}  .* you: I have read it  ✓")
+        self.ended(jon.perch("search", "SECOND"), DONE, r"\A[\d: -]+  you to ida: second�\[2J\n\Z")
+        self.ended(jon.perch("search", "--limit", 1, "e"), DONE, rf"\A[\d: -]+  ida: I have read it\n\Z")
+        self.ended(jon.perch("search", "--with", "nobody_yet", "e"), DONE, r"\A\Z")
+        self.ended(ida.perch("search", "--json", "--with", user, "have", "read"), DONE, '"mine":true.*"body":"I have read it"')
 
 
 class Chats(Cli):

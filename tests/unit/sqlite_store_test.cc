@@ -306,6 +306,41 @@ TEST_F(SqliteStoreTest, ConversationsAreThoseWithEverybodyTheLatestFirst) {
   EXPECT_EQ(store->conversations()->at(3).num_unread, 1u);
 }
 
+TEST_F(SqliteStoreTest, SearchFindsTheLatestTextsThatContainIt) {
+  auto store = open();
+  store->begin();
+  const auto came = [&](UserId peer, Seq seq, std::string_view text, uint8_t content = 0) {
+    InboxMessage in = message(seq, seq, text);
+    in.id.user = in.peer = peer;
+    in.time_ms = seq;
+    in.content = content;
+    store->insert_message(in);
+  };
+  came(7, 10, "The Forest of Arden");
+  came(8, 20, "100 % of it");
+  came(7, 30, "a forest", 1);  // no text
+  NewRow row;
+  row.to = 8;
+  row.body = {'f', 'o', 'r', 'e', 's', 't'};
+  row.time_ms = 15;
+  store->add_row(row);
+  ASSERT_TRUE(store->commit().ok());
+  const auto found = [&](std::string_view text, UserId peer, size_t limit) {
+    std::vector<std::pair<UserId, std::string>> out;
+    const auto all = *store->search(text, peer, limit);
+    for (const Found& each : all)
+      out.emplace_back(each.peer, std::string(each.line.body.begin(), each.line.body.end()));
+    return out;
+  };
+  using Expected = std::vector<std::pair<UserId, std::string>>;
+  EXPECT_EQ(found("forest", 0, 9), (Expected{{7, "The Forest of Arden"}, {8, "forest"}}));
+  EXPECT_EQ(found("forest", 0, 1), (Expected{{8, "forest"}}));
+  EXPECT_EQ(found("forest", 7, 9), (Expected{{7, "The Forest of Arden"}}));
+  EXPECT_EQ(found("0 %", 0, 9), (Expected{{8, "100 % of it"}}));
+  EXPECT_EQ(found("1%t", 0, 9), Expected{}) << "what LIKE takes for a pattern is text here";
+  EXPECT_EQ(found("_orest", 0, 9), Expected{});
+}
+
 // As version 1 left it: nothing said which rows were read but not delivered.
 TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
   RowId row = 0;
