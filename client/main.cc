@@ -1,5 +1,6 @@
 // perch: the terminal client. CLI11 throws, so this file may use exceptions; nothing below it does.
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <fstream>
 
 #include "client/terminal/command.h"
@@ -18,6 +19,19 @@ int read_token(Flags& flags) {
   return kDone;
 }
 
+// Of who names none: $PERCH_PROFILE, else `perch` among the user's own data (XDG Base Directory
+// Specification). Empty: there is no home.
+std::string usual_profile() {
+  const auto named = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  if (const std::string profile = named("PERCH_PROFILE"); !profile.empty()) return profile;
+  if (const std::string data = named("XDG_DATA_HOME"); data.starts_with("/")) return data + "/perch";
+  if (const std::string home = named("HOME"); !home.empty()) return home + "/.local/share/perch";
+  return "";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -32,8 +46,9 @@ int main(int argc, char** argv) {
       "One process has a profile's connection and sends for the others, which take over when it ends.\n"
       "Each message is shown once, by chat or listen, whichever has the connection then.");
   const auto common = [&](CLI::App* command) {
-    command->add_option("--profile", flags.profile, "directory of this device's messages; made if missing")
-        ->required();
+    command->add_option("--profile", flags.profile,
+                        "directory of this device's messages, one for each account; made if missing "
+                        "($PERCH_PROFILE, else ~/.local/share/perch)");
     return command;
   };
   const auto online = [&](CLI::App* command) {
@@ -44,6 +59,9 @@ int main(int argc, char** argv) {
     command->add_option("--token-file", flags.token_file, "file with the JWT")->excludes(token);
     return command;
   };
+  auto* login = online(app.add_subcommand("login", "make a profile from a server and a token"));
+  login->add_option("--wait", flags.wait_seconds, "seconds to wait for the server (10)")
+      ->check(CLI::Range(0.0, 1e6));
   auto* send = online(app.add_subcommand("send", "queue one message and wait for its tick"));
   send->add_option("--wait", flags.wait_seconds, "seconds to wait for the tick (10)")
       ->check(CLI::Range(0.0, 1e6));
@@ -79,11 +97,15 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return complain(kUsage, e.what());
   }
-  if (flags.to.empty() && !listen->parsed() && !conversations->parsed() && !search->parsed())
+  if (flags.to.empty() && !login->parsed() && !listen->parsed() && !conversations->parsed() &&
+      !search->parsed())
     return complain(kUsage, "no recipient");
+  if (flags.profile.empty()) flags.profile = usual_profile();
+  if (flags.profile.empty()) return complain(kUsage, "no home directory: give --profile");
   if (const int status = read_token(flags); status != kDone) return status;
   catch_signals();
-  const int status = send->parsed()            ? run_send(flags)
+  const int status = login->parsed()           ? run_login(flags)
+                     : send->parsed()          ? run_send(flags)
                      : listen->parsed()        ? run_listen(flags)
                      : chat->parsed()          ? run_chat(flags)
                      : conversations->parsed() ? run_conversations(flags)

@@ -16,7 +16,7 @@ inline constexpr int kDone = 0, kNoProfile = 1, kUsage = 2, kQueued = 3, kReject
 struct Flags {
   std::string profile, server, token, token_file, to;
   std::vector<std::string> words;  // send: the message; "-": the standard input is. search: what for
-  double wait_seconds = 10;        // send, chat: for ticks
+  double wait_seconds = 10;        // send, chat: for ticks; login: for the server
   double seconds = 0;              // listen: then end; 0: never
   uint64_t count = 0;              // listen: so many messages, then end; 0: any number
   uint64_t limit = 50;             // history: so many messages; conversations, search: so many of them
@@ -24,6 +24,7 @@ struct Flags {
 };
 
 // Each runs to its end and returns the exit status. ON: the main thread; catch_signals() before.
+int run_login(const Flags& flags);
 int run_send(const Flags& flags);
 int run_listen(const Flags& flags);
 int run_chat(const Flags& flags);

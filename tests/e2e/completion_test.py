@@ -6,7 +6,7 @@ import sys
 
 from harness import BIN, ROOT, Device, Server, require, run
 
-COMMANDS = {"send", "listen", "chat", "history", "conversations", "search"}
+COMMANDS = {"login", "send", "listen", "chat", "history", "conversations", "search"}
 
 
 def help_of(*command):
@@ -29,6 +29,7 @@ def completion(folder):
     named = set(re.findall(r"(?m)^  (\w+)  ", help_of().split("Subcommands:")[1]))
     require(named == COMMANDS, f"the program has the commands {sorted(named)}")
     require(completed("") == COMMANDS | {"--help"}, f"{completed('')}")
+    require(completed("l") == {"login", "listen"}, f"{completed('l')}")
     require(completed("c") == {"chat", "conversations"}, f"{completed('c')}")
     flags = 0
     for command in COMMANDS:

@@ -274,6 +274,30 @@ class Online(Cli):
         leo.visit(lambda: leo.query("SELECT count(*) FROM outbox WHERE mark = 2") == [(3,)])
         self.ended(leo.perch("history", "bob3"), DONE, "you: one  ✓✓\n")
 
+    def test_login(self):
+        kim = self.person("kim")
+        self.ended(kim.perch("login", "--wait", 0.5, server=NOBODY), QUEUED, "", r"^perch: not yet \(.*\); the profile keeps")
+        self.ended(kim.perch("login"), DONE, rf"^online as user \d+ \(kim\), device 1; the profile is {kim.profile}$")
+        self.ended(kim.perch("login", server="", token=False), DONE, "^online as user")  # it keeps both
+        listen = kim.start("listen")
+        listen.stderr.readline()
+        self.ended(kim.perch("login"), QUEUED, "", "^perch: another process holds .*; the token is for when it ends$")
+        kim.stop(listen)
+        kim.token_file.write_text("no token")
+        self.ended(kim.perch("login"), REFUSED, "", "^perch: the token is not accepted")
+
+    def test_the_profile_of_who_names_none(self):
+        lea = self.person("lea")
+        home = lea.profile.parent
+        for names, folder in (({"HOME": home}, ".local/share/perch"), ({"XDG_DATA_HOME": home / "data"}, "data/perch"),
+                              ({"PERCH_PROFILE": home / "work"}, "work")):
+            for command in (["login", "--server", self.server.address, "--token-file", lea.token_file], ["conversations"]):
+                done = subprocess.run([BIN / "perch", *command], env=names, capture_output=True, text=True, timeout=60)
+                self.ended(done, DONE)
+            self.assertTrue((home / folder / "profile.db").exists(), folder)
+        self.ended(subprocess.run([BIN / "perch", "conversations"], env={}, capture_output=True, text=True), USAGE, "",
+                   "^perch: no home directory: give --profile$")
+
     def test_conversations(self):
         ida, jon = self.known("ida"), self.person("jon")
         self.ended(jon.perch("conversations"), NO_PROFILE, "", "no profile there")
