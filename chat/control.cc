@@ -97,7 +97,7 @@ void Control::read_some(Peer& peer) {
   if (newline == std::string::npos) return;
   metrics_.add(Metric::kControlRequests);
   peer.answer = answer_(std::string_view(peer.request).substr(0, newline));
-  if (peer.answer.empty()) refuse(peer, "no such request; ask metrics or health");
+  if (peer.answer.empty()) refuse(peer, "no such request; perchctl and perchd should be of one version");
 }
 
 void Control::write_some(Peer& peer) {

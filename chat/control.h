@@ -2,6 +2,7 @@
 //
 //     metrics    the counters of all threads in the Prometheus text format
 //     health     one word: starting, ok, full, draining or poisoned
+//     drain      stops as SIGTERM does; answers once that is begun
 //
 // Anything else is answered "error: …". It answers the server's own user and root, nobody else.
 //

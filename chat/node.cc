@@ -137,6 +137,10 @@ Health Node::State::health() {
 
 std::string Node::State::answer(std::string_view request) {
   if (request == "health") return fmt::format("{}\n", name_of(health()));
+  if (request == "drain") {
+    stop_asked = true;
+    return "draining\n";
+  }
   return request == "metrics" ? metrics() : "";
 }
 

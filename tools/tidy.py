@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-FOLDERS = ["core", "codec", "tls", "store", "net", "chat", "client", "bench", "tests"]
+FOLDERS = ["core", "codec", "tls", "store", "net", "chat", "client", "ctl", "bench", "tests"]
 
 # Folder: what it may include (ARCHITECTURE.md, Layout).
 MAY_INCLUDE = {
@@ -23,8 +23,9 @@ MAY_INCLUDE = {
     "chat": {"core", "codec", "tls", "store", "net", "chat"},
     "client/protocol": {"core", "codec", "client/protocol", "client/storage.h"},
     "client": {"core", "codec", "client"},
+    "ctl": {"core", "tls", "store", "ctl"},
     "bench": {"core", "codec", "tls", "store", "net", "client", "bench"},
-    "tests": {"core", "codec", "tls", "store", "net", "chat", "client", "bench", "tests"},
+    "tests": {"core", "codec", "tls", "store", "net", "chat", "client", "ctl", "bench", "tests"},
 }
 GENERATED = {"perch_generated.h": "codec/frame.h", "bench_commit.h": "bench/machine.cc"}  # its only user
 
@@ -55,7 +56,7 @@ PLACES = {  # name: (pattern, where it may stand, what to do instead, an example
         "ARCHITECTURE.md, Threads, lists what two threads touch; objects have one owner",
         "std::mutex lock;\n"),
     "exceptions": (
-        r"\b(throw|try|catch)\b", {"chat/main.cc", "client/main.cc", "bench/perch_bench.cc"},
+        r"\b(throw|try|catch)\b", {"chat/main.cc", "client/main.cc", "ctl/main.cc", "bench/perch_bench.cc"},
         "errors are Result<T>; a main file may meet exceptions, because CLI11 throws",
         "int f() { throw 1; }\n"),
     "time": (
@@ -95,6 +96,8 @@ UNTESTED = {
     "core/metrics_table.h": "a table: core/metrics.h makes it what tests/unit/metrics_test.cc sees",
     "net/connection.h": "data; the files of net/state.h hold the transitions",
     "net/state.h": "Net's own data; tests/unit/net_test.cc and its neighbours see what it does",
+    "ctl/command.h": "tests/e2e/perchctl_test.py runs every command",
+    "ctl/json.h": "tests/e2e/perchctl_test.py reads it",
     "store/kv.h": "an interface",
     "store/store.h": "an interface",
 }

@@ -1,0 +1,43 @@
+// What the commands of `perchctl` share: flags, exit statuses, the question to the server, complaints.
+//
+// ON: the main thread of a program of its own, which may wait.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ctl/readings.h"
+
+namespace perch::ctl {
+
+// Exit statuses: 0 done; 1 not done: no server, it refused, or it is not well; 2 bad usage.
+inline constexpr int kDone = 0, kNotDone = 1, kUsage = 2;
+
+// What the command line said; each command reads its own (ctl/main.cc).
+struct Flags {
+  std::string data_dir;
+  bool json = false;
+  bool once = false;       // top
+  double interval_s = 2;   // top: between two readings
+  bool wait = false;       // drain: until the server has ended
+  double wait_s_max = 30;  // … but not longer
+};
+
+// Each runs to its end and returns the exit status.
+int run_health(const Flags& flags);
+int run_metrics(const Flags& flags);
+int run_status(const Flags& flags);
+int run_top(const Flags& flags);
+int run_drain(const Flags& flags);
+
+// The answer of the server on flags.data_dir. Nothing: it has been said why, and the status is kNotDone.
+std::optional<std::string> ask(const Flags& flags, std::string_view request);
+// Its metrics, likewise.
+std::optional<Readings> ask_readings(const Flags& flags);
+// Says `text` on the standard error; returns `status`.
+int complain(int status, std::string_view text);
+// Prints `text` on the standard output. kNotDone if it does not take it.
+int print(std::string_view text);
+void sleep_s(double seconds);
+
+}  // namespace perch::ctl

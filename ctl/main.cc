@@ -1,0 +1,63 @@
+// perchctl: the operator's program. CLI11 throws, so this file may use exceptions; nothing below it does.
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <vector>
+
+#include "ctl/command.h"
+
+namespace {
+
+using namespace perch::ctl;
+
+struct Command {
+  CLI::App* app;
+  std::function<int(const Flags&)> run;
+};
+
+// What is asked of a server that runs.
+void declare_asking(CLI::App& app, Flags& flags, std::vector<Command>& commands) {
+  commands.push_back({app.add_subcommand("health", "starting, ok, full, draining or poisoned"), run_health});
+  commands.push_back({app.add_subcommand("metrics", "all counters, as Prometheus reads them"), run_metrics});
+  commands.push_back({app.add_subcommand("status", "how it is, in a few lines"), run_status});
+  CLI::App* top = app.add_subcommand("top", "what each core does, refreshed");
+  top->add_flag("--once", flags.once, "print once and end; so too if the output is no terminal");
+  top->add_option("--interval", flags.interval_s, "seconds between two looks (2)")
+      ->check(CLI::Range(0.05, 3600.0));
+  commands.push_back({top, run_top});
+  CLI::App* drain =
+      app.add_subcommand("drain", "stop it as SIGTERM does: all that it holds is made safe first");
+  drain->add_flag("--wait", flags.wait, "until it has ended");
+  drain->add_option("--wait-seconds", flags.wait_s_max, "but not longer (30)")
+      ->check(CLI::Range(0.0, 86'400.0));
+  commands.push_back({drain, run_drain});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Flags flags;
+  std::vector<Command> commands;
+  CLI::App app{"perchctl: look after a Perch server"};
+  app.require_subcommand(1);
+  app.fallthrough();  // --data and --json may stand anywhere
+  app.footer(
+      "A server is asked on the socket DATA/control, which answers its own user and root.\n"
+      "Exit status: 0 done, 1 not done (no server, it refused, or it is poisoned), 2 bad usage.");
+  app.add_option("--data", flags.data_dir, "folder of the server's store");
+  app.add_flag("--json", flags.json, "print JSON, one value a line");
+  declare_asking(app, flags, commands);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    return complain(kUsage, std::string(error.what()) + "; see perchctl --help");
+  }
+  signal(SIGPIPE, SIG_IGN);
+  if (flags.data_dir.empty()) return complain(kUsage, "which server? name its folder with --data");
+  for (const Command& command : commands)
+    if (command.app->parsed()) return command.run(flags);
+  return kUsage;
+}

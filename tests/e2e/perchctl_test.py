@@ -1,0 +1,166 @@
+#!/usr/bin/python3
+"""perchctl against a real perchd: every command, as text and as JSON, and what each says when it is not done."""
+import json
+import pty
+import os
+import subprocess
+import tempfile
+import time
+import unittest
+
+import wire
+from harness import BIN
+
+PERCHCTL = BIN / "perchctl"
+ADA, BOB = 1, 2
+
+
+def run(*args, seconds: float = 30) -> subprocess.CompletedProcess:
+    return subprocess.run([PERCHCTL, *map(str, args)], capture_output=True, text=True, timeout=seconds)
+
+
+def until(condition, what: str, seconds: float = 10):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+    return value
+
+
+class PerchctlTest(unittest.TestCase):
+    def start(self, *flags: str) -> wire.Perchd:
+        server = wire.Perchd("--accounts-auto", *flags)
+        self.addCleanup(server.stop)
+        self.data = server.folder / "data"
+        return server
+
+    def login(self, server: wire.Perchd, *args, **fields) -> wire.Device:
+        device = server.login(*args, **fields)
+        self.addCleanup(device.close)
+        return device
+
+    def done(self, *args) -> str:
+        ended = run("--data", self.data, *args)
+        self.assertEqual((ended.returncode, ended.stderr), (0, ""), args)
+        return ended.stdout
+
+    def json(self, *args):
+        """What it prints with --json: one value a line."""
+        lines = self.done("--json", *args).splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        return json.loads(lines[0])
+
+    def refused(self, status: int, says: str, *args) -> None:
+        """It ends with `status` and one line."""
+        ended = run(*args)
+        self.assertEqual((ended.returncode, ended.stdout), (status, ""), args)
+        self.assertEqual(ended.stderr.count("\n"), 1, ended.stderr)
+        self.assertTrue(ended.stderr.startswith("perchctl: "), ended.stderr)
+        self.assertIn(says, ended.stderr)
+
+    # ---- the command line
+
+    def test_wrong_use_is_one_line_and_status_2(self):
+        self.refused(2, "see perchctl --help")
+        self.refused(2, "see perchctl --help", "dance")
+        self.refused(2, "see perchctl --help", "top", "--interval", "0")
+        self.refused(2, "name its folder with --data", "health")
+        helped = run("--help")
+        self.assertEqual(helped.returncode, 0)
+        self.assertIn("Exit status: 0 done", helped.stdout)
+
+    def test_without_a_server_nothing_is_done(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for command in ("health", "metrics", "status", "top", "drain"):
+                self.refused(1, "no server runs there", "--data", folder, command)
+        self.refused(1, "longer than 99 bytes", "--data", "/" + "x" * 100, "health")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
+    def test_a_stranger_is_told_whose_the_socket_is(self):
+        self.start()
+        ended = subprocess.run([PERCHCTL, "--data", self.data, "health"], user=65534, group=65534, extra_groups=[],
+                               capture_output=True, text=True, timeout=30)
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn("become that user, or root", ended.stderr)
+
+    # ---- how the server is
+
+    def test_status_health_and_metrics(self):
+        server = self.start()
+        ada = self.login(server, ADA)
+        self.assertEqual(self.done("health"), "ok\n")
+        self.assertEqual(self.json("health"), {"health": "ok"})
+        ada.message(ADA + 100)
+        ada.until("Rejected")
+        status = until(lambda: (got := self.json("status"))["sessions"] == 1 and got, "no session")
+        self.assertEqual((status["health"], status["reactors"], status["connections"]), ("ok", 1, 1))
+        self.assertLess(status["up_seconds"], 60)
+        self.assertEqual(status["messages_taken"], 1)
+        self.assertIn("health       ok\n", self.done("status"))
+        text = self.done("metrics")
+        self.assertIn("# TYPE perch_sessions gauge\n", text)
+        samples = {(one["name"], *sorted(one["labels"].items())): one["value"] for one in self.json("metrics")}
+        self.assertEqual(samples["perch_sessions", ("core", "0")], 1)
+        self.assertEqual(len(samples), sum(not line.startswith("#") for line in text.splitlines()))
+
+    def test_top_without_a_terminal_prints_once(self):
+        server = self.start("--reactors", "2")
+        devices = [self.login(server, user) for user in range(1, 7)]
+        top = self.json("top", "--interval", "0.2")
+        self.assertEqual([row["core"] for row in top["cores"]], ["0", "1"])
+        self.assertEqual(sum(row["sessions"] for row in top["cores"]), len(devices))
+        self.assertGreaterEqual(top["seconds"], 0.2)
+        self.assertEqual(top["store"]["journal_fill"], self.json("status")["journal_fill"])
+        lines = self.done("top", "--once", "--interval", "0.1").splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["CORE", "0", "1", "all", "store"])
+        self.assertEqual(lines[3].split()[1:3], ["6", "6"])
+
+    def test_top_counts_what_happens_meanwhile(self):
+        server = self.start()
+        ada, bob = self.login(server, ADA), self.login(server, BOB)
+        process = subprocess.Popen([PERCHCTL, "--data", self.data, "--json", "top", "--interval", "1.5"],
+                                   stdout=subprocess.PIPE, text=True)
+        requests = lambda: wire_metric(self.done("metrics"), "perch_control_requests_total")
+        first = requests()
+        until(lambda: requests() > first + 1, "top never looked")
+        for _ in range(20):
+            ada.message(BOB)
+            bob.take()
+        told, _ = process.communicate(timeout=20)
+        [row] = json.loads(told)["cores"]
+        self.assertGreater(row["taken_per_second"], 0)
+        self.assertGreater(row["forwarded_live_per_second"], 0)
+        self.assertGreater(row["hops_per_second"], 0)
+
+    def test_top_in_a_terminal_goes_on_until_the_server_ends(self):
+        server = self.start()
+        main, terminal = pty.openpty()
+        process = subprocess.Popen([PERCHCTL, "--data", self.data, "top", "--interval", "0.05"], stdout=terminal,
+                                   stderr=subprocess.PIPE, text=True)
+        os.close(terminal)
+        shown = b""
+        while shown.count(b"\x1b[H\x1b[2JCORE") < 3:
+            shown += os.read(main, 65536)
+        server.stop()
+        _, said = process.communicate(timeout=20)
+        os.close(main)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("server", said)
+
+    def test_drain(self):
+        server = self.start()
+        ada = self.login(server, ADA)
+        self.assertEqual(self.json("drain", "--wait"), {"drain": "ended"})
+        self.assertEqual(server.process.wait(10), 0)
+        ada.until("Goaway")
+        server = self.start()
+        self.assertEqual(self.done("drain"), "draining\n")
+        self.assertEqual(server.process.wait(15), 0)
+
+
+def wire_metric(text: str, name: str) -> float:
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name)
+
+
+if __name__ == "__main__":
+    unittest.main()
