@@ -58,12 +58,17 @@ void Control::serve(int timeout_ms) {
       end(peer);
     }
     room |= peer.fd < 0;
-    polled[i] = {peer.fd, static_cast<short>(peer.answer.empty() ? POLLIN : POLLOUT), 0};
+    const short awaited = !peer.answer.empty() ? POLLOUT : peer.asked ? 0 : POLLIN;
+    polled[i] = {peer.fd, awaited, 0};
   }
   polled[kControlPeersMax] = {room ? listener_ : -1, POLLIN, 0};
   if (poll(polled.data(), polled.size(), timeout_ms) <= 0) return;
   for (size_t i = 0; i < kControlPeersMax; ++i) {
     if (polled[i].revents == 0) continue;
+    if (peers_[i].asked && peers_[i].answer.empty()) {  // it has hung up
+      end(peers_[i]);
+      continue;
+    }
     if (peers_[i].answer.empty()) read_some(peers_[i]);
     if (!peers_[i].answer.empty()) write_some(peers_[i]);
   }
@@ -76,6 +81,7 @@ void Control::accept_one() {
   for (Peer& peer : peers_) {
     if (peer.fd >= 0) continue;
     peer.fd = fd;
+    peer.number = ++num_peers_;
     peer.until_ms = clock_.mono_ms() + kControlMsMax;
     ucred who{};
     socklen_t size = sizeof(who);
@@ -96,8 +102,25 @@ void Control::read_some(Peer& peer) {
     return refuse(peer, "the request is too long");
   if (newline == std::string::npos) return;
   metrics_.add(Metric::kControlRequests);
-  peer.answer = answer_(std::string_view(peer.request).substr(0, newline));
+  peer.asked = true;
+  const Asker asker{static_cast<size_t>(&peer - peers_.data()), peer.number};
+  std::optional<std::string> answer = answer_(asker, std::string_view(peer.request).substr(0, newline));
+  if (!answer) return;
+  peer.answer = *std::move(answer);
   if (peer.answer.empty()) refuse(peer, "no such request; perchctl and perchd should be of one version");
+}
+
+Control::Peer* Control::peer_of(Asker asker) {
+  Peer& peer = peers_[asker.place];
+  return peer.fd >= 0 && peer.number == asker.number ? &peer : nullptr;
+}
+
+void Control::reply(Asker asker, std::string answer) {
+  if (Peer* peer = peer_of(asker)) peer->answer = std::move(answer);
+}
+
+void Control::reply_error(Asker asker, std::string_view why) {
+  if (Peer* peer = peer_of(asker)) refuse(*peer, why);
 }
 
 void Control::write_some(Peer& peer) {

@@ -1,16 +1,13 @@
 // Control: the Unix socket DATA/control. The operator's programs ask there, one request line a connection:
 //
-//     metrics    the counters of all threads in the Prometheus text format
-//     health     one word: starting, ok, full, draining or poisoned
-//     drain      stops as SIGTERM does; answers once that is begun
-//
-// Anything else is answered "error: …". It answers the server's own user and root, nobody else.
+// What can be asked is in chat/operator.h. It answers the server's own user and root, nobody else.
 //
 // ON: the main thread, never a reactor. serve() waits in poll(2) and reads and writes without blocking, so a
 //     peer that is stuck costs its slot for kControlMsMax and nobody else's time.
 #pragma once
 #include <array>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,8 +22,13 @@ inline constexpr uint64_t kControlMsMax = 2'000;  // from accept to the last byt
 
 class Control {
  public:
-  // The answer to a request, newline included; empty: there is no such request.
-  using Answer = std::function<std::string(std::string_view request)>;
+  // A peer with a question, for reply().
+  struct Asker {
+    size_t place = 0;
+    uint64_t number = 0;
+  };
+  // The answer to a request, newline included; empty: there is no such request. Nothing: reply() comes later.
+  using Answer = std::function<std::optional<std::string>(Asker asker, std::string_view request)>;
   Control(Clock& clock, MetricsPage& metrics, Answer answer);
   ~Control();  // removes the socket
   Control(const Control&) = delete;
@@ -37,13 +39,18 @@ class Control {
   std::string open(const std::string& data_dir);
   // Serves what has come; waits at most `timeout_ms` for it. Without open(): only waits.
   void serve(int timeout_ms);
+  // Answers, unless the peer has gone. Once for each request that was not answered at once.
+  void reply(Asker asker, std::string answer);
+  void reply_error(Asker asker, std::string_view why);
 
  private:
   struct Peer {
     int fd = -1;
     uint64_t until_ms = 0;
+    uint64_t number = 0;  // who it is, beside others that had this place
     std::string request;
-    std::string answer;  // empty: still reading
+    bool asked = false;  // the request is whole
+    std::string answer;  // empty: there is none yet
     size_t num_sent = 0;
   };
   void accept_one();
@@ -51,6 +58,7 @@ class Control {
   void write_some(Peer& peer);
   void refuse(Peer& peer, std::string_view why);
   void end(Peer& peer);
+  Peer* peer_of(Asker asker);  // null: it has gone
 
   Clock& clock_;
   MetricsPage& metrics_;
@@ -58,6 +66,7 @@ class Control {
   int listener_ = -1;
   std::string path_;
   std::array<Peer, kControlPeersMax> peers_;
+  uint64_t num_peers_ = 0;  // ever
 };
 
 }  // namespace perch::chat

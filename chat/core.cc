@@ -221,10 +221,14 @@ void Core::on_hop(const Hop& hop) {
       store_poisoned_ |= state.poisoned;
       return;
     }
+    case kHopQuestion:
+      answer(*hop.as<QuestionHop>().question);
+      return post(hop.source, kHopAnswer, hop.as<QuestionHop>());
     case kHopStore:
+    case kHopAnswer:
       break;
   }
-  PERCH_CHECK(!"a hop for the store thread reached a reactor");
+  PERCH_CHECK(!"a hop for another thread reached a reactor");
 }
 
 void Core::drain() {

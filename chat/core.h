@@ -4,7 +4,7 @@
 //     is posted and goes on when the answer hop arrives.
 // FILES: core.cc loop and hops · frames.cc · store_ops.cc · recovery.cc · user_row.cc · devices.cc
 //        · login.cc · session.cc · sender.cc taking and results · mailbox.cc lists and hand-over
-//        · confirmations.cc · receipts.cc · expiry.cc
+//        · confirmations.cc · receipts.cc · expiry.cc · questions.cc
 #pragma once
 #include <memory>
 #include <optional>
@@ -12,6 +12,7 @@
 
 #include "chat/flight.h"
 #include "chat/login.h"
+#include "chat/question.h"
 #include "chat/user.h"
 #include "codec/encode.h"
 #include "codec/outcome_template.h"
@@ -228,6 +229,11 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   static std::unique_ptr<store::StoreOp> expired_ack(const MessageId& id);
   void on_expired(const MessageId& id, UserId to);
   void expired_confirmed(Device& device, const MessageId& id);
+
+  // ---- questions.cc
+  void answer(Question& question);
+  void look_at(User& user, Question& question);
+  void look_at(const store::DeviceRow& row, DeviceState& state) const;
 
   CoreOptions options_;
   Ring& ring_;

@@ -29,9 +29,12 @@ enum HopKind : uint16_t {
   kHopStore,       // core -> store thread: a StoreOp
   kHopStoreDone,   // … and back, with its status
   kHopStoreState,  // store thread -> every core: full or not, poisoned or not
+  kHopQuestion,    // main thread -> home core: about a user
+  kHopAnswer,      // … and back
 };
 
 struct LoginRequest;  // chat/login.h
+struct Question;      // chat/question.h
 
 struct LoginHop {
   LoginRequest* login;
@@ -89,6 +92,9 @@ struct FrameHop {
 };
 struct StoreHop {
   store::StoreOp* op;
+};
+struct QuestionHop {
+  Question* question;
 };
 struct StoreStateHop {
   bool full;

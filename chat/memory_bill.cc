@@ -60,7 +60,7 @@ std::vector<BillLine> memory_bill(const Config& config, const RingOptions& react
   const Limits& limits = config.limits;
   const uint64_t num = num_reactors(config);
   const uint64_t connections = num * limits.connections_max;
-  const uint64_t pairs = (num + 1) * (num + 1);
+  const uint64_t pairs = (num + 2) * (num + 2);  // the store thread, the main thread
   std::vector<BillLine> lines;
   lines.push_back({.what = "connections",
                    .grows_to = connections * sizeof(net::Connection),

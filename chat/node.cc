@@ -9,11 +9,11 @@
 #include <future>
 #include <thread>
 
-#include "chat/control.h"
 #include "chat/descriptors.h"
 #include "chat/http.h"
 #include "chat/listeners.h"
 #include "chat/memory_bill.h"
+#include "chat/operator.h"
 #include "chat/privileges.h"
 #include "chat/recovery_fan_out.h"
 #include "chat/store_folder.h"
@@ -93,7 +93,7 @@ struct Node::State {
   std::atomic<uint16_t> num_drained{0};
   std::atomic<bool> failed{false};
   std::atomic<bool> store_stop{false};
-  std::unique_ptr<Control> control;
+  std::unique_ptr<Operator> oper;
   std::unique_ptr<Http> http;
   Supervision supervision{system_clock()};
   std::vector<std::unique_ptr<Log>> logs;  // as pages
@@ -104,7 +104,6 @@ struct Node::State {
   Log& main_log() { return *logs.back(); }
   void write_logs();
   void serve();
-  std::string answer(std::string_view request);
   std::optional<HttpAnswer> find(std::string_view path);
   std::string metrics();
   Health health();
@@ -119,7 +118,7 @@ void Node::State::write_logs() {
 // What the main thread does all the time.
 void Node::State::serve() {
   constexpr int kNapMs = 5;  // so often the flags of other threads are looked at
-  control->serve(kNapMs);
+  oper->serve(kNapMs);
   http->serve();
   if (stop_wanted()) stop_asked = true;
   supervision.serve(health());
@@ -133,15 +132,6 @@ Health Node::State::health() {
   if (!started) return Health::kStarting;
   if (supervision.stalled_ms() >= kStuckMs) return Health::kStuck;
   return store_page().value(Metric::kStoreFull) != 0 ? Health::kFull : Health::kOk;
-}
-
-std::string Node::State::answer(std::string_view request) {
-  if (request == "health") return fmt::format("{}\n", name_of(health()));
-  if (request == "drain") {
-    stop_asked = true;
-    return "draining\n";
-  }
-  return request == "metrics" ? metrics() : "";
 }
 
 std::optional<HttpAnswer> Node::State::find(std::string_view path) {
@@ -196,7 +186,7 @@ std::string Node::start(bool restored) {
   Privileges::confine();
 
   const uint16_t num = s.config.reactors;
-  s.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(num + 1), s.config.limits.mesh_slots);
+  s.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(num + 2), s.config.limits.mesh_slots);
   for (uint16_t i = 0; i < num; ++i)
     s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
   s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
@@ -236,6 +226,8 @@ std::string Node::start(bool restored) {
   if (problem.empty()) {
     problem = recover(starting);
     s.started = problem.empty() && !s.stop_asked;
+    if (s.started)
+      s.oper->begin(s.mesh->endpoint(static_cast<uint16_t>(num + 1)), num, s.store.writer().make_reader());
     starting.go_promise.set_value(s.started);
   }
   if (!s.started) {
@@ -280,9 +272,11 @@ std::string Node::bill() const {
 std::string Node::open_store(bool restored) {
   State& s = *state_;
   if (std::string problem = s.store.lock(s.config.data_dir); !problem.empty()) return problem;
-  s.control = std::make_unique<Control>(system_clock(), s.main_page(),
-                                        [&s](std::string_view request) { return s.answer(request); });
-  if (std::string problem = s.control->open(s.config.data_dir); !problem.empty()) return problem;
+  s.oper =
+      std::make_unique<Operator>(Operator::Node{[&s] { return name_of(s.health()); },
+                                                [&s] { return s.metrics(); }, [&s] { s.stop_asked = true; }},
+                                 system_clock(), s.main_page());
+  if (std::string problem = s.oper->open(s.config.data_dir); !problem.empty()) return problem;
   return s.store.open(s.config.limits, *s.random, restored);
 }
 

@@ -71,9 +71,8 @@ bool MeshEndpoint::publish() {
     shared.doorbell[id_ / kWordBits].fetch_or(uint64_t{1} << id_ % kWordBits, std::memory_order_seq_cst);
     // The exchange makes one poster send the one wake; the load before it spares the line while nobody
     // sleeps.
-    if (shared.sleeping.load(std::memory_order_seq_cst) &&
+    if (ring_ != nullptr && shared.sleeping.load(std::memory_order_seq_cst) &&
         shared.sleeping.exchange(false, std::memory_order_seq_cst)) {
-      PERCH_CHECK(ring_ != nullptr);
       ring_->wake(shared.ring.load(std::memory_order_acquire));
     }
     if (outbox.empty()) {

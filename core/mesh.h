@@ -7,7 +7,8 @@
 //     poster, in order, and is published when there is room. How much can wait is bounded by what hops are
 //     about: flights, connections, waiting messages (ARCHITECTURE.md). So answers never block and two cores
 //     never wait for each other (DELIVERY.md H25).
-// WAKE: publish() wakes a target only if it has announced that it sleeps.
+// WAKE: publish() wakes a target only if it has announced that it sleeps. An endpoint without a ring wakes
+//     nobody, and nobody wakes it: what it posts is seen when the target's sleep ends by itself.
 // NEVER: blocks, or calls back into the poster.
 #pragma once
 #include <array>
@@ -60,7 +61,7 @@ class MeshEndpoint {
   CoreId id() const { return id_; }
 
   // The ring whose wait() this endpoint's thread sleeps in; set once, on that thread, before the first post.
-  // LIFETIME: it outlives the endpoint's use.
+  // LIFETIME: it outlives the endpoint's use. A thread without one must not ask may_sleep().
   void bind(Ring& ring);
   // target == id() is allowed: the hop is drained like any other, in a later drain(). Without memory for what
   // waits the process ends.

@@ -10,13 +10,14 @@
 
 namespace perch::ctl {
 
-// Exit statuses: 0 done; 1 not done: no server, it refused, or it is not well; 2 bad usage.
+// Exit statuses: 0 done; 1 not done: no server, it refused, or is stuck or poisoned; 2 bad usage.
 inline constexpr int kDone = 0, kNotDone = 1, kUsage = 2;
 
 // What the command line said; each command reads its own (ctl/main.cc).
 struct Flags {
   std::string data_dir;
   bool json = false;
+  std::string user;        // id or handle
   bool once = false;       // top
   double interval_s = 2;   // top: between two readings
   bool wait = false;       // drain: until the server has ended
@@ -29,6 +30,9 @@ int run_metrics(const Flags& flags);
 int run_status(const Flags& flags);
 int run_top(const Flags& flags);
 int run_drain(const Flags& flags);
+int run_users(const Flags& flags);
+int run_devices(const Flags& flags);
+int run_mailbox(const Flags& flags);
 
 // The answer of the server on flags.data_dir. Nothing: it has been said why, and the status is kNotDone.
 std::optional<std::string> ask(const Flags& flags, std::string_view request);

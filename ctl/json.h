@@ -1,6 +1,10 @@
-// JSON as every command prints it: one value a line, fields in the order in which they are given.
+// JSON as the server answers it and as every command prints it: one value a line, fields in the order in
+// which they are given. What an answer lacks reads as nothing: another version is no reason to end.
 #pragma once
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "ctl/command.h"
 
@@ -8,9 +12,13 @@ namespace perch::ctl {
 
 using Json = nlohmann::ordered_json;
 
-// As print(). What is no UTF-8 is replaced.
-inline int print_json(const Json& json) {
-  return print(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
-}
+int print_json(const Json& json);  // as print(); what is no UTF-8 is replaced
+// Nothing: it is no JSON object, and that has been said.
+std::optional<Json> parse_answer(std::string_view line);
+uint64_t number_at(const Json& object, const char* name);
+bool flag_at(const Json& object, const char* name);
+std::string text_at(const Json& object, const char* name);
+const Json& list_at(const Json& object, const char* name);    // LIFETIME: of `object`, or static
+const Json& object_at(const Json& object, const char* name);  // likewise
 
 }  // namespace perch::ctl

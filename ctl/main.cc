@@ -18,7 +18,8 @@ struct Command {
 
 // What is asked of a server that runs.
 void declare_asking(CLI::App& app, Flags& flags, std::vector<Command>& commands) {
-  commands.push_back({app.add_subcommand("health", "starting, ok, full, draining or poisoned"), run_health});
+  commands.push_back(
+      {app.add_subcommand("health", "starting, ok, full, stuck, draining or poisoned"), run_health});
   commands.push_back({app.add_subcommand("metrics", "all counters, as Prometheus reads them"), run_metrics});
   commands.push_back({app.add_subcommand("status", "how it is, in a few lines"), run_status});
   CLI::App* top = app.add_subcommand("top", "what each core does, refreshed");
@@ -34,6 +35,18 @@ void declare_asking(CLI::App& app, Flags& flags, std::vector<Command>& commands)
   commands.push_back({drain, run_drain});
 }
 
+// What is asked about users.
+void declare_users(CLI::App& app, Flags& flags, std::vector<Command>& commands) {
+  commands.push_back({app.add_subcommand("users", "all users: id, handle, how many devices"), run_users});
+  CLI::App* devices = app.add_subcommand("devices", "a user's devices: which are online, which have a gap");
+  devices->add_option("USER", flags.user, "user id or handle")->required();
+  commands.push_back({devices, run_devices});
+  CLI::App* mailbox =
+      app.add_subcommand("mailbox", "what waits for a user: counts, bytes, ages, never contents");
+  mailbox->add_option("USER", flags.user, "user id or handle")->required();
+  commands.push_back({mailbox, run_mailbox});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -44,10 +57,12 @@ int main(int argc, char** argv) {
   app.fallthrough();  // --data and --json may stand anywhere
   app.footer(
       "A server is asked on the socket DATA/control, which answers its own user and root.\n"
-      "Exit status: 0 done, 1 not done (no server, it refused, or it is poisoned), 2 bad usage.");
+      "Exit status: 0 done, 1 not done (no server, it refused, or health says stuck or poisoned), 2 bad "
+      "usage.");
   app.add_option("--data", flags.data_dir, "folder of the server's store");
   app.add_flag("--json", flags.json, "print JSON, one value a line");
   declare_asking(app, flags, commands);
+  declare_users(app, flags, commands);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

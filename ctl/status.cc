@@ -2,13 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "core/clock.h"
 #include "core/control_client.h"
 #include "ctl/command.h"
 #include "ctl/json.h"
 #include "ctl/readings.h"
+#include "ctl/text.h"
 
 namespace perch::ctl {
 namespace {
@@ -19,29 +19,13 @@ std::optional<std::string> ask_word(const Flags& flags, std::string_view request
   return answer;
 }
 
-// In the two largest units: 3d 4h, 5m 12s.
-std::string duration(uint64_t seconds) {
-  struct Unit {
-    uint64_t seconds;
-    char name;
-  };
-  constexpr Unit kUnits[] = {{86'400, 'd'}, {3'600, 'h'}, {60, 'm'}, {1, 's'}};
-  for (size_t i = 0; i + 1 < std::size(kUnits); ++i) {
-    if (seconds < kUnits[i].seconds) continue;
-    const Unit next = kUnits[i + 1];
-    return fmt::format("{}{} {}{}", seconds / kUnits[i].seconds, kUnits[i].name,
-                       seconds % kUnits[i].seconds / next.seconds, next.name);
-  }
-  return fmt::format("{}s", seconds);
-}
-
 }  // namespace
 
 int run_health(const Flags& flags) {
   const std::optional<std::string> health = ask_word(flags, "health");
   if (!health) return kNotDone;
   const int printed = flags.json ? print_json({{"health", *health}}) : print(*health + "\n");
-  return *health == "poisoned" ? kNotDone : printed;
+  return *health == "poisoned" || *health == "stuck" ? kNotDone : printed;
 }
 
 int run_metrics(const Flags& flags) {
@@ -85,7 +69,7 @@ int run_status(const Flags& flags) {
       fmt::format("health       {}\nup           {}\nreactors     {}\nconnections  {}\nsessions     {}\n"
                   "users        {} in memory\nmessages     {} taken, {} not closed by their sender\n"
                   "store        journal {:.1f} %, tables {:.1f} % full\n",
-                  *health, duration(up_s), readings->reactors().size(), count("perch_connections"),
+                  *health, duration_text(up_s), readings->reactors().size(), count("perch_connections"),
                   count("perch_sessions"), count("perch_users_loaded"), count("perch_messages_taken_total"),
                   count("perch_flights"), 100 * journal, 100 * tables));
 }

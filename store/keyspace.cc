@@ -103,6 +103,10 @@ Result<RowKey> unpack_row_key(Bytes bytes) {
                 load_big<uint16_t>(bytes.data() + 16)};
 }
 
+UserId unpack_user_key(Bytes bytes) {
+  return bytes.size() == sizeof(UserId) ? load_big<uint64_t>(bytes.data()) : 0;
+}
+
 void pack_record(Bytes key, const Record& record, Bytes part, Value& out) {
   Packer pack(out);
   pack.number(static_cast<uint8_t>(record.kind));

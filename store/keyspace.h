@@ -72,6 +72,7 @@ std::array<uint8_t, kRowKeyBytes> pack_key(RowKey key);
 std::array<uint8_t, 8> pack_key(UserId user);
 Result<JournalKey> unpack_journal_key(Bytes bytes);  // ERRORS: kCorrupt
 Result<RowKey> unpack_row_key(Bytes bytes);          // ERRORS: kCorrupt
+UserId unpack_user_key(Bytes bytes);                 // 0: it is none
 
 // ---- values
 // LMDB puts a node on overflow pages when key and value have more bytes than this (4096-byte pages: half of

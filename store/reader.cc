@@ -36,6 +36,11 @@ class KvReader final : public Reader {
     if (!value) return value.error();
     return unpack_number(key, *value);
   }
+  Result<void> users(UserId from, const std::function<bool(UserId, const Result<UserRow>&)>& visit) override {
+    return journal_->scan(kUsersTable, pack_key(from), [&](Bytes key, Bytes value) {
+      return visit(unpack_user_key(key), unpack_user(key, value));
+    });
+  }
   void release() override {
     journal_->release();
     tables_->release();

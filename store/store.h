@@ -9,6 +9,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -184,6 +185,10 @@ class Reader {
   virtual Result<void> frame(UserId user, Number number, const Place& place, std::vector<uint8_t>& out) = 0;
   virtual Result<UserRow> user(UserId id) = 0;                 // ERRORS: kNotFound, kCorrupt, kSystem
   virtual Result<UserId> handle(std::string_view handle) = 0;  // ERRORS: kNotFound, kCorrupt, kSystem
+  // All users from `from` on, in order of id, until `visit` returns false; `row` of one that cannot be read
+  // is kCorrupt. ERRORS: kSystem, kCorrupt.
+  virtual Result<void> users(UserId from,
+                             const std::function<bool(UserId id, const Result<UserRow>& row)>& visit) = 0;
   // Lets go of the pages that the reads since the last call have pinned; the next read sees the newest
   // commit. Once a loop turn.
   virtual void release() = 0;

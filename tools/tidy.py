@@ -83,6 +83,7 @@ UNTESTED = {
     "chat/listeners.h": "tests/e2e/startup_test.py",
     "chat/login.h": "tests/unit/core_fixture.h runs it in a whole node, as does the simulator",
     "chat/node.h": "tests/e2e run it whole",
+    "chat/operator.h": "tests/e2e/perchctl_test.py asks it all",
     "chat/privileges.h": "tests/e2e/startup_test.py",
     "chat/recovery_fan_out.h": "tests/unit/core_fixture.h runs it in a whole node, as does the simulator",
     "chat/user.h": "tests/unit/core_fixture.h runs it in a whole node, as does the simulator",
@@ -97,7 +98,7 @@ UNTESTED = {
     "net/connection.h": "data; the files of net/state.h hold the transitions",
     "net/state.h": "Net's own data; tests/unit/net_test.cc and its neighbours see what it does",
     "ctl/command.h": "tests/e2e/perchctl_test.py runs every command",
-    "ctl/json.h": "tests/e2e/perchctl_test.py reads it",
+    "ctl/json.h": "tests/e2e/perchctl_test.py reads what it prints",
     "store/kv.h": "an interface",
     "store/store.h": "an interface",
 }

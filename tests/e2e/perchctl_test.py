@@ -29,7 +29,7 @@ def until(condition, what: str, seconds: float = 10):
 
 class PerchctlTest(unittest.TestCase):
     def start(self, *flags: str) -> wire.Perchd:
-        server = wire.Perchd("--accounts-auto", *flags)
+        server = wire.Perchd("--accounts-auto", *flags, log=subprocess.DEVNULL)
         self.addCleanup(server.stop)
         self.data = server.folder / "data"
         return server
@@ -71,8 +71,8 @@ class PerchctlTest(unittest.TestCase):
 
     def test_without_a_server_nothing_is_done(self):
         with tempfile.TemporaryDirectory() as folder:
-            for command in ("health", "metrics", "status", "top", "drain"):
-                self.refused(1, "no server runs there", "--data", folder, command)
+            for command in ("health", "metrics", "status", "top", "drain", "users", "devices ada", "mailbox ada"):
+                self.refused(1, "no server runs there", "--data", folder, *command.split())
         self.refused(1, "longer than 99 bytes", "--data", "/" + "x" * 100, "health")
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
@@ -146,6 +146,67 @@ class PerchctlTest(unittest.TestCase):
         os.close(main)
         self.assertEqual(process.returncode, 1)
         self.assertIn("server", said)
+
+    # ---- users
+
+    def test_users_in_pages(self):
+        server = self.start()
+        self.assertEqual(self.done("--json", "users"), "")
+        self.login(server, "ada", "phone")
+        self.login(server, BOB, "phone", token=wire.token(BOB, "phone", handle="bob"))
+        self.login(server, BOB, "tablet", token=wire.token(BOB, "tablet"))
+        rows = [json.loads(line) for line in self.done("--json", "users").splitlines()]
+        self.assertEqual([(row["handle"], row["devices"]) for row in rows], [("bob", 2), ("ada", 1)])
+        self.assertIn("ada", self.done("users").splitlines()[-1])
+        # More than one answer of the server holds.
+        for user in range(10_000, 10_250):
+            with wire.Device(server, user):
+                pass
+        rows = [json.loads(line) for line in self.done("--json", "users").splitlines()]
+        self.assertEqual([row["user"] for row in rows], sorted({row["user"] for row in rows}))
+        self.assertEqual(len(rows), 252)
+
+    def test_devices(self):
+        server = self.start()
+        self.login(server, "ada", "phone")
+        with server.login("ada", 'a "tablet"'):
+            pass
+        until(lambda: [one["online"] for one in self.json("devices", "ada")["devices"]] == [True, False], "not online")
+        ada = self.json("devices", "ada")
+        self.assertEqual(ada, {**self.json("devices", ada["user"]), "devices": ada["devices"]})
+        phone, tablet = ada["devices"]
+        self.assertEqual((phone["name"], phone["device"]), ("phone", 1))
+        self.assertGreater(phone["session"]["expires_ms"], time.time() * 1000)
+        self.assertEqual((tablet["name"], tablet["session"]), ('a "tablet"', None))
+        lines = self.done("devices", "ada").splitlines()
+        self.assertIn("(ada)", lines[0])
+        self.assertEqual(lines[2].split(), ["1", "online", "0", "0", "-", "phone"])
+        for command in ("devices", "mailbox"):
+            self.refused(1, "no user eve", "--data", self.data, command, "eve")
+            self.refused(1, "no user 4711", "--data", self.data, command, "4711")
+            self.refused(2, "a user id or a handle", "--data", self.data, command, "a b")
+
+    def test_mailbox_shows_counts_and_never_contents(self):
+        server = self.start()
+        ada = self.login(server, ADA)
+        with server.login(BOB):
+            pass
+        secret = b"nobody else reads this"
+        for _ in range(3):
+            ada.message(BOB, secret)
+            ada.until("Outcome")
+        box = self.json("mailbox", BOB)
+        [device] = box["devices"]
+        self.assertEqual(device["waiting"], box["waiting"])
+        self.assertEqual((box["waiting"]["messages"], box["waiting"]["on_disk"]), (3, 3))
+        self.assertGreater(box["waiting"]["bytes"], 3 * len(secret))
+        text = self.done("mailbox", BOB) + self.done("--json", "mailbox", BOB)
+        self.assertNotIn("nobody", text)
+        self.assertIn("in all", text)
+        bob = self.login(server, BOB)
+        for _ in range(3):
+            bob.take()
+        until(lambda: self.json("mailbox", BOB)["waiting"]["messages"] == 0, "something waits still")
 
     def test_drain(self):
         server = self.start()

@@ -52,9 +52,15 @@ class ControlTest : public ::testing::Test {
   const std::string& folder = temp.path();
   FakeClock clock;
   MetricsPage metrics{MetricScope::kMain};
+  std::vector<Control::Asker> late;
   std::string large = std::string(1 << 20, 'x') + '\n';
-  Control control{clock, metrics, [this](std::string_view request) -> std::string {
+  Control control{clock, metrics,
+                  [this](Control::Asker asker, std::string_view request) -> std::optional<std::string> {
                     if (request == "health") return "ok\n";
+                    if (request == "later") {
+                      late.push_back(asker);
+                      return std::nullopt;
+                    }
                     return request == "large" ? large : "";
                   }};
 };
@@ -91,12 +97,47 @@ TEST_F(ControlTest, RefusesALongRequestWithOrWithoutItsEnd) {
   ASSERT_TRUE(answer.ok());
   EXPECT_THAT(*answer, HasSubstr("too long"));
   const int endless = connected();
-  for (int i = 0; i < 10; ++i) {
-    send(endless, std::string(100, 'h').c_str(), 100, MSG_NOSIGNAL);
+  constexpr size_t kPieces = 10;
+  const std::string piece(kControlRequestBytesMax / kPieces + 1, 'h');
+  for (size_t i = 0; i < kPieces; ++i) {
+    send(endless, piece.data(), piece.size(), MSG_NOSIGNAL);
     serve(3);
   }
   EXPECT_THAT(read_all(endless), HasSubstr("too long"));
   close(endless);
+}
+
+TEST_F(ControlTest, AnswersLateAndOnlyWhoAsked) {
+  open();
+  const int first = connected(), gone = connected();
+  send(first, "later\n", 6, 0);
+  send(gone, "later\n", 6, 0);
+  serve();
+  ASSERT_EQ(late.size(), 2u);
+  EXPECT_EQ(read_all(first), "(open)");
+  EXPECT_EQ(*ask("health"), "ok\n");  // nobody waits for them
+  close(gone);
+  serve();
+  const int heir = connected();  // has the place of who went
+  serve();
+  control.reply(late[0], "now\n");
+  control.reply(late[1], "for somebody else\n");
+  serve();
+  EXPECT_EQ(read_all(first), "now\n");
+  EXPECT_EQ(read_all(heir), "(open)");
+  for (const int fd : {first, heir}) close(fd);
+}
+
+TEST_F(ControlTest, AnErrorThatComesLateIsOne) {
+  open();
+  const int peer = connected();
+  send(peer, "later\n", 6, 0);
+  serve();
+  control.reply_error(late.at(0), "not today");
+  serve();
+  EXPECT_EQ(read_all(peer), "error: not today\n");
+  EXPECT_EQ(metrics.value(Metric::kControlRefused), 1u);
+  close(peer);
 }
 
 TEST_F(ControlTest, AStuckPeerCostsNobodyElseAnything) {
@@ -164,7 +205,7 @@ TEST_F(ControlTest, AnswersNoStranger) {
 
 TEST_F(ControlTest, ReplacesWhatAKilledServerLeft) {
   open();
-  Control second(clock, metrics, [](std::string_view) { return "second\n"; });
+  Control second(clock, metrics, [](Control::Asker, std::string_view) { return "second\n"; });
   ASSERT_EQ(second.open(folder), "");
   auto answer = std::async(std::launch::async, [&] { return ask_control(folder, "health"); });
   while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) second.serve(1);
@@ -174,7 +215,7 @@ TEST_F(ControlTest, ReplacesWhatAKilledServerLeft) {
 TEST_F(ControlTest, SaysThatNoServerRuns) {
   EXPECT_EQ(ask_control(folder, "health").error().code, Errc::kNotFound);
   {
-    Control ended(clock, metrics, [](std::string_view) { return "ok\n"; });
+    Control ended(clock, metrics, [](Control::Asker, std::string_view) { return "ok\n"; });
     ASSERT_EQ(ended.open(folder), "");
   }
   EXPECT_FALSE(std::filesystem::exists(folder + "/control"));

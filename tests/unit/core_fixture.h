@@ -137,7 +137,7 @@ class CoreTest : public ::testing::Test {
     node_ = std::make_unique<Node>();
     Node& node = *node_;
     node.writer = std::move(*writer);
-    node.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(num_cores_ + 1), limits_.mesh_slots);
+    node.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(num_cores_ + 2), limits_.mesh_slots);
     std::vector<int> ids;
     for (uint16_t i = 0; i <= num_cores_; ++i) {
       RingOptions options = ring_options_;
@@ -240,6 +240,18 @@ class CoreTest : public ::testing::Test {
     Heard heard = peer.take(wire::Payload::Welcome);
     if (welcome) *welcome = std::move(heard);
     return peer;
+  }
+  // As the main thread asks, by an endpoint that has no ring.
+  void ask(Question& question) {
+    MeshEndpoint& main = node_->mesh->endpoint(static_cast<CoreId>(num_cores_ + 1));
+    main.post(home_of(question.user, num_cores_), Hop::make(kHopQuestion, QuestionHop{&question}));
+    main.publish();
+    run();
+    size_t num_answers = 0;
+    main.drain([&](const Hop& hop) {
+      num_answers += hop.kind == kHopAnswer && hop.as<QuestionHop>().question == &question;
+    });
+    EXPECT_EQ(num_answers, 1u);
   }
   void leave(Peer& peer) {
     peer.leave();

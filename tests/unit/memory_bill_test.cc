@@ -69,7 +69,7 @@ TEST(MemoryBillTest, EveryLimitIsPaidFor) {
     return line_of(more, what).grows_to - line_of(config, what).grows_to;
   };
   EXPECT_EQ(growth("messages without a result"), 2 * (10 * sizeof(Flight) + 1000));
-  EXPECT_EQ(growth("queues between threads"), 3 * 3 * config.limits.mesh_slots * sizeof(Hop));
+  EXPECT_EQ(growth("queues between threads"), 4 * 4 * config.limits.mesh_slots * sizeof(Hop));
   EXPECT_EQ(growth("file pages: store"), 12u);
   more = config;
   more.reactors = 4;

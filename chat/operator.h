@@ -1,0 +1,70 @@
+// Operator: what the operator's programs ask on the control socket (chat/control.h), and the answers:
+//
+//     health         one word: starting, ok, full, stuck, draining or poisoned
+//     metrics        the counters of all threads in the Prometheus text format
+//     drain          stops as SIGTERM does; answers once that is begun
+//     users FROM     the registry from user id FROM on, a JSON object a line; the last says {"next": ID} if
+//                    there are more
+//     user WHO       one user, by id or handle: its devices, and what waits; one JSON object
+//
+// Anything else is answered "error: …". The last two know nothing before the node has started.
+//
+// ON: the main thread. What is on the disk it reads itself; what lives on a core it asks that core, by a hop
+//     (chat/question.h). It has no ring, so a core that sleeps sees the hop when its sleep ends.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "chat/control.h"
+#include "chat/question.h"
+#include "core/mesh.h"
+#include "store/store.h"
+
+namespace perch::chat {
+
+inline constexpr size_t kUsersPerAnswer = 200;
+
+class Operator {
+ public:
+  struct Node {  // what it asks of the node
+    std::function<std::string_view()> health;
+    std::function<std::string()> metrics;
+    std::function<void()> drain;
+  };
+  Operator(Node node, Clock& clock, MetricsPage& metrics);
+  ~Operator();
+  Operator(const Operator&) = delete;
+  Operator& operator=(const Operator&) = delete;
+
+  std::string open(const std::string& data_dir) { return control_.open(data_dir); }
+  // From now on all is answered. LIFETIME: the environments of `reader` outlive it. REQUIRES: the cores'
+  // threads have ended when it goes.
+  void begin(MeshEndpoint& mesh, uint16_t num_cores, std::unique_ptr<store::Reader> reader);
+  // Serves what has come; waits at most `timeout_ms` for it.
+  void serve(int timeout_ms);
+
+ private:
+  using Reply = std::optional<std::string>;  // nothing: it comes later
+  Reply answer(Control::Asker asker, std::string_view request);
+  Reply users(Control::Asker asker, std::string_view from);
+  Reply user(Control::Asker asker, std::string_view who);
+  Reply refuse(Control::Asker asker, std::string_view why);
+  Result<UserId> find(std::string_view who);
+  void on_hop(const Hop& hop);
+
+  const Node node_;
+  Control control_;
+  MeshEndpoint* mesh_ = nullptr;
+  uint16_t num_cores_ = 0;
+  std::unique_ptr<store::Reader> reader_;
+  struct Asked {
+    Control::Asker asker;
+    std::unique_ptr<Question> question;
+  };
+  std::unordered_map<const Question*, Asked> asked_;  // with a core
+};
+
+}  // namespace perch::chat

@@ -1,0 +1,110 @@
+// users, devices, mailbox: who is registered, and how one of them is.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "ctl/json.h"
+#include "ctl/text.h"
+
+namespace perch::ctl {
+namespace {
+
+std::optional<Json> ask_user(const Flags& flags) {
+  if (!is_word(flags.user)) {
+    complain(kUsage, "USER: a user id or a handle");
+    return std::nullopt;
+  }
+  const std::optional<std::string> answer = ask(flags, "user " + flags.user);
+  return answer ? parse_answer(*answer) : std::nullopt;
+}
+
+std::string who(const Json& user) {
+  const std::string handle = text_at(user, "handle");
+  return handle.empty() ? fmt::format("user {}", number_at(user, "user"))
+                        : fmt::format("user {} ({})", number_at(user, "user"), handle);
+}
+
+std::string waits_text(const Json& waits) {
+  const uint64_t num = number_at(waits, "messages");
+  if (num == 0) return fmt::format("{:>9}{:>10}{:>9}{:>9}{:>7}", 0, "-", "-", "-", "-");
+  return fmt::format("{:>9}{:>10}{:>9}{:>9}{:>7}", num, bytes_text(number_at(waits, "bytes")),
+                     duration_text(number_at(waits, "oldest_seconds")), number_at(waits, "on_disk"),
+                     number_at(waits, "sent_unconfirmed"));
+}
+
+}  // namespace
+
+// In pages, so that a server with millions is not kept by one question.
+int run_users(const Flags& flags) {
+  std::string out;
+  if (!flags.json) out = fmt::format("{:<20}{:<34}{:>7}\n", "USER", "HANDLE", "DEVICES");
+  for (uint64_t from = 0;;) {
+    const std::optional<std::string> page = ask(flags, fmt::format("users {}", from));
+    if (!page) return kNotDone;
+    bool more = false;
+    for (const std::string_view line : lines_of(*page)) {
+      const std::optional<Json> row = parse_answer(line);
+      if (!row) return kNotDone;
+      if (row->contains("next")) {
+        from = number_at(*row, "next");
+        more = true;
+      } else if (flags.json) {
+        out.append(line) += '\n';
+      } else if (row->contains("error")) {
+        fmt::format_to(std::back_inserter(out), "{:<20}cannot be read: {}\n", number_at(*row, "user"),
+                       text_at(*row, "error"));
+      } else {
+        const std::string handle = text_at(*row, "handle");
+        fmt::format_to(std::back_inserter(out), "{:<20}{:<34}{:>7}\n", number_at(*row, "user"),
+                       handle.empty() ? "-" : handle, number_at(*row, "devices"));
+      }
+    }
+    if (const int status = print(out); status != kDone || !more) return status;
+    out.clear();
+  }
+}
+
+int run_devices(const Flags& flags) {
+  const std::optional<Json> user = ask_user(flags);
+  if (!user) return is_word(flags.user) ? kNotDone : kUsage;
+  const Json& devices = list_at(*user, "devices");
+  if (flags.json)
+    return print_json(
+        {{"user", number_at(*user, "user")}, {"handle", text_at(*user, "handle")}, {"devices", devices}});
+  std::string out = fmt::format("{}\n{:<8}{:>8}{:>9}{:>9}{:>6}  {}\n", who(*user), "DEVICE", "UNSEEN",
+                                "WAITING", "OPEN", "GAP", "NAME");
+  for (const Json& device : devices)
+    fmt::format_to(std::back_inserter(out), "{:<8}{:>8}{:>9}{:>9}{:>6}  {}\n", number_at(device, "device"),
+                   flag_at(device, "online") ? "online" : duration_text(number_at(device, "unseen_seconds")),
+                   number_at(object_at(device, "waiting"), "messages"), number_at(device, "open_rows"),
+                   flag_at(device, "has_gap") ? "yes" : "-", text_at(device, "name"));
+  return print(out);
+}
+
+int run_mailbox(const Flags& flags) {
+  const std::optional<Json> user = ask_user(flags);
+  if (!user) return is_word(flags.user) ? kNotDone : kUsage;
+  const Json& devices = list_at(*user, "devices");
+  if (flags.json) {
+    Json each = Json::array();
+    for (const Json& device : devices)
+      each.push_back({{"device", number_at(device, "device")},
+                      {"name", text_at(device, "name")},
+                      {"waiting", object_at(device, "waiting")}});
+    return print_json({{"user", number_at(*user, "user")},
+                       {"handle", text_at(*user, "handle")},
+                       {"waiting", object_at(*user, "waiting")},
+                       {"devices", std::move(each)}});
+  }
+  std::string out = fmt::format("{}\n{:<8}{:>9}{:>10}{:>9}{:>9}{:>7}  {}\n", who(*user), "DEVICE", "WAITING",
+                                "BYTES", "OLDEST", "ON DISK", "SENT", "NAME");
+  for (const Json& device : devices)
+    fmt::format_to(std::back_inserter(out), "{:<8}{}  {}\n", number_at(device, "device"),
+                   waits_text(object_at(device, "waiting")), text_at(device, "name"));
+  fmt::format_to(std::back_inserter(out), "{:<8}{}  each message once\n", "in all",
+                 waits_text(object_at(*user, "waiting")));
+  return print(out);
+}
+
+}  // namespace perch::ctl
