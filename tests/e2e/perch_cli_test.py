@@ -275,16 +275,16 @@ class Online(Cli):
         self.ended(leo.perch("history", "bob3"), DONE, "you: one  ✓✓\n")
 
     def test_login(self):
-        kim = self.person("kim")
-        self.ended(kim.perch("login", "--wait", 0.5, server=NOBODY), QUEUED, "", r"^perch: not yet \(.*\); the profile keeps")
-        self.ended(kim.perch("login"), DONE, rf"^online as user \d+ \(kim\), device 1; the profile is {kim.profile}$")
-        self.ended(kim.perch("login", server="", token=False), DONE, "^online as user")  # it keeps both
-        listen = kim.start("listen")
+        mia = self.person("mia")
+        self.ended(mia.perch("login", "--wait", 0.5, server=NOBODY), QUEUED, "", r"^perch: not yet \(.*\); the profile keeps")
+        self.ended(mia.perch("login"), DONE, rf"^online as user \d+ \(mia\), device 1; the profile is {mia.profile}$")
+        self.ended(mia.perch("login", server="", token=False), DONE, "^online as user")  # it keeps both
+        listen = mia.start("listen")
         listen.stderr.readline()
-        self.ended(kim.perch("login"), QUEUED, "", "^perch: another process holds .*; the token is for when it ends$")
-        kim.stop(listen)
-        kim.token_file.write_text("no token")
-        self.ended(kim.perch("login"), REFUSED, "", "^perch: the token is not accepted")
+        self.ended(mia.perch("login"), QUEUED, "", "^perch: another process holds .*; the token is for when it ends$")
+        mia.stop(listen)
+        mia.token_file.write_text("no token")
+        self.ended(mia.perch("login"), REFUSED, "", "^perch: the token is not accepted")
 
     def test_the_profile_of_who_names_none(self):
         lea = self.person("lea")
