@@ -1,6 +1,7 @@
 #include "client/terminal/command.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
@@ -95,6 +96,14 @@ int output_failed() { return complain(kNoProfile, "the standard output cannot be
 int profile_failed(const Flags& flags, Error error) {
   if (error.code == Errc::kClosed) return output_failed();
   return complain(kNoProfile, flags.profile + ": cannot be read or written: " + name_of(error.code));
+}
+
+bool has_profile(const Flags& flags) { return access((flags.profile + "/profile.db").c_str(), F_OK) == 0; }
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
 }
 
 ClientOptions options_of(const Flags& flags, bool connect) {

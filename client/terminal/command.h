@@ -55,6 +55,10 @@ int profile_failed(const Flags& flags, Error error);
 bool output_written();
 // Says so; the exit status for that.
 int output_failed();
+// For commands that never connect: a profile is not made by reading it.
+bool has_profile(const Flags& flags);
+// What the words of the command line say together.
+std::string joined(const std::vector<std::string>& words);
 ClientOptions options_of(const Flags& flags, bool connect);
 uint64_t now_ms();  // monotonic
 

@@ -1,6 +1,4 @@
 // perch conversations: with whom this profile has talked; never connects.
-#include <unistd.h>
-
 #include <cstdio>
 
 #include "client/terminal/command.h"
@@ -32,8 +30,7 @@ void print(const Conversation& each) {
 }  // namespace
 
 int run_conversations(const Flags& flags) {
-  if (access((flags.profile + "/profile.db").c_str(), F_OK) != 0)
-    return complain(kNoProfile, flags.profile + ": no profile there");
+  if (!has_profile(flags)) return complain(kNoProfile, flags.profile + ": no profile there");
   Tracker tracker;
   auto opened = Client::open(options_of(flags, false), tracker);
   if (!opened.ok()) return open_failed(flags, opened.error());

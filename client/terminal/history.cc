@@ -1,8 +1,6 @@
 // perch history: prints a conversation; never connects.
 #include "client/terminal/history.h"
 
-#include <unistd.h>
-
 #include <cstdio>
 
 #include "client/terminal/command.h"
@@ -39,9 +37,7 @@ void print_history(const std::vector<HistoryLine>& lines, const std::string& pee
 }
 
 int run_history(const Flags& flags) {
-  if (access((flags.profile + "/profile.db").c_str(), F_OK) != 0) {
-    return complain(kNoProfile, flags.profile + ": no profile there");
-  }
+  if (!has_profile(flags)) return complain(kNoProfile, flags.profile + ": no profile there");
   Tracker tracker;
   auto opened = Client::open(options_of(flags, false), tracker);
   if (!opened.ok()) return open_failed(flags, opened.error());

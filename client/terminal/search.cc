@@ -1,6 +1,4 @@
 // perch search: prints the messages that contain a text; never connects.
-#include <unistd.h>
-
 #include <cstdio>
 
 #include "client/terminal/command.h"
@@ -20,14 +18,11 @@ void print_json(const Found& found, const std::string& text) {
 }  // namespace
 
 int run_search(const Flags& flags) {
-  if (access((flags.profile + "/profile.db").c_str(), F_OK) != 0)
-    return complain(kNoProfile, flags.profile + ": no profile there");
-  std::string wanted;
-  for (const std::string& word : flags.words) wanted += (wanted.empty() ? "" : " ") + word;
+  if (!has_profile(flags)) return complain(kNoProfile, flags.profile + ": no profile there");
   Tracker tracker;
   auto opened = Client::open(options_of(flags, false), tracker);
   if (!opened.ok()) return open_failed(flags, opened.error());
-  const auto all = (*opened)->search(wanted, flags.to, flags.limit);
+  const auto all = (*opened)->search(joined(flags.words), flags.to, flags.limit);
   if (!all.ok()) return profile_failed(flags, all.error());
   for (const Found& found : *all) {
     const HistoryLine& line = found.line;

@@ -59,7 +59,7 @@ int run_send(const Flags& flags) {
     if (!input.ok()) return input_failed(input.error());
     text = std::move(input).value();
   } else {
-    for (const std::string& word : flags.words) text += (text.empty() ? "" : " ") + word;
+    text = joined(flags.words);
   }
   Tracker tracker;
   auto opened = Client::open(options_of(flags, true), tracker);
