@@ -11,9 +11,9 @@
 #include <optional>
 
 #include "chat/config_keys.h"
-#include "chat/text_file.h"
 #include "chat/usable_cpus.h"
 #include "core/check.h"
+#include "core/text_file.h"
 #include "net/listen.h"
 #include "tls/token.h"
 

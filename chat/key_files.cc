@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "chat/text_file.h"
+#include "core/text_file.h"
 
 namespace perch::chat {
 

@@ -1,14 +1,11 @@
 #include "chat/store_folder.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
-#include "chat/ceiling_file.h"
+#include "store/ceiling_file.h"
 #include "store/store_lmdb.h"
 
 namespace perch::chat {
@@ -17,26 +14,26 @@ StoreFolder::~StoreFolder() {
   writer_.reset();
   tables_.reset();
   journal_.reset();
-  if (lock_ >= 0) close(lock_);
 }
 
 std::string StoreFolder::lock(const std::string& path) {
   path_ = path;
-  lock_ = ::open((path + "/lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-  if (lock_ < 0)
+  Result<store::FolderLock> lock = store::FolderLock::take(path);
+  if (!lock && lock.error().code == Errc::kBusy)
+    return fmt::format("data: {}: another perchd uses this folder; stop it, or name another folder", path);
+  if (!lock)
     return fmt::format(
         "data: {}: cannot be written to: {}; give it to the server's user (chown -R), or name another "
         "folder",
-        path, std::strerror(errno));
-  if (flock(lock_, LOCK_EX | LOCK_NB) != 0)
-    return fmt::format("data: {}: another perchd uses this folder; stop it, or name another folder", path);
+        path, std::strerror(static_cast<int>(lock.error().detail)));
+  lock_ = std::move(*lock);
   return {};
 }
 
 // Without room the old value stays, which is only less strict: a full server must be able to start and to
 // empty itself.
 std::string StoreFolder::save_ceiling(uint64_t ceiling) {
-  const Result<void> wrote = write_ceiling_file(path_, ceiling);
+  const Result<void> wrote = store::write_ceiling_file(path_, ceiling);
   if (wrote || wrote.error().detail == ENOSPC || wrote.error().detail == EDQUOT) return {};
   return explain("file ceiling", wrote.error());
 }
@@ -46,7 +43,7 @@ std::string StoreFolder::save_ceiling(uint64_t ceiling) {
 std::string StoreFolder::check_age(bool restored, Random& random) {
   const Result<uint64_t> ceiling = store::Writer::stored_ceiling(*journal_);
   if (!ceiling && ceiling.error().code != Errc::kNotFound) return explain("journal", ceiling.error());
-  const Result<uint64_t> at_last_start = read_ceiling_file(path_);
+  const Result<uint64_t> at_last_start = store::read_ceiling_file(path_);
   if (!at_last_start && at_last_start.error().code == Errc::kSystem)
     return explain("file ceiling", at_last_start.error());
   if (restored) {

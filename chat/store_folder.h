@@ -8,6 +8,7 @@
 
 #include "core/limits.h"
 #include "core/random.h"
+#include "store/folder_lock.h"
 #include "store/writer.h"
 
 namespace perch::chat {
@@ -33,7 +34,7 @@ class StoreFolder {
   std::string check_age(bool restored, Random& random);
   std::string save_ceiling(uint64_t ceiling);
   std::string path_;
-  int lock_ = -1;
+  store::FolderLock lock_;
   std::unique_ptr<store::Kv> journal_;
   std::unique_ptr<store::Kv> tables_;
   std::unique_ptr<store::Writer> writer_;

@@ -1,4 +1,4 @@
-#include "chat/ceiling_file.h"
+#include "store/ceiling_file.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace perch::chat {
+namespace perch::store {
 namespace {
 
 class CeilingFileTest : public testing::Test {
@@ -43,4 +43,4 @@ TEST_F(CeilingFileTest, SaysWhatTheSystemSaid) {
 }
 
 }  // namespace
-}  // namespace perch::chat
+}  // namespace perch::store

@@ -1,4 +1,4 @@
-#include "chat/text_file.h"
+#include "core/text_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <fstream>
 
-namespace perch::chat {
+namespace perch {
 namespace {
 
 TEST(TextFileTest, ReadsUpToItsLimitAndSaysWhoElseMay) {
@@ -39,4 +39,4 @@ TEST(TextFileTest, WhatIsNoFile) {
 }
 
 }  // namespace
-}  // namespace perch::chat
+}  // namespace perch

@@ -8,7 +8,7 @@
 
 #include "core/result.h"
 
-namespace perch::chat {
+namespace perch::store {
 
 // ERRORS: kNotFound; kCorrupt if it is no number; kSystem with the errno.
 Result<uint64_t> read_ceiling_file(const std::string& folder);
@@ -16,4 +16,4 @@ Result<uint64_t> read_ceiling_file(const std::string& folder);
 // Safe on the disk when it returns. ERRORS: kSystem with the errno.
 Result<void> write_ceiling_file(const std::string& folder, uint64_t ceiling);
 
-}  // namespace perch::chat
+}  // namespace perch::store

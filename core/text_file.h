@@ -5,7 +5,7 @@
 
 #include "core/result.h"
 
-namespace perch::chat {
+namespace perch {
 
 struct TextFile {
   std::string text;
@@ -15,4 +15,4 @@ struct TextFile {
 // ERRORS: kSystem with the errno; kTooLarge with the limit, which also ends the reading of /dev/zero.
 Result<TextFile> read_text_file(const std::string& path, size_t bytes_max);
 
-}  // namespace perch::chat
+}  // namespace perch

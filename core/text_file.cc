@@ -1,4 +1,4 @@
-#include "chat/text_file.h"
+#include "core/text_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-namespace perch::chat {
+namespace perch {
 
 Result<TextFile> read_text_file(const std::string& path, size_t bytes_max) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -28,4 +28,4 @@ Result<TextFile> read_text_file(const std::string& path, size_t bytes_max) {
   return file;
 }
 
-}  // namespace perch::chat
+}  // namespace perch

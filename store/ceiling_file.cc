@@ -1,4 +1,4 @@
-#include "chat/ceiling_file.h"
+#include "store/ceiling_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -8,10 +8,10 @@
 #include <charconv>
 #include <cstdio>
 
-#include "chat/text_file.h"
 #include "core/folder.h"
+#include "core/text_file.h"
 
-namespace perch::chat {
+namespace perch::store {
 namespace {
 
 constexpr size_t kBytesMax = 32;
@@ -55,4 +55,4 @@ Result<void> write_ceiling_file(const std::string& folder, uint64_t ceiling) {
   return flush_names(folder);
 }
 
-}  // namespace perch::chat
+}  // namespace perch::store
