@@ -3,38 +3,16 @@
 #include <cstdio>
 #include <ctime>
 
+#include "client/utf8.h"
+
 namespace perch::client {
 
 std::string text_of(const std::vector<uint8_t>& body) { return {body.begin(), body.end()}; }
 
-namespace {
-
-// Length of the UTF-8 sequence at `at`, 0 if there is none.
-size_t sequence_len(const std::string& text, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t first = byte(at);
-  const size_t len = first < 0x80                    ? 1
-                     : first >= 0xc2 && first < 0xe0 ? 2
-                     : first >= 0xe0 && first < 0xf0 ? 3
-                     : first >= 0xf0 && first < 0xf5 ? 4
-                                                     : 0;
-  if (len == 0 || at + len > text.size()) return 0;
-  for (size_t i = 1; i < len; ++i) {
-    if ((byte(at + i) & 0xc0) != 0x80) return 0;
-  }
-  if (len == 3 && ((first == 0xe0 && byte(at + 1) < 0xa0) || (first == 0xed && byte(at + 1) >= 0xa0)))
-    return 0;
-  if (len == 4 && ((first == 0xf0 && byte(at + 1) < 0x90) || (first == 0xf4 && byte(at + 1) >= 0x90)))
-    return 0;
-  return len;
-}
-
-}  // namespace
-
 std::string printable(const std::string& text) {
   std::string out;
   for (size_t at = 0; at < text.size();) {
-    const size_t len = sequence_len(text, at);
+    const size_t len = utf8_sequence_len(text, at);
     const uint8_t first = static_cast<uint8_t>(text[at]);
     const bool c1 = len == 2 && first == 0xc2 && static_cast<uint8_t>(text[at + 1]) < 0xa0;
     if (len == 0 || (len == 1 && (first < 0x20 || first == 0x7f) && first != '\t') || c1) {
@@ -55,7 +33,7 @@ std::string shown(uint8_t content, const std::vector<uint8_t>& body) {
 std::string json_text(const std::string& text) {
   std::string out = "\"";
   for (size_t at = 0; at < text.size();) {
-    const size_t len = sequence_len(text, at);
+    const size_t len = utf8_sequence_len(text, at);
     const uint8_t first = static_cast<uint8_t>(text[at]);
     if (len == 0) {
       out += "\\ufffd";
