@@ -1,4 +1,4 @@
-"""No type of the wire schema may bear a name that generated code of some language uses for its own.
+"""No type of a schema may bear a name that generated code of some language uses for its own.
 
 flatc puts the types of a namespace into one module and spells out there, without a path, what that language's own
 library calls by the same name: a table `Result` makes the Rust output one that no compiler takes, and nothing in
@@ -8,7 +8,8 @@ import pathlib
 import re
 import sys
 
-SCHEMA = pathlib.Path(__file__).resolve().parent.parent / "codec/schema/perch.fbs"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SCHEMAS = {"codec/schema/perch.fbs": "Frame Payload Scope Route", "client/content/content.fbs": "Item Kind Target"}
 TAKEN = {
     "Rust": "Box Clone Copy Debug Default EndianScalar Eq Err Follow Hash None Ok Option Ord Ordering PartialEq "
             "PartialOrd Push Result Self Some String Vec Verifiable",
@@ -18,13 +19,16 @@ TAKEN = {
 
 
 def main() -> int:
-    text = re.sub(r"//.*", "", SCHEMA.read_text())
-    names = re.findall(r"^\s*(?:table|struct|enum|union)\s+(\w+)", text, re.MULTILINE)
-    assert "Frame" in names and "Payload" in names and "Scope" in names and "Route" in names, names
-    clashes = [f"{name} ({language})" for language, taken in TAKEN.items() for name in names if name in taken.split()]
-    for clash in clashes:
-        print(f"{SCHEMA.name}: a type may not be called {clash}")
-    return 1 if clashes else 0
+    num_clashes = 0
+    for schema, expected in SCHEMAS.items():
+        text = re.sub(r"//.*", "", (ROOT / schema).read_text())
+        names = re.findall(r"^\s*(?:table|struct|enum|union)\s+(\w+)", text, re.MULTILINE)
+        assert set(expected.split()) <= set(names), names
+        for language, taken in TAKEN.items():
+            for name in set(names) & set(taken.split()):
+                print(f"{schema}: a type may not be called {name} ({language})")
+                num_clashes += 1
+    return 1 if num_clashes else 0
 
 
 if __name__ == "__main__":
