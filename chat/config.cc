@@ -13,6 +13,7 @@
 #include "chat/config_keys.h"
 #include "chat/usable_cpus.h"
 #include "core/check.h"
+#include "core/log.h"
 #include "core/text_file.h"
 #include "net/listen.h"
 #include "tls/token.h"
@@ -232,6 +233,12 @@ std::string ConfigLoader::check() const {
   if (!config_.operations_listen.empty() && !net::is_address(config_.operations_listen))
     return fmt::format("{}: operations.listen: {}: not an address; write 127.0.0.1:9110, or \"\" for none",
                        where("operations.listen"), config_.operations_listen);
+  if (!log_level_of(config_.log_level))
+    return fmt::format("{}: log.level: {} is none; give info, warn or error", where("log.level"),
+                       config_.log_level);
+  if (!log_format_of(config_.log_format))
+    return fmt::format("{}: log.format: {} is none; give logfmt or json", where("log.format"),
+                       config_.log_format);
   if (config_.keys.empty())
     return "default: keys: nobody could log in; give --secret-file or --public-key-file, or [[keys]] in the "
            "file";
@@ -250,6 +257,21 @@ std::string ConfigLoader::check() const {
                        relation.smaller, relation.why, least, relation.smaller);
   }
   return {};
+}
+
+std::string ConfigLoader::check_reload(const Config& running) const {
+  for (const ConfigKey& key : config_keys())
+    if (!key.reloads && !key.same(config_, running))
+      return fmt::format("{}: {}: is for a start only; restart, or put back what it was", where(key.path()),
+                         key.path());
+  return {};
+}
+
+std::string changes_text(const Config& from, const Config& to) {
+  std::string out;
+  for (const ConfigKey& key : config_keys())
+    if (!key.same(from, to)) out += key.path() + ' ';
+  return out + "keys";
 }
 
 }  // namespace perch::chat

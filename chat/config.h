@@ -31,6 +31,8 @@ struct Config {
   std::string user;
   bool accounts_auto = false;
   std::string operations_listen;  // empty: no such listener
+  std::string log_level = "info";
+  std::string log_format = "logfmt";
   std::vector<TokenKeyFile> keys;
   Limits limits;
 };
@@ -54,6 +56,8 @@ class ConfigLoader {
   [[nodiscard]] std::string set_token_key(std::string_view flag, TokenKeyFile key);
   // What no key can be asked alone: is something missing, do two of them contradict each other?
   [[nodiscard]] std::string check() const;
+  // Could a server that runs with `running` go on with this? Not if a key differs that is for a start only.
+  [[nodiscard]] std::string check_reload(const Config& running) const;
 
  private:
   std::string where(std::string_view key) const;
@@ -61,6 +65,9 @@ class ConfigLoader {
   Config config_;
   std::map<std::string, std::string, std::less<>> set_by_;  // key -> "file:line" or the flag
 };
+
+// What differs, by keys' names, and always "keys": their files may have changed.
+std::string changes_text(const Config& from, const Config& to);
 
 // The whole configuration as TOML, each key with its default and what it means. Reading it gives `config`
 // again.

@@ -15,6 +15,8 @@ constexpr uint64_t kDayMs = 24 * kHourMs;
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kTiB = 1ull << 40;
 
+constexpr bool kAtSighup = true;
+
 constexpr std::string_view kFrames = "limits.frames";
 constexpr std::string_view kConnections = "limits.connections";
 constexpr std::string_view kDelivery = "limits.delivery";
@@ -33,6 +35,8 @@ constexpr ConfigKey kKeys[] = {
      "a token may name an account that is not there yet; false: its login is refused"},
     {"operations", "listen", &Config::operations_listen,
      "address of /metrics, /healthz and /readyz; anybody who reaches it may ask; empty: none"},
+    {"log", "level", &Config::log_level, "the least that is written: info, warn or error", 0, 0, kAtSighup},
+    {"log", "format", &Config::log_format, "logfmt (key=value) or json, a line each"},
 
     {kFrames, "body_bytes_max", &Limits::body_bytes_max, "body of a message; over it: REJECTED(TOO_LARGE)", 1,
      16 * kMiB},
@@ -60,34 +64,36 @@ constexpr ConfigKey kKeys[] = {
     {kDelivery, "window", &Limits::window, "messages of a device without a result; over it: ERROR, close", 1,
      65'535},
     {kDelivery, "unconfirmed_frames_max", &Limits::unconfirmed_frames_max,
-     "frames a session has not confirmed; at it: more wait in its mailbox", 1, 65'535},
+     "frames a session has not confirmed; at it: more wait in its mailbox", 1, 65'535, kAtSighup},
     {kDelivery, "unconfirmed_bytes_max", &Limits::unconfirmed_bytes_max, "… and their bytes", 2048,
-     1024 * kMiB},
+     1024 * kMiB, kAtSighup},
     {kDelivery, "confirm_ms_max", &Limits::confirm_ms_max, "a message waits in memory; then: it is stored",
-     10, kHourMs},
+     10, kHourMs, kAtSighup},
     {kDelivery, "flights_max", &Limits::flights_max,
-     "messages without a result, of one reactor; at it: HOLD(BUSY)", 1, 1 << 24},
-    {kDelivery, "flight_bytes_max", &Limits::flight_bytes_max, "… and their bytes", 2048, kTiB},
+     "messages without a result, of one reactor; at it: HOLD(BUSY)", 1, 1 << 24, kAtSighup},
+    {kDelivery, "flight_bytes_max", &Limits::flight_bytes_max, "… and their bytes", 2048, kTiB, kAtSighup},
     {kDelivery, "unclosed_windows_max", &Limits::unclosed_windows_max,
      "times `window`: messages of a device with a result that it could have closed; at it: HOLD(BUSY)", 2,
-     1'000},
+     1'000, kAtSighup},
     {kDelivery, "devices_max", &Limits::devices_max,
      "devices of a user; a further one replaces one unseen for device_removable_ms, else: "
      "ERROR(DEVICE_LIMIT)",
-     1, 8},
+     1, 8, kAtSighup},
     {kDelivery, "device_removable_ms", &Limits::device_removable_ms,
-     "a device stays away; then: a further one may take its place", kSecondMs, 3'650 * kDayMs},
+     "a device stays away; then: a further one may take its place", kSecondMs, 3'650 * kDayMs, kAtSighup},
     {kDelivery, "mailbox_items_max", &Limits::mailbox_items_max,
-     "messages that wait for one device; all devices full: REJECTED(MAILBOX_FULL)", 1, 1'000'000'000},
-    {kDelivery, "mailbox_bytes_max", &Limits::mailbox_bytes_max, "… and their bytes", 2048, kTiB},
+     "messages that wait for one device; all devices full: REJECTED(MAILBOX_FULL)", 1, 1'000'000'000,
+     kAtSighup},
+    {kDelivery, "mailbox_bytes_max", &Limits::mailbox_bytes_max, "… and their bytes", 2048, kTiB, kAtSighup},
     {kDelivery, "expiry_ms", &Limits::expiry_ms, "a message waits; then: its sender is told EXPIRED",
      kSecondMs, 3'650 * kDayMs},
     {kDelivery, "device_unseen_ms", &Limits::device_unseen_ms,
      "a device stays away; then: it is not addressed, and told so when it comes back", kSecondMs,
-     3'650 * kDayMs},
+     3'650 * kDayMs, kAtSighup},
     {kDelivery, "rate_burst", &Limits::rate_burst, "messages of a device at once; over it: HOLD(RATE)", 1,
-     1'000'000},
-    {kDelivery, "rate_per_second", &Limits::rate_per_second, "… and per second for long", 1, 1'000'000},
+     1'000'000, kAtSighup},
+    {kDelivery, "rate_per_second", &Limits::rate_per_second, "… and per second for long", 1, 1'000'000,
+     kAtSighup},
 
     {kStore, "chunk_bytes_max", &Limits::chunk_bytes_max,
      "part of a message in one LMDB value without overflow page", 512, 1900},
@@ -102,7 +108,8 @@ constexpr ConfigKey kKeys[] = {
 
     {kNode, "mesh_slots", &Limits::mesh_slots,
      "hops between two threads, a power of two; at it: they wait at the poster", 2, 1 << 16},
-    {kNode, "drain_ms_max", &Limits::drain_ms_max, "from SIGTERM to exit; then: as at a kill", 0, kHourMs},
+    {kNode, "drain_ms_max", &Limits::drain_ms_max, "from SIGTERM to exit; then: as at a kill", 0, kHourMs,
+     kAtSighup},
 };
 
 constexpr uint64_t kEnvelopeBytes = 1024;  // of a frame around the body of a message, generously
@@ -157,6 +164,17 @@ void ConfigKey::set_number(Config& config, uint64_t value) const {
     config.limits.** u32 = static_cast<uint32_t>(value);
   else
     config.limits.*std::get<uint64_t Limits::*>(field) = value;
+}
+
+bool ConfigKey::same(const Config& a, const Config& b) const {
+  return std::visit(
+      [&](auto member) {
+        if constexpr (requires { a.*member; })
+          return a.*member == b.*member;
+        else
+          return a.limits.*member == b.limits.*member;
+      },
+      field);
 }
 
 std::span<const ConfigKey> config_keys() { return kKeys; }

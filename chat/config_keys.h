@@ -21,12 +21,14 @@ struct ConfigKey {
   std::string_view help;
   uint64_t min = 0;  // of numbers
   uint64_t max = 0;
+  bool reloads = false;  // SIGHUP changes it
 
   std::string path() const;  // "limits.frames.body_bytes_max"
   bool is_number() const;
   // REQUIRES: is_number()
   uint64_t number(const Config& config) const;
   void set_number(Config& config, uint64_t value) const;
+  bool same(const Config& a, const Config& b) const;
 };
 
 std::span<const ConfigKey> config_keys();

@@ -48,7 +48,11 @@ std::string config_text(const Config& config) {
   const Config defaults;
   std::string out =
       "# Configuration of perchd. Every key is here, with its default and what happens at it.\n"
-      "# perchd --check-config --config FILE says whether a file is right.\n\n";
+      "# perchd --check-config --config FILE says whether a file is right. SIGHUP makes a running perchd "
+      "read it "
+      "again:\n# keys marked so, and those of log-in tokens, change, all or, if anything is wrong, none. The "
+      "others "
+      "are for a start.\n\n";
   std::string_view table;
   for (const ConfigKey& key : config_keys()) {
     if (key.table != table) {
@@ -57,7 +61,8 @@ std::string config_text(const Config& config) {
       out += fmt::format("\n[{}]\n", table);
     }
     out += fmt::format("# {} (default {}", key.help, value_text(key, defaults));
-    out += key.is_number() ? fmt::format("; {} to {})\n", key.min, key.max) : ")\n";
+    if (key.is_number()) out += fmt::format("; {} to {}", key.min, key.max);
+    out += key.reloads ? "; SIGHUP)\n" : ")\n";
     out += fmt::format("{} = {}\n", key.name, value_text(key, config));
   }
   return out;

@@ -16,7 +16,7 @@ Core::Core(CoreOptions options, Ring& ring, MeshEndpoint& mesh, Clock& clock, Me
       metrics_(metrics),
       log_(log),
       limits_(limits),
-      keys_(keys),
+      keys_(&keys),
       reader_(std::move(reader)),
       frames_(options_.id),
       net_(ring, clock, metrics, limits, *this),

@@ -45,6 +45,8 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   ~Core() override;
 
   net::Net& net() { return net_; }
+  // From the next login on. LIFETIME: they outlive it, or the next call.
+  void use_keys(const TokenKeys& keys) { keys_ = &keys; }
 
   // One turn of the loop: completions before hops before timers, so that a confirmation that has arrived is
   // seen before its deadline (DELIVERY.md H27). Sleeps at most `sleep_ns_max` and only if there is nothing to
@@ -242,7 +244,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   MetricsPage& metrics_;
   Log& log_;
   const Limits& limits_;
-  const TokenKeys& keys_;
+  const TokenKeys* keys_;
   std::unique_ptr<store::Reader> reader_;
   FramePool frames_;
   net::Net net_;

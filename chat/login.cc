@@ -9,7 +9,7 @@ using store::StoreOp;
 
 // Nothing: it is not good, and the connection has been told.
 std::optional<Claims> Core::check_token(net::ConnId id, std::string_view token) {
-  Result<Claims> claims = keys_.check(token, now_.wall_ms());
+  Result<Claims> claims = keys_->check(token, now_.wall_ms());
   if (claims) return *std::move(claims);
   if (claims.error().code == Errc::kExpired) {
     fail(id, wire::ErrorCode::TokenExpired, "the token has expired");

@@ -63,7 +63,7 @@ void declare(CLI::App& app, Flags& flags) {
                "say whether configuration and key files are right, and exit");
   app.add_flag("--metrics", flags.metrics, "print the counters of the server that runs on --data, and exit");
   app.add_flag("--health", flags.health,
-               "print starting, ok, full, draining or poisoned of that server, and exit");
+               "print starting, ok, full, stuck, draining or poisoned of that server, and exit");
   app.add_flag("--restored", flags.restored,
                "the store was put back from a backup: clients send again what it lacks; once, after that");
   for (KeyFlag& key : flags.keys)
@@ -104,6 +104,18 @@ std::string load(const Flags& flags, ConfigLoader& loader) {
   return error;
 }
 
+// What a server that runs with `running` is to go on with.
+perch::chat::Reload read_again(const Flags& flags, const perch::chat::Config& running) {
+  ConfigLoader loader;
+  perch::chat::Reload out;
+  out.problem = load(flags, loader);
+  if (out.problem.empty()) out.problem = loader.check();
+  if (out.problem.empty()) out.problem = loader.check_reload(running);
+  if (out.problem.empty()) out.problem = read_key_files(loader.config().keys, out.keys, out.warnings);
+  out.config = loader.config();
+  return out;
+}
+
 // What the server that runs on this folder answers. The exit status.
 int ask(const std::string& data_dir, std::string_view request) {
   if (data_dir.empty()) return fail("which server? name its folder with --data");
@@ -128,6 +140,15 @@ bool stop_pending() {
   sigset_t pending;
   return sigpending(&pending) == 0 &&
          (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
+// SIGHUP has come since the last call.
+bool take_hangup() {
+  sigset_t hangup;
+  sigemptyset(&hangup);
+  sigaddset(&hangup, SIGHUP);
+  const timespec at_once{};
+  return sigtimedwait(&hangup, nullptr, &at_once) == SIGHUP;
 }
 
 }  // namespace
@@ -166,6 +187,7 @@ int main(int argc, char** argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   // Inherited by every thread: they stay pending until looked at.
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
@@ -173,7 +195,11 @@ int main(int argc, char** argv) {
   if (geteuid() == 0 && config.user.empty())
     std::fprintf(stderr,
                  "perchd: warning: runs as root; name an ordinary user with --user or user in the file\n");
-  perch::chat::Node node(config, keys, stop_pending);
+  const auto reload = [&flags](const perch::chat::Config& running) -> std::optional<perch::chat::Reload> {
+    if (!take_hangup()) return {};
+    return read_again(flags, running);
+  };
+  perch::chat::Node node(config, std::move(keys), {stop_pending, reload});
   const std::string problem = node.start(flags.restored);
   if (!problem.empty()) {
     std::fprintf(stderr, "perchd: %s\n", problem.c_str());

@@ -21,6 +21,7 @@
 #include "chat/supervision.h"
 #include "chat/usable_cpus.h"
 #include "core/arena.h"
+#include "core/handoff.h"
 #include "core/log.h"
 #include "core/mesh.h"
 
@@ -68,14 +69,38 @@ Result<void> probe_on_a_thread() {
   return probe;
 }
 
+// What a reload changes while a core runs. The core reads its own copy, which only its own thread changes,
+// between two turns.
+struct CoreSettings {
+  struct Next {
+    Limits limits;
+    std::shared_ptr<const TokenKeys> keys;
+  };
+  Limits limits;
+  std::shared_ptr<const TokenKeys> keys;
+  Handoff<Next> next;  // from the main thread
+};
+
+void take_new(CoreSettings& own, Core& core) {
+  std::unique_ptr<CoreSettings::Next> next = own.next.take();
+  if (next == nullptr) return;
+  own.limits = next->limits;
+  core.use_keys(*next->keys);
+  own.keys = std::move(next->keys);
+}
+
 }  // namespace
 
 struct Node::State {
-  State(Config c, const TokenKeys& k, std::function<bool()> stop)
-      : config(with_reactors(std::move(c))), keys(k), stop_wanted(std::move(stop)) {}
-  const Config config;
-  const TokenKeys& keys;
-  const std::function<bool()> stop_wanted;
+  State(Config c, TokenKeys k, Wishes w)
+      : config(with_reactors(c)),
+        keys(std::make_shared<const TokenKeys>(std::move(k))),
+        running(std::move(c)),
+        wishes(std::move(w)) {}
+  const Config config;  // of the start: any thread reads it
+  const std::shared_ptr<const TokenKeys> keys;
+  Config running;  // as given, and as reloads have changed it: the main thread's
+  const Wishes wishes;
   std::unique_ptr<Random> random = system_random();
   Privileges privileges;
   StoreFolder store;
@@ -84,6 +109,7 @@ struct Node::State {
   uint64_t boot = 0;
   std::vector<std::unique_ptr<Ring>> rings;
   std::vector<std::unique_ptr<MetricsPage>> pages;  // of each core, of the store thread, of the main thread
+  std::vector<std::unique_ptr<CoreSettings>> settings;  // of each core, which goes before them
   std::vector<std::unique_ptr<Core>> cores;
   std::vector<std::thread> threads;
   std::thread store_thread;
@@ -104,6 +130,7 @@ struct Node::State {
   Log& main_log() { return *logs.back(); }
   void write_logs();
   void serve();
+  void reload_if_wanted();
   std::optional<HttpAnswer> find(std::string_view path);
   std::string metrics();
   Health health();
@@ -120,10 +147,30 @@ void Node::State::serve() {
   constexpr int kNapMs = 5;  // so often the flags of other threads are looked at
   oper->serve(kNapMs);
   http->serve();
-  if (stop_wanted()) stop_asked = true;
+  if (wishes.stop()) stop_asked = true;
+  if (started && !stop_asked) reload_if_wanted();
   supervision.serve(health());
   main_page().set(Metric::kStalled, supervision.stalled_ms() / 1000);
   write_logs();
+}
+
+// All of it or nothing: what is wrong was found before anything has changed.
+void Node::State::reload_if_wanted() {
+  std::optional<Reload> reload = wishes.reload(running);
+  if (!reload) return;
+  if (!reload->problem.empty())
+    return main_log().write(LogLevel::kError, "reload refused, nothing has changed",
+                            {{"why", reload->problem}});
+  supervision.reloading();
+  for (const std::string& warning : reload->warnings)
+    main_log().write(LogLevel::kWarn, "reload", {{"warning", warning}});
+  const auto keys_now = std::make_shared<const TokenKeys>(std::move(reload->keys));
+  for (const auto& own : settings)
+    own->next.offer(std::make_unique<CoreSettings::Next>(reload->config.limits, keys_now));
+  log_writer.set_level(*log_level_of(reload->config.log_level));
+  main_log().write(LogLevel::kInfo, "reloaded", {{"changed", changes_text(running, reload->config)}});
+  running = std::move(reload->config);
+  supervision.reloaded();
 }
 
 Health Node::State::health() {
@@ -148,8 +195,8 @@ std::string Node::State::metrics() {
   return metrics_text(all);
 }
 
-Node::Node(Config config, const TokenKeys& keys, std::function<bool()> stop_wanted)
-    : state_(std::make_unique<State>(std::move(config), keys, std::move(stop_wanted))) {}
+Node::Node(Config config, TokenKeys keys, Wishes wishes)
+    : state_(std::make_unique<State>(std::move(config), std::move(keys), std::move(wishes))) {}
 Node::~Node() = default;
 bool Node::stopped() const { return state_->stop_asked && !state_->started; }
 const std::vector<std::string>& Node::addresses() const { return state_->listeners.addresses(); }
@@ -191,12 +238,19 @@ std::string Node::start(bool restored) {
     s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
   s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kStore));
   s.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kMain));
-  for (const auto& page : s.pages) s.logs.push_back(std::make_unique<Log>(system_clock(), *page));
+  for (const auto& page : s.pages)
+    s.logs.push_back(std::make_unique<Log>(system_clock(), *page, *log_format_of(s.config.log_format)));
+  s.log_writer.set_level(*log_level_of(s.config.log_level));
   s.http = std::make_unique<Http>(system_clock(), s.main_page(),
                                   [&s](std::string_view path) { return s.find(path); });
   if (!s.config.operations_listen.empty())
     if (std::string problem = s.http->open(s.config.operations_listen); !problem.empty()) return problem;
   s.main_page().set(Metric::kStartTime, system_clock().wall_ms() / 1000);
+  for (uint16_t i = 0; i < num; ++i) {
+    s.settings.push_back(std::make_unique<CoreSettings>());
+    s.settings.back()->limits = s.config.limits;
+    s.settings.back()->keys = s.keys;
+  }
   s.rings.resize(num);
   s.cores.resize(num);
   s.boot = s.random->next();
@@ -306,14 +360,16 @@ void Node::run_core(uint16_t id, std::shared_ptr<Starting> shared) {
   core_options.served_ms = s.store.writer().served_ms();
   MeshEndpoint& mesh = s.mesh->endpoint(id);
   mesh.bind(*s.rings[id]);
+  CoreSettings& own = *s.settings[id];
   s.cores[id] = std::make_unique<Core>(core_options, *s.rings[id], mesh, system_clock(), *s.pages[id],
-                                       *s.logs[id], s.config.limits, s.keys, s.store.writer().make_reader());
+                                       *s.logs[id], own.limits, *own.keys, s.store.writer().make_reader());
   starting.core_made[id].set_value();
   if (!starting.go.get()) return;
   Core& core = *s.cores[id];
   for (const int listener : s.listeners.of(id)) core.net().listen(listener);
   bool told = false;
   while (!s.exit_now.load(std::memory_order_relaxed)) {
+    take_new(own, core);
     core.turn(core.draining() ? 1'000'000 : kSleepNsMax);
     if (s.stop_asked.load(std::memory_order_relaxed)) core.drain();
     if (core.store_failed()) s.failed = true;
@@ -358,7 +414,7 @@ int Node::wait() {
   while (!s.stop_asked && !s.failed) s.serve();
   if (s.stop_asked) s.main_log().write(LogLevel::kInfo, "draining");
   const uint64_t begun = system_clock().mono_ms();
-  const uint64_t deadline = begun + (s.failed ? 0 : s.config.limits.drain_ms_max);
+  const uint64_t deadline = begun + (s.failed ? 0 : s.running.limits.drain_ms_max);
   while (!s.failed && s.num_drained < s.threads.size() && system_clock().mono_ms() < deadline) {
     s.main_page().set(Metric::kDraining, (system_clock().mono_ms() - begun) / 1000);
     s.serve();

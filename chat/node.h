@@ -4,6 +4,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,10 +13,24 @@
 
 namespace perch::chat {
 
+// What a running node is to go on with.
+struct Reload {
+  std::string problem;  // a line for the operator: nothing changes; empty: all of the rest is good
+  Config config;
+  TokenKeys keys;
+  std::vector<std::string> warnings;
+};
+
+// What the process has heard from outside. Asked every few milliseconds.
+struct Wishes {
+  std::function<bool()> stop;  // once it says so, the node drains
+  // Nothing, or the configuration read again. REQUIRES: checked against the one that the node has.
+  std::function<std::optional<Reload>(const Config& running)> reload;
+};
+
 class Node {
  public:
-  // `stop_wanted` is asked every few milliseconds, by start() and wait(): once it says so, the node drains.
-  Node(Config config, const TokenKeys& keys, std::function<bool()> stop_wanted);
+  Node(Config config, TokenKeys keys, Wishes wishes);
   ~Node();
   // Empty: running, or stopped(). Else one line for the operator: what is wrong, what to do. While it reads
   // what waited, which may take long, it answers the operator's socket.

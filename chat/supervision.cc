@@ -40,6 +40,10 @@ void Supervision::started(std::span<const std::unique_ptr<MetricsPage>> pages) {
   manager_.tell("READY=1");
 }
 
+void Supervision::reloading() {
+  manager_.tell(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", clock_.mono_ns() / 1000));
+}
+
 void Supervision::serve(Health health) {
   manager_.flush();
   if (told_ != health) {

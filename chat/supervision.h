@@ -25,6 +25,9 @@ class Supervision {
 
   // The threads run. LIFETIME: the pages outlive it.
   void started(std::span<const std::unique_ptr<MetricsPage>> pages);
+  // While new settings are handed out.
+  void reloading();
+  void reloaded() { manager_.tell("READY=1"); }
   // Many times a second.
   void serve(Health health);
   // For how long a thread has stood still; 0: none does, or they do not run yet.

@@ -2,8 +2,9 @@
 // core/metrics_table.h that shows it reached. Values in one struct so that tests and the simulator can shrink
 // them until every "full" path is common.
 //
-// The unit is in the name; `_max` may be reached, not passed. ON: set before the node starts, then read by
-// any thread and changed by none. SOURCE: chat/config_keys.cc has each one's range.
+// The unit is in the name; `_max` may be reached, not passed. ON: a struct is one thread's, or changed by
+// none; a reload hands each core a new one. SOURCE: chat/config_keys.cc has each one's range, and if it
+// reloads.
 //
 // Bounds that no operator has a reason to set stand as constants beside what they bound: a send's frames and
 // bytes (net/send_queue.h), a close that flushes (net/closing.cc), unacknowledged bytes and the backlog

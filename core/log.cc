@@ -17,10 +17,43 @@ namespace {
 constexpr std::string_view kLevels[] = {"info", "warn", "error"};
 constexpr std::string_view kCut = "...";
 
-// Appends to a line as long as there is room.
+constexpr std::string_view kFormats[] = {"logfmt", "json"};
+constexpr std::string_view kCutField = ",\"cut\":true";
+constexpr uint64_t kDoubleMax = uint64_t{1} << 53;
+
+// Appends fields to a line as long as there is room.
 class Appender {
  public:
   explicit Appender(LogLine& line) : line_(line) { line_.size = 0; }
+  void field(const LogField& field) {
+    const uint16_t before = line_.size;
+    if (is_json()) {
+      raw(before > 0 ? ",\"" : "\"");
+      raw(field.key);
+      raw("\":");
+      json_value(field);
+    } else {
+      if (before > 0) raw(" ");
+      raw(field.key);
+      raw("=");
+      field.is_number ? number(field.number) : value(field.text);
+    }
+    // An object is one to its end: no half of a field is left.
+    if (!is_json() || line_.size < line_.text.size() - kCutField.size()) return;
+    line_.size = before;
+    is_cut_ = true;
+  }
+  // What did not fit is seen to be missing.
+  void finish() {
+    if (is_json()) {
+      if (is_cut_) raw(kCutField);
+    } else if (line_.size == line_.text.size()) {
+      std::ranges::copy(kCut, line_.text.end() - kCut.size());
+    }
+  }
+
+ private:
+  bool is_json() const { return line_.format == LogFormat::kJson; }
   void raw(std::string_view text) {
     const size_t room = line_.text.size() - line_.size;
     const size_t size = std::min(text.size(), room);
@@ -32,6 +65,13 @@ class Appender {
     const auto end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
     raw({digits, static_cast<size_t>(end - digits)});
   }
+  void json_value(const LogField& field) {
+    if (!field.is_number) return quoted(field.text);
+    if (field.number <= kDoubleMax) return number(field.number);
+    raw("\"");
+    number(field.number);
+    raw("\"");
+  }
   // Bare if it can be read so, else in quotes with everything that is not printable ASCII escaped.
   void value(std::string_view text) {
     const auto plain = [](unsigned char c) {
@@ -39,27 +79,38 @@ class Appender {
     };
     if (!text.empty() && text.size() <= kLogValueBytesMax && std::ranges::all_of(text, plain))
       return raw(text);
+    quoted(text);
+  }
+  void quoted(std::string_view text) {
     raw("\"");
     for (const unsigned char c : text.substr(0, kLogValueBytesMax)) escaped(c);
     if (text.size() > kLogValueBytesMax) raw(kCut);
     raw("\"");
   }
-  bool full() const { return line_.size == line_.text.size(); }
-  // What did not fit is seen to be missing.
-  void cut() { std::ranges::copy(kCut, line_.text.end() - kCut.size()); }
-
- private:
   void escaped(unsigned char c) {
     constexpr std::string_view kHex = "0123456789abcdef";
     if (c == '"' || c == '\\') raw("\\");
     if (c >= ' ' && c < 0x7f) return raw({reinterpret_cast<const char*>(&c), 1});
-    const char code[] = {'\\', 'x', kHex[c >> 4], kHex[c & 15]};
+    raw(is_json() ? "\\u00" : "\\x");
+    const char code[] = {kHex[c >> 4], kHex[c & 15]};
     raw({code, sizeof(code)});
   }
+
   LogLine& line_;
+  bool is_cut_ = false;
 };
 
+template <typename T, size_t kNum>
+std::optional<T> named(const std::string_view (&names)[kNum], std::string_view name) {
+  const auto found = std::ranges::find(names, name);
+  if (found == std::end(names)) return {};
+  return static_cast<T>(found - std::begin(names));
+}
+
 }  // namespace
+
+std::optional<LogLevel> log_level_of(std::string_view name) { return named<LogLevel>(kLevels, name); }
+std::optional<LogFormat> log_format_of(std::string_view name) { return named<LogFormat>(kFormats, name); }
 
 void Log::write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   push(level, message, fields, 0);
@@ -84,34 +135,16 @@ void Log::push(LogLevel level, std::string_view message, std::span<const LogFiel
                uint32_t num_left_out) {
   LogLine line;
   line.wall_ms = clock_.wall_ms();
+  line.level = level;
+  line.format = format_;
   Appender out(line);
-  out.raw("level=");
-  out.raw(kLevels[static_cast<size_t>(level)]);
-  if (metrics_.scope() != MetricScope::kMain) {
-    out.raw(" core=");
-    if (metrics_.scope() == MetricScope::kStore) {
-      out.raw("store");
-    } else {
-      out.number(metrics_.core());
-    }
-  }
-  out.raw(" msg=");
-  out.value(message);
-  for (const LogField& field : fields) {
-    out.raw(" ");
-    out.raw(field.key);
-    out.raw("=");
-    if (field.is_number) {
-      out.number(field.number);
-    } else {
-      out.value(field.text);
-    }
-  }
-  if (num_left_out > 0) {
-    out.raw(" suppressed=");
-    out.number(num_left_out);
-  }
-  if (out.full()) out.cut();
+  out.field({"level", kLevels[static_cast<size_t>(level)]});
+  if (metrics_.scope() == MetricScope::kStore) out.field({"core", "store"});
+  if (metrics_.scope() == MetricScope::kReactor) out.field({"core", uint64_t{metrics_.core()}});
+  out.field({"msg", message});
+  for (const LogField& field : fields) out.field(field);
+  if (num_left_out > 0) out.field({"suppressed", uint64_t{num_left_out}});
+  out.finish();
   if (!queue_.push(line)) return metrics_.add(Metric::kLogDropped);
   queue_.publish();
 }
@@ -121,10 +154,15 @@ std::string text_of(const LogLine& line) {
   tm utc{};
   gmtime_r(&seconds, &utc);
   char time[64];
-  size_t size = strftime(time, sizeof(time), "ts=%Y-%m-%dT%H:%M:%S", &utc);
+  size_t size = strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%S", &utc);
   size += static_cast<size_t>(
-      std::snprintf(time + size, sizeof(time) - size, ".%03uZ ", static_cast<unsigned>(line.wall_ms % 1000)));
-  return std::string(time, size).append(line.text.data(), line.size).append("\n");
+      std::snprintf(time + size, sizeof(time) - size, ".%03uZ", static_cast<unsigned>(line.wall_ms % 1000)));
+  const bool is_json = line.format == LogFormat::kJson;
+  return std::string(is_json ? "{\"ts\":\"" : "ts=")
+      .append(time, size)
+      .append(is_json ? "\"," : " ")
+      .append(line.text.data(), line.size)
+      .append(is_json ? "}\n" : "\n");
 }
 
 void LogWriter::drain(std::span<Log* const> logs) {
@@ -137,7 +175,7 @@ void LogWriter::drain(std::span<Log* const> logs) {
       if (oldest == nullptr || log->front()->wall_ms < oldest->front()->wall_ms) oldest = log;
     }
     if (oldest == nullptr) break;
-    pending_ += text_of(*oldest->front());
+    if (oldest->front()->level >= level_) pending_ += text_of(*oldest->front());
     oldest->pop();
   }
   if (pending_.empty()) return;

@@ -2,6 +2,9 @@
 //
 //     ts=2026-03-01T12:00:00.123Z level=warn core=0 msg="device overflowed" user=17 device=2
 //
+// or, as JSON, an object a line with the same keys. There a field that has no room is left out whole and
+// "cut":true says so, and a number that a double cannot hold is a string: who reads it would see another one.
+//
 // ON: a Log is one thread's end; the main thread takes the lines out and writes them (LogWriter). write()
 //     formats into a bounded queue and never blocks, allocates or makes a system call; when the queue is full
 //     the line is dropped and counted [perch_log_dropped_total].
@@ -13,6 +16,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +28,10 @@
 namespace perch {
 
 enum class LogLevel : uint8_t { kInfo, kWarn, kError };
+enum class LogFormat : uint8_t { kLogfmt, kJson };
+
+std::optional<LogLevel> log_level_of(std::string_view name);    // "info", "warn", "error"
+std::optional<LogFormat> log_format_of(std::string_view name);  // "logfmt", "json"
 
 // LIFETIME: views, until the call that they are given to returns.
 struct LogField {
@@ -44,13 +52,16 @@ inline constexpr uint32_t kRefusalsPerSecond = 5;  // lines for one row of the m
 struct LogLine {
   uint64_t wall_ms;  // when it was written
   uint16_t size;     // of text, in bytes
+  LogLevel level;
+  LogFormat format;
   std::array<char, kLogLineBytesMax> text;
 };
 
 class Log {
  public:
   // `metrics` are the page of the same thread. LIFETIME: both outlive it.
-  Log(Clock& clock, MetricsPage& metrics) : clock_(clock), metrics_(metrics), queue_(kLogLinesMax) {}
+  Log(Clock& clock, MetricsPage& metrics, LogFormat format = LogFormat::kLogfmt)
+      : clock_(clock), metrics_(metrics), format_(format), queue_(kLogLinesMax) {}
   void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
   // Of what a peer can cause as often as it likes: at most kRefusalsPerSecond lines for this row of the
   // metrics, the next then says how many were left out.
@@ -74,6 +85,7 @@ class Log {
             uint32_t num_left_out);
   Clock& clock_;
   MetricsPage& metrics_;
+  LogFormat format_;
   SpscQueue<LogLine> queue_;
   std::array<Limit, static_cast<size_t>(Metric::kNum)> limits_{};
 };
@@ -87,10 +99,13 @@ class LogWriter {
  public:
   // OWNER: the caller keeps the descriptor.
   explicit LogWriter(int descriptor) : descriptor_(descriptor) {}
+  // Lines below it are not written from now on.
+  void set_level(LogLevel level) { level_ = level; }
   void drain(std::span<Log* const> logs);  // lines of one millisecond: in the order of `logs`
 
  private:
   int descriptor_;
+  LogLevel level_ = LogLevel::kInfo;
   std::string pending_;
 };
 

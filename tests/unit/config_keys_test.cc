@@ -53,6 +53,36 @@ TEST(ConfigKeysTest, EveryKeyIsWrittenOnceAndHasHelpAndADefaultInItsRange) {
   }
 }
 
+TEST(ConfigKeysTest, ADifferenceIsSeenInEveryKey) {
+  const Config defaults;
+  for (const ConfigKey& key : config_keys()) {
+    Config other;
+    if (key.is_number()) {
+      key.set_number(other, key.number(other) + 1);
+    } else if (const auto* flag = std::get_if<bool Config::*>(&key.field)) {
+      other.*(*flag) = !(other.*(*flag));
+    } else if (const auto* text = std::get_if<std::string Config::*>(&key.field)) {
+      other.*(*text) += "x";
+    } else {
+      (other.*std::get<std::vector<std::string> Config::*>(key.field)).push_back("x");
+    }
+    for (const ConfigKey& each : config_keys())
+      EXPECT_EQ(each.same(defaults, other), each.path() != key.path()) << key.path() << ' ' << each.path();
+    EXPECT_EQ(changes_text(defaults, other), key.path() + " keys");
+  }
+}
+
+// What clients were told in WELCOME, what something was made of that size, what timers stand on.
+TEST(ConfigKeysTest, WhatIsForAStartOnlyDoesNotReload) {
+  for (const char* path :
+       {"data", "listen", "reactors", "user", "limits.frames.body_bytes_max", "limits.delivery.window",
+        "limits.connections.connections_max", "limits.connections.ping_ms", "limits.delivery.expiry_ms",
+        "limits.store.map_bytes", "limits.node.mesh_slots", "log.format"})
+    EXPECT_FALSE(find_config_key(path)->reloads) << path;
+  EXPECT_TRUE(find_config_key("log.level")->reloads);
+  EXPECT_TRUE(find_config_key("limits.delivery.rate_burst")->reloads);
+}
+
 TEST(ConfigKeysTest, NearestIsNearOrNothing) {
   EXPECT_EQ(nearest_config_key("limits.delivery.windw"), "limits.delivery.window");
   EXPECT_EQ(nearest_config_key("window"), "limits.delivery.window");

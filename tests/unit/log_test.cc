@@ -16,6 +16,7 @@ namespace {
 
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class LogTest : public ::testing::Test {
  protected:
@@ -172,6 +173,84 @@ TEST_F(LogWriterTest, TwoThreadsShareALog) {
   reactor.join();
   EXPECT_EQ(num + metrics.value(Metric::kLogDropped), static_cast<uint64_t>(kLines));
   EXPECT_GT(num, 0u);
+}
+
+class JsonLogTest : public LogTest {
+ protected:
+  Log json{clock, metrics, LogFormat::kJson};
+  std::string line(std::initializer_list<LogField> fields) {
+    json.write(LogLevel::kWarn, "m", fields);
+    std::string text = text_of(*json.front());
+    json.pop();
+    return text;
+  }
+  const std::string head = R"({"ts":"2001-09-09T01:46:40.123Z","level":"warn","core":3,"msg":"m")";
+};
+
+TEST_F(JsonLogTest, WritesAnObjectALine) {
+  EXPECT_EQ(line({}), head + "}\n");
+  EXPECT_EQ(line({{"user", 17}, {"why", "two words"}}), head + R"(,"user":17,"why":"two words"})"
+                                                               "\n");
+  EXPECT_EQ(line({{"v", "\"\\\n\xff"}}), head + R"(,"v":"\"\\\u000a\u00ff"})"
+                                                "\n");
+}
+
+TEST_F(JsonLogTest, ANumberThatADoubleCannotHoldIsAString) {
+  EXPECT_EQ(line({{"n", uint64_t{1} << 53}}), head + R"(,"n":9007199254740992})"
+                                                     "\n");
+  EXPECT_EQ(line({{"n", (uint64_t{1} << 53) + 1}}), head + R"(,"n":"9007199254740993"})"
+                                                           "\n");
+}
+
+TEST_F(JsonLogTest, IsAnObjectWhateverHasNoRoom) {
+  const std::string long_text(1000, 'x');
+  EXPECT_EQ(line({{"v", long_text}}), head + R"(,"v":")" + std::string(kLogValueBytesMax, 'x') +
+                                          R"(..."})"
+                                          "\n");
+  for (size_t size = 0; size <= kLogValueBytesMax; ++size) {
+    const std::string quotes(size, '"');
+    const std::string text = line({{"a", quotes}, {"b", quotes}, {"n", 1}});
+    const auto shown = [&](const char* key) {
+      return text.find(std::string("\"") + key + "\":") != text.npos;
+    };
+    EXPECT_TRUE(text.ends_with(shown("cut") ? R"(,"cut":true})"
+                                              "\n"
+                                            : "}\n"))
+        << text;
+    EXPECT_EQ(shown("a") && shown("b") && shown("n"), !shown("cut")) << text;
+  }
+  EXPECT_THAT(line({{"a", std::string(160, '"')}, {"b", std::string(160, '"')}, {"n", 1}}),
+              EndsWith(R"(\"","n":1,"cut":true})"
+                       "\n"));
+}
+
+TEST_F(LogTest, NamesOfLevelsAndFormats) {
+  EXPECT_EQ(log_level_of("info"), LogLevel::kInfo);
+  EXPECT_EQ(log_level_of("error"), LogLevel::kError);
+  EXPECT_EQ(log_level_of("debug"), std::nullopt);
+  EXPECT_EQ(log_format_of("json"), LogFormat::kJson);
+  EXPECT_EQ(log_format_of("xml"), std::nullopt);
+}
+
+TEST_F(LogTest, WritesNothingBelowItsLevel) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  LogWriter writer(ends[1]);
+  writer.set_level(LogLevel::kWarn);
+  log.write(LogLevel::kInfo, "one");
+  log.write(LogLevel::kWarn, "two");
+  log.write(LogLevel::kError, "three");
+  Log* all[] = {&log};
+  writer.drain(all);
+  writer.set_level(LogLevel::kInfo);
+  log.write(LogLevel::kInfo, "four");
+  writer.drain(all);
+  close(ends[1]);
+  std::string text(4096, 0);
+  text.resize(static_cast<size_t>(read(ends[0], text.data(), text.size())));
+  close(ends[0]);
+  EXPECT_THAT(text, Not(HasSubstr("msg=one")));
+  for (const char* word : {"msg=two\n", "msg=three\n", "msg=four\n"}) EXPECT_THAT(text, HasSubstr(word));
 }
 
 }  // namespace

@@ -67,6 +67,14 @@ TEST_F(SupervisionTest, TellsWhatAUnitGoesThrough) {
   EXPECT_EQ(second(2, Health::kDraining), "STOPPING=1\nSTATUS=drains\n");
 }
 
+TEST_F(SupervisionTest, TellsOfAReload) {
+  ASSERT_EQ(supervision_.open(), "");
+  supervision_.reloading();
+  EXPECT_EQ(heard(), "RELOADING=1\nMONOTONIC_USEC=1000000000\n");
+  supervision_.reloaded();
+  EXPECT_EQ(heard(), "READY=1\n");
+}
+
 TEST_F(SupervisionTest, FeedsTheWatchdogWhileAllGoOn) {
   setenv("WATCHDOG_USEC", "10000000", 1);
   ASSERT_EQ(supervision_.open(), "");
