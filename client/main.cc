@@ -35,22 +35,25 @@ std::string usual_profile() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"perch: send and receive messages from the terminal"};
+  CLI::App app{
+      "perch: send and receive messages from the terminal; without a command, full-screen (F1 tells the "
+      "keys)"};
   Flags flags;
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   app.footer(
       "Exit status: 0 done, 1 the profile or the standard input or output cannot be used, 2 bad usage or\n"
       "interrupted before there was a message, 3 queued or not everything came in time, 4 rejected or "
       "expired,\n"
       "5 the server does not let this device in.\n"
       "One process has a profile's connection and sends for the others, which take over when it ends.\n"
-      "Each message is shown once, by chat or listen, whichever has the connection then.");
+      "Each message is shown once, by perch, chat or listen, whichever has the connection then.");
   const auto common = [&](CLI::App* command) {
     command->add_option("--profile", flags.profile,
                         "directory of this device's messages, one for each account; made if missing "
                         "($PERCH_PROFILE, else ~/.local/share/perch)");
     return command;
   };
+  common(&app);
   const auto online = [&](CLI::App* command) {
     common(command);
     command->add_option("--server", flags.server, "HOST:PORT; remembered in the profile");
@@ -97,13 +100,17 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return complain(kUsage, e.what());
   }
-  if (flags.to.empty() && !login->parsed() && !listen->parsed() && !conversations->parsed() &&
-      !search->parsed())
+  const bool whole_screen = app.get_subcommands().empty();
+  if (whole_screen && !can_run_screen())
+    return complain(kUsage, "no command, and no terminal for the full-screen chat; see perch --help");
+  if (flags.to.empty() && !whole_screen && !login->parsed() && !listen->parsed() &&
+      !conversations->parsed() && !search->parsed())
     return complain(kUsage, "no recipient");
   if (flags.profile.empty()) flags.profile = usual_profile();
   if (flags.profile.empty()) return complain(kUsage, "no home directory: give --profile");
   if (const int status = read_token(flags); status != kDone) return status;
   catch_signals();
+  if (whole_screen) return run_screen(flags);
   const int status = login->parsed()           ? run_login(flags)
                      : send->parsed()          ? run_send(flags)
                      : listen->parsed()        ? run_listen(flags)

@@ -31,6 +31,9 @@ int run_chat(const Flags& flags);
 int run_history(const Flags& flags);
 int run_conversations(const Flags& flags);
 int run_search(const Flags& flags);
+// The full-screen chat. REQUIRES: can_run_screen(): the standard input and output are a terminal for it.
+int run_screen(const Flags& flags);
+bool can_run_screen();
 
 // SIGINT and SIGTERM end the command that runs. Called once.
 void catch_signals();

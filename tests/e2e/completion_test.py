@@ -28,7 +28,7 @@ def completed(*words):
 def completion(folder):
     named = set(re.findall(r"(?m)^  (\w+)  ", help_of().split("Subcommands:")[1]))
     require(named == COMMANDS, f"the program has the commands {sorted(named)}")
-    require(completed("") == COMMANDS | {"--help"}, f"{completed('')}")
+    require(completed("") == COMMANDS | {"--help", "--profile"}, f"{completed('')}")
     require(completed("l") == {"login", "listen"}, f"{completed('l')}")
     require(completed("c") == {"chat", "conversations"}, f"{completed('c')}")
     flags = 0
