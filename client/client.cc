@@ -14,6 +14,8 @@
 #include <charconv>
 
 #include "client/drop_written.h"
+#include "client/protocol/device.h"
+#include "client/sqlite_store.h"
 
 namespace perch::client {
 namespace {
@@ -66,6 +68,8 @@ Result<std::unique_ptr<Client>> Client::open(const ClientOptions& options, Devic
                                              Device::Options{.token = token, .agent = options.agent});
   return client;
 }
+
+Client::Client() = default;
 
 Client::~Client() {
   if (fd_ >= 0 && !connecting_) {
@@ -193,6 +197,8 @@ Result<void> Client::load_seen() {
   return {};
 }
 
+const Identity& Client::identity() const { return store_->identity(); }
+
 // --- the loop ----------------------------------------------------------------------------------------------
 
 bool Client::poll(uint64_t timeout_ms, int also_fd) {
@@ -262,6 +268,14 @@ void Client::stop() {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof(one));
 }
+
+bool Client::connects() const { return store_->owner(); }
+
+bool Client::online() const { return device_->state() == Device::State::kOnline; }
+
+StopReason Client::stop_reason() const { return device_->stop_reason(); }
+
+const DeviceCounters& Client::counters() const { return device_->counters(); }
 
 void Client::look_around(uint64_t now) {
   looked_at_ms_ = now;

@@ -22,13 +22,26 @@
 #include <string_view>
 #include <vector>
 
-#include "client/protocol/device.h"
-#include "client/sqlite_store.h"
+#include "client/events.h"
+#include "client/identity.h"
+#include "client/message.h"
+#include "client/row.h"
+#include "core/api.h"
+#include "core/result.h"
+#include "core/types.h"
 
 struct addrinfo;
 
+namespace perch {
+class Random;
+}
+
 namespace perch::client {
 
+class Device;
+class SqliteStore;
+
+// What Client::open() is told.
 struct ClientOptions {
   std::string profile_path;         // a directory; made if missing
   std::string server = {};          // "host:port" or "[v6]:port"; empty: the one stored in the profile
@@ -37,7 +50,8 @@ struct ClientOptions {
   bool connect = true;              // false: never connects, only adds to the outbox and reads
 };
 
-class Client {
+// A profile and its connection; the top of this file has the contract.
+class PERCH_API Client {
  public:
   // Opens the profile and stores `server` and `token` in it for the next time. Does not connect yet: poll()
   // does. If another process holds the profile's connection, connects() is false: what is sent goes into the
@@ -46,6 +60,7 @@ class Client {
   // ERRORS: kInvalid (a server that is no host:port, or none known while connecting), kNewerFormat, kSystem
   // (detail: errno), kCorrupt, kFull, kBusy.
   static Result<std::unique_ptr<Client>> open(const ClientOptions& options, DeviceEvents& events);
+  // Says goodbye to the server as far as that goes without waiting.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -57,6 +72,7 @@ class Client {
   // kInvalid (`to` can name nobody), kTooLarge (detail: bytes allowed; what the server said at the last login
   // of this Client, 64 KiB before one), kPoisoned (the device has stopped with StopReason::kStorage).
   Result<RowId> send(std::string_view to, std::string_view text);
+  // The same for bytes of any kind; `content` says which: 0 is text in UTF-8.
   Result<RowId> send(std::string_view to, uint8_t content, Bytes body);
   // Tells `peer` and this user's other devices that everything received from `peer` has been read. Returns
   // the number of read marks queued. A handle that was never resolved: 0. ERRORS: kPoisoned, as of send().
@@ -87,7 +103,7 @@ class Client {
   Result<void> set_seen(uint64_t arrival);
   // Who this is. LIFETIME: the Client's; the values change at a login and when rows get ids; in a process
   // that has not the connection, in the poll() after that.
-  const Identity& identity() const { return store_->identity(); }
+  const Identity& identity() const;
 
   // --- the loop ---
   // One turn: connects when it is time, reads, writes, waits for at most timeout_ms. Returns true when
@@ -101,12 +117,15 @@ class Client {
   // because of the old one (StopReason::kToken), it comes back. ERRORS: those of the disk: the old one stays.
   Result<void> set_token(std::string_view token);
 
-  bool connects() const { return store_->owner(); }
-  bool online() const { return device_->state() == Device::State::kOnline; }
-  StopReason stop_reason() const { return device_->stop_reason(); }
+  // This process has the profile's connection, or tries to; false: another process has.
+  bool connects() const;
+  // The server knows this device as present.
+  bool online() const;
+  // kNone unless the device has stopped by itself.
+  StopReason stop_reason() const;
   // What this Client has done since open(); nothing of it is on the disk. LIFETIME: the Client's; the values
   // grow in poll(), run(), send() and mark_read(), on the Client's thread: for another one, copy them there.
-  const DeviceCounters& counters() const { return device_->counters(); }
+  const DeviceCounters& counters() const;
 
  private:
   struct Target {
@@ -121,7 +140,7 @@ class Client {
     bool also = false;
   };
 
-  Client() = default;
+  Client();
   void prepare();
   bool wants_session() const;     // and has none, nor an attempt
   uint64_t next_wake_ms() const;  // monotonic; something is due then, whatever comes

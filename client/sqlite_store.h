@@ -13,6 +13,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "client/message.h"
 #include "client/profile_folder.h"
 #include "client/storage.h"
 #include "core/random.h"
@@ -21,41 +22,6 @@ struct sqlite3;
 struct sqlite3_stmt;
 
 namespace perch::client {
-
-// One message of a conversation, whoever sent it.
-struct HistoryLine {
-  bool mine = false;        // sent by this user, here or on another device
-  bool own_device = false;  // an outbox row: mark and open say how far it got
-  RowStatus row;            // own_device only
-  MessageId id;             // not own_device
-  uint64_t arrival = 0;     // not own_device
-  Mark mark = Mark::kQueued;
-  Number number = 0;
-  uint64_t time_ms = 0;
-  uint8_t content = 0;
-  uint32_t variant = 0;
-  std::vector<uint8_t> body;
-};
-
-// With whom this profile has talked.
-struct Conversation {
-  UserId peer = 0;          // 0: the handle was never resolved
-  std::string handle;       // empty: none is known
-  uint64_t num_unread = 0;  // received, and neither read here nor on another device of this user
-  HistoryLine last;         // what was said last
-};
-
-// A message that was searched for.
-struct Found {
-  UserId peer = 0;  // whose conversation it is in; 0: it waits for a handle
-  HistoryLine line;
-};
-
-// A received message in order of arrival, for whoever shows messages once.
-struct Arrival {
-  uint64_t arrival = 0;  // counts up
-  InboxMessage message;
-};
 
 class SqliteStore final : public Storage {
  public:

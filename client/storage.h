@@ -13,43 +13,13 @@
 #include <string>
 #include <vector>
 
+#include "client/identity.h"
+#include "client/message.h"
+#include "client/row.h"
 #include "core/result.h"
 #include "core/types.h"
 
 namespace perch::client {
-
-using RowId = uint64_t;  // local name of an outbox row, from 1, in order of composition; never on the wire
-
-// What is known about a message, as the two ticks of the user interface show it. Only grows, except that a
-// rejection beats every mark, and that a delivery told by a result beats kExpired.
-enum class Mark : uint8_t {
-  kQueued = 0,     // in the outbox only
-  kAccepted = 1,   // ✓  the server has it on disk
-  kDelivered = 2,  // ✓✓ a device of the recipient has it on disk
-  kRead = 3,       // ✓✓ and its user said so
-  kRejected = 4,   // will not be delivered; `reason` says why
-  kExpired = 5,    // nobody fetched it in time
-};
-
-enum class RowKind : uint8_t { kMessage = 0, kRead = 1 };
-
-struct Identity {
-  UserId user = 0;  // 0 until the first WELCOME
-  DeviceNo device = 0;
-  Origin origin = 0;           // of this opening
-  Origin previous_origin = 0;  // of the last earlier opening that the server welcomed; 0 if none
-  uint64_t incarnation = 0;    // of the last WELCOME
-  Number after = 0;            // largest number any result ever told
-  Seq next_seq = 1;
-  std::string handle;
-};
-
-// "Read up to": which messages of a peer's device a read row covers.
-struct ReadMark {
-  DeviceNo device = 0;
-  Origin origin = 0;
-  Seq up_to = 0;
-};
 
 // A row as composed. Either `to` is known or `handle` waits to be resolved.
 struct NewRow {
@@ -81,21 +51,6 @@ struct OpenRow {
   std::vector<uint8_t> frame;  // size-prefixed; `closed` and `after` as they were when it got its id
 };
 
-// How far a row has got.
-struct RowStatus {
-  RowId row = 0;
-  RowKind kind = RowKind::kMessage;
-  UserId to = 0;  // 0 while the handle is unresolved
-  Origin origin = 0;
-  Seq seq = 0;  // 0 while the row has no id
-  bool open = true;
-  Mark mark = Mark::kQueued;
-  uint8_t reason = 0;  // wire::RejectReason with kRejected
-  bool read = false;   // its reader said "read up to" it or further; shown once it is delivered
-  Number number = 0;
-  uint64_t time_ms = 0;  // composed; after the result the server's
-};
-
 // What a result does to a row, the same for every storage. False if nothing changed.
 inline bool merge_result(RowStatus& row, Mark mark, uint8_t reason, Number number, uint64_t time_ms) {
   // A receipt may have said more than an "accepted" that is only repeated; a delivery told by a result beats
@@ -110,26 +65,6 @@ inline bool merge_result(RowStatus& row, Mark mark, uint8_t reason, Number numbe
   row.open = false;
   return true;
 }
-
-// A message that came: of somebody else, or a copy of what this user sent from another device.
-struct InboxMessage {
-  MessageId id;
-  // Whose conversation it belongs to; the recipient's for copies of what this user sent elsewhere.
-  UserId peer = 0;
-  Number number = 0;
-  uint64_t time_ms = 0;  // the server's wall clock when it was taken, for display
-  uint8_t content = 0;   // 0: text in UTF-8
-  std::vector<uint8_t> body;
-  uint32_t variant = 0;       // not 0: another message came under this id before
-  Mark mark = Mark::kQueued;  // copies of own messages: what receipts said
-};
-
-enum class Insert : uint8_t {
-  kNew,
-  kKnown,       // nothing changed
-  kRenumbered,  // known, the larger number was taken
-  kVariant,     // known id with other bytes: kept as a row of its own
-};
 
 class Storage {
  public:

@@ -4,6 +4,7 @@
 #include <utility>
 #include <variant>
 
+#include "core/api.h"
 #include "core/check.h"
 
 namespace perch {
@@ -27,36 +28,51 @@ enum class Errc : uint16_t {
   kStopped,      // broken off because the process is to end
 };
 
+// Why there is no value.
 struct Error {
-  Errc code;
-  int64_t detail = 0;
+  Errc code;           // what kind of error
+  int64_t detail = 0;  // as Errc says
+  // Both are the same.
   friend bool operator==(const Error&, const Error&) = default;
 };
 
-// REQUIRES of value(), * and ->: ok(); of error(): !ok(). Both are checked, in release too.
+// A value or an error. REQUIRES of value(), * and ->: ok(); of error(): !ok(). Both are checked, in release
+// too: the process ends.
 template <typename T>
 class [[nodiscard]] Result {
  public:
+  // A value.
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  // An error.
   Result(Error error) : state_(std::in_place_index<1>, error) {}
+  // There is a value.
   bool ok() const { return state_.index() == 0; }
+  // As ok().
   explicit operator bool() const { return ok(); }
+  // The value. LIFETIME: the Result's.
   T& value() & {
     PERCH_CHECK(ok());
     return std::get<0>(state_);
   }
+  // The value. LIFETIME: the Result's.
   const T& value() const& {
     PERCH_CHECK(ok());
     return std::get<0>(state_);
   }
+  // The value, to be moved from.
   T&& value() && {
     PERCH_CHECK(ok());
     return std::get<0>(std::move(state_));
   }
+  // As value().
   T& operator*() & { return value(); }
+  // As value().
   const T& operator*() const& { return value(); }
+  // As value().
   T* operator->() { return &value(); }
+  // As value().
   const T* operator->() const { return &value(); }
+  // The error.
   Error error() const {
     PERCH_CHECK(!ok());
     return std::get<1>(state_);
@@ -66,13 +82,19 @@ class [[nodiscard]] Result {
   std::variant<T, Error> state_;
 };
 
+// Done, or an error.
 template <>
 class [[nodiscard]] Result<void> {
  public:
+  // Done.
   Result() = default;
+  // An error.
   Result(Error error) : error_(error), ok_(false) {}
+  // It was done.
   bool ok() const { return ok_; }
+  // As ok().
   explicit operator bool() const { return ok_; }
+  // The error.
   Error error() const {
     PERCH_CHECK(!ok_);
     return error_;
@@ -84,6 +106,6 @@ class [[nodiscard]] Result<void> {
 };
 
 // In a word or two, for logs. LIFETIME: static.
-const char* name_of(Errc code) noexcept;
+PERCH_API const char* name_of(Errc code) noexcept;
 
 }  // namespace perch

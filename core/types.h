@@ -3,10 +3,11 @@
 #include <cstdint>
 #include <span>
 
+// Perch.
 namespace perch {
 
-using Bytes = std::span<const uint8_t>;  // borrowed; LIFETIME: the call that got it
-using MutableBytes = std::span<uint8_t>;
+using Bytes = std::span<const uint8_t>;   // borrowed; LIFETIME: the call that got it
+using MutableBytes = std::span<uint8_t>;  // the same, to be written to
 
 using CoreId = uint16_t;      // index of an endpoint of the mesh: reactors first, then the store thread
 using UserId = uint64_t;      // 1 … 2^63-1; 0 is nobody
@@ -18,10 +19,11 @@ using JournalPos = uint64_t;  // key of a record in the node's journal; 0 is non
 
 // Identifies a message for ever, on every device and on disk.
 struct MessageId {
-  UserId user = 0;
-  DeviceNo device = 0;
-  Origin origin = 0;
-  Seq seq = 0;
+  UserId user = 0;      // who sent it
+  DeviceNo device = 0;  // … from which device
+  Origin origin = 0;    // … from which opening of its database
+  Seq seq = 0;          // … as which row of its outbox
+  // By user, device, origin and seq.
   friend auto operator<=>(const MessageId&, const MessageId&) = default;
 };
 

@@ -362,7 +362,7 @@ bool Device::leave_out_oversized(std::vector<OpenRow>& rows) {
     session_.more_open = true;
     if (!std::exchange(session_.told_stuck, true)) {
       tell([this] {
-        events_.on_error(wire::ErrorCode::TooLarge, "a message sent before is over the server's limit now");
+        events_.on_error(ErrorCode::kTooLarge, "a message sent before is over the server's limit now");
       });
     }
   }

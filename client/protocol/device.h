@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "client/events.h"
 #include "client/storage.h"
 #include "codec/encode.h"
 #include "codec/framer.h"
@@ -35,81 +36,6 @@ inline constexpr uint64_t kResultMsMax = 30'000;   // a row without result for s
 inline constexpr uint64_t kAnswerMsMax = 10'000;   // a Ping and nothing heard for so long: reconnect
 inline constexpr uint64_t kWelcomeMsMax = 15'000;  // HELLO without WELCOME for so long: reconnect
 inline constexpr uint64_t kSteadyMs = 10'000;      // a session that lived so long clears the failures
-
-enum class StopReason : uint8_t {
-  kNone,
-  kReplaced,  // another opening of this device took over
-  kToken,     // forged, unknown, expired; set_token() may cure it
-  kNoAccount,
-  kDeviceLimit,
-  kVersion,    // no common protocol version
-  kOtherUser,  // the token is not of the user this storage belongs to
-  kStorage,    // a commit or a read failed, and not because another program holds a lock
-};
-const char* name_of(StopReason reason) noexcept;  // for people, in English. LIFETIME: static
-
-// What WELCOME said.
-struct LoginInfo {
-  UserId user = 0;
-  DeviceNo device = 0;
-  std::string handle;               // empty: none
-  uint64_t boot = 0, session = 0;   // for logs
-  uint64_t session_expires_ms = 0;  // by the server's wall clock; set_token() before
-  bool continuity_broken = false;   // the server last knew another opening: this history may have a gap
-  bool overflowed = false;          // messages for this device were dropped since its last login
-  bool new_incarnation = false;     // the server was restored from a backup
-  size_t num_reopened = 0;          // rows that go out again because of it
-};
-
-// What a Device tells, in the order in which it happened. Every call comes after the commit of what it tells
-// about, from inside on_bytes(), on_timer(), on_disconnected() or poke(); it may call send(), mark_read() and
-// set_token(), nothing else of the Device. A process that ends between a commit and its call never tells:
-// what must not be missed is asked from the storage.
-// ON: the Device's thread. LIFETIME: arguments until the call returns; the texts are a peer's or the
-// server's, and may hold any bytes. ERRORS: none can be returned; an exception must not leave a call.
-class DeviceEvents {
- public:
-  virtual ~DeviceEvents() = default;
-  virtual void on_online(const LoginInfo&) {}  // at each login
-  // The session, or the attempt to have one, is over; another attempt follows by itself. Not after
-  // on_stopped().
-  virtual void on_offline(std::string_view /*why*/) {}
-  // A message came, or a copy of what this user sent from another device. Never with kKnown. kRenumbered:
-  // told before, and only its place in the order is another.
-  virtual void on_message(const InboxMessage&, Insert) {}
-  // A row of this device has got further: a tick, a read mark, a rejection, an expiry, a later place in the
-  // order. Also rows of earlier processes and of others of this profile; `open` may still be true.
-  virtual void on_row(const RowStatus&) {}
-  // A message or a read mark of `id`, or, if that names nobody, a receipt or an expiry came that this version
-  // cannot read. It was confirmed all the same, or everything behind it would wait for ever, and nothing of
-  // it is kept.
-  virtual void on_unreadable(const MessageId& /*id*/) {}
-  virtual void on_read_elsewhere(UserId /*peer*/, const ReadMark&) {}  // by this user, on another device
-  virtual void on_resolved(std::string_view /*handle*/, UserId /*user, 0 if nobody has it*/) {}
-  // The server takes nothing new for so long; what waits goes out by itself then.
-  virtual void on_hold(wire::HoldReason, uint32_t /*wait_ms*/) {}
-  // The server said so; on_offline() or on_stopped() tells what follows. The session goes on if Busy is
-  // about a handle that the server cannot read now, which is asked for again, or TooLarge about a row that
-  // was sent before and is over this server's limit: it waits, with all behind it.
-  virtual void on_error(wire::ErrorCode, std::string_view /*text*/) {}
-  // It does not come back by itself: stop_reason() says why, and whether set_token() may help.
-  virtual void on_stopped(StopReason, std::string_view /*text*/) {}
-};
-
-// Since the Device was made. They only grow.
-struct DeviceCounters {
-  uint64_t sent = 0;                              // rows that went out for the first time
-  uint64_t resent = 0;                            // … again
-  uint64_t results = 0, rejected = 0, holds = 0;  // answers to them
-  uint64_t messages = 0;                          // received, copies of own ones too; of them:
-  uint64_t known = 0, renumbered = 0, variants = 0;
-  uint64_t receipts = 0;
-  uint64_t confirms = 0;  // sent
-  uint64_t commits = 0;
-  uint64_t unreadable = 0;  // counted frames that this client cannot read
-  uint64_t skipped = 0;     // frames of a kind that this client does not know
-  uint64_t logins = 0;
-};
 
 class Device {
  public:

@@ -253,14 +253,16 @@ void Device::on_hold(const wire::Hold& hold) {
   session_.cursor = std::min(session_.cursor, hold.seq() - 1);
   session_.more_open = true;
   session_.hold_until_ms = clock_.mono_ms() + hold.wait_ms();
-  tell([this, reason = hold.reason(), wait_ms = hold.wait_ms()] { events_.on_hold(reason, wait_ms); });
+  tell([this, reason = hold.reason(), wait_ms = hold.wait_ms()] {
+    events_.on_hold(static_cast<HoldReason>(reason), wait_ms);
+  });
 }
 
 void Device::on_error(const wire::Error& error) {
   const std::string text(view(error.text()));
   const wire::ErrorCode code = error.code();
   if (code == wire::ErrorCode::NotFound) return on_resolved(error.request(), 0);
-  tell([this, code, text] { events_.on_error(code, text); });
+  tell([this, code, text] { events_.on_error(static_cast<ErrorCode>(code), text); });
   if (code == wire::ErrorCode::Busy && put_off(error.request(), error.retry_ms())) return;
   switch (code) {
     case wire::ErrorCode::Replaced:

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "client/terminal/text.h"
+#include "core/clock.h"
 
 namespace perch::client {
 namespace {
@@ -55,8 +56,8 @@ void Tracker::on_offline(std::string_view why) {
 void Tracker::on_unreadable(const MessageId& id) { note(unreadable_text(id)); }
 
 // Said once: it is asked again every second or two. Other errors end the session, and that is said.
-void Tracker::on_error(wire::ErrorCode code, std::string_view text) {
-  if (code != wire::ErrorCode::Busy || offline) return;
+void Tracker::on_error(ErrorCode code, std::string_view text) {
+  if (code != ErrorCode::kBusy || offline) return;
   if (!busy) note("the server is busy: " + printable(std::string(text)));
   busy = true;
 }

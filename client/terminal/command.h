@@ -70,7 +70,7 @@ struct Tracker : DeviceEvents {
   void on_online(const LoginInfo& info) override;
   void on_offline(std::string_view why) override;
   void on_unreadable(const MessageId& id) override;
-  void on_error(wire::ErrorCode code, std::string_view text) override;
+  void on_error(ErrorCode code, std::string_view text) override;
   void on_stopped(StopReason reason, std::string_view text) override;
   static void note(const std::string& text);  // on the standard error
 

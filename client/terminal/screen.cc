@@ -15,6 +15,7 @@
 #include "client/terminal/screen/terminal.h"
 #include "client/terminal/screen/update.h"
 #include "client/terminal/text.h"
+#include "core/clock.h"
 
 namespace perch::client {
 namespace {

@@ -101,14 +101,14 @@ const char* state_text(const HistoryLine& line) {
 }
 
 std::string reason_text(uint8_t reason) {
-  switch (static_cast<wire::RejectReason>(reason)) {
-    case wire::RejectReason::NotFound:
+  switch (static_cast<RejectReason>(reason)) {
+    case RejectReason::kNotFound:
       return "no such user";
-    case wire::RejectReason::TooLarge:
+    case RejectReason::kTooLarge:
       return "too large";
-    case wire::RejectReason::MailboxFull:
+    case RejectReason::kMailboxFull:
       return "the mailbox is full";
-    case wire::RejectReason::NotMember:
+    case RejectReason::kNotMember:
       return "not a member";
   }
   return "reason " + std::to_string(reason);

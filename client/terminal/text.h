@@ -24,7 +24,7 @@ std::string clock_text(uint64_t time_ms);  // of the wall clock; local time, to 
 const char* mark_text(Mark mark);          // for people
 // For programs, as `perch history --json` prints it.
 const char* state_text(const HistoryLine& line);
-std::string reason_text(uint8_t reason);           // of a rejection: wire::RejectReason
+std::string reason_text(uint8_t reason);           // of a rejection: RejectReason
 std::string unreadable_text(const MessageId& id);  // of DeviceEvents::on_unreadable()
 std::string login_text(const LoginInfo& info);     // who is online, and what may be missing
 

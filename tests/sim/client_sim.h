@@ -48,25 +48,25 @@ struct World::Client final : public client::DeviceEvents {
     world.trace(row.seq * 8 + static_cast<uint64_t>(row.mark));
     world.oracle_.row_changed(index, row);
   }
-  void on_hold(wire::HoldReason reason, uint32_t wait_ms) override {
+  void on_hold(client::HoldReason reason, uint32_t wait_ms) override {
     world.log("%s held, reason %d, %u ms", label().c_str(), static_cast<int>(reason), wait_ms);
   }
-  void on_error(wire::ErrorCode code, std::string_view text) override {
+  void on_error(client::ErrorCode code, std::string_view text) override {
     world.log("%s error %d %.*s", label().c_str(), static_cast<int>(code), static_cast<int>(text.size()),
               text.data());
     switch (code) {
-      case wire::ErrorCode::Replaced:
+      case client::ErrorCode::kReplaced:
         // By another opening: the device has stopped. By its own: this is its newest connection, so the one
         // that took over is older.
         if (device->state() != client::Device::State::kStopped)
           world.oracle_.fail("H16 a stale login took over from " + label());
         return;
-      case wire::ErrorCode::StaleAttempt:
-      case wire::ErrorCode::LoginTimeout:
-      case wire::ErrorCode::FrameTimeout:
-      case wire::ErrorCode::Busy:
-      case wire::ErrorCode::SlowReader:
-      case wire::ErrorCode::Idle:
+      case client::ErrorCode::kStaleAttempt:
+      case client::ErrorCode::kLoginTimeout:
+      case client::ErrorCode::kFrameTimeout:
+      case client::ErrorCode::kBusy:
+      case client::ErrorCode::kSlowReader:
+      case client::ErrorCode::kIdle:
         return;
       default:
         world.oracle_.fail("the server refuses a correct client: error " +

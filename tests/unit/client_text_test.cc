@@ -3,6 +3,7 @@
 #include <set>
 
 #include "client/terminal/text.h"
+#include "codec/frame.h"
 
 namespace perch::client {
 namespace {

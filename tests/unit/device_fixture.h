@@ -27,8 +27,8 @@ struct Events final : DeviceEvents {
   void on_resolved(std::string_view, UserId user) override {
     if (resolved) resolved(user);
   }
-  void on_hold(wire::HoldReason, uint32_t wait_ms) override { holds.push_back(wait_ms); }
-  void on_error(wire::ErrorCode code, std::string_view) override { errors.push_back(code); }
+  void on_hold(HoldReason, uint32_t wait_ms) override { holds.push_back(wait_ms); }
+  void on_error(ErrorCode code, std::string_view) override { errors.push_back(code); }
   void on_stopped(StopReason reason, std::string_view) override {
     stops.push_back(reason);
     if (stopped) stopped();
@@ -39,7 +39,7 @@ struct Events final : DeviceEvents {
   std::vector<MessageId> unreadable;
   std::vector<RowStatus> rows;
   std::vector<uint32_t> holds;
-  std::vector<wire::ErrorCode> errors;
+  std::vector<ErrorCode> errors;
   std::vector<StopReason> stops;
   std::function<void(UserId)> resolved;
   std::function<void()> stopped;

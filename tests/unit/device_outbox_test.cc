@@ -274,7 +274,7 @@ TEST_F(DeviceTest, AHandleThatTheServerCannotReadIsAskedForAgain) {
   feed(d, {codec::error(wire::ErrorCode::Busy, "", 0, 1'000, asked[0])});
   EXPECT_EQ(mark(row), Mark::kQueued);
   EXPECT_TRUE(events_.offline.empty());
-  EXPECT_EQ(events_.errors, std::vector<wire::ErrorCode>{wire::ErrorCode::Busy});
+  EXPECT_EQ(events_.errors, std::vector<ErrorCode>{ErrorCode::kBusy});
   send(d, "to somebody else");
   EXPECT_EQ(seqs(take(d)), (std::vector<Seq>{1}));
   clock_.ms += 999;
@@ -345,7 +345,7 @@ TEST_F(DeviceTest, ARowOnceSentWaitsForAServerThatTakesIt) {
   const RowId later = send(d, "later");
   feed(d, {codec::outcome(origin(), 1, 1024, 9, wire::Tick::Accepted)});
   EXPECT_TRUE(seqs(take(d)).empty());
-  EXPECT_EQ(events_.errors, std::vector<wire::ErrorCode>{wire::ErrorCode::TooLarge}) << "said once a session";
+  EXPECT_EQ(events_.errors, std::vector<ErrorCode>{ErrorCode::kTooLarge}) << "said once a session";
   EXPECT_EQ(mark(first), Mark::kAccepted);
   EXPECT_TRUE(store_.status(large)->open);
   EXPECT_EQ(mark(large), Mark::kQueued);
