@@ -28,6 +28,13 @@ function(perch_library name)
   target_compile_options(${name} PRIVATE -fno-exceptions -fno-rtti)
 endfunction()
 
+# perch_embeddable(NAME): a part of libperch, which is compiled once for the shared library, the static one and every
+# program here. The shared one exports what is marked PERCH_API and no more.
+function(perch_embeddable name)
+  set_target_properties(${name} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+endfunction()
+
 # perch_test(NAME SOURCES … LIBRARIES …): one GoogleTest binary, each of its tests known to ctest.
 function(perch_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})

@@ -35,6 +35,35 @@ def spawn(command, **process):
     return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], **process)
 
 
+def do(*command, **process):
+    """Runs a command that must succeed; returns what it prints."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **process)
+    require(done.returncode == 0, f"{' '.join(map(str, command))}: status {done.returncode}: {done.stdout}")
+    return done.stdout
+
+
+class Installed:
+    """A copy of components that `cmake --install` has put under a prefix."""
+
+    def __init__(self, prefix, *components):
+        self.prefix = pathlib.Path(prefix)
+        for component in components:
+            do("cmake", "--install", BIN.parent, "--prefix", self.prefix, "--component", component)
+
+    def files(self):
+        return {str(path.relative_to(self.prefix)) for path in self.prefix.rglob("*") if not path.is_dir()}
+
+    def library(self):
+        return next(self.prefix.rglob("libperch.so"))
+
+    def flags(self, *modules):
+        """What pkg-config says of perch and other modules, and where the loader finds the library."""
+        folder = self.library().parent
+        found = do("pkg-config", "--cflags", "--libs", "perch", *modules,
+                   env=dict(os.environ, PKG_CONFIG_PATH=str(folder / "pkgconfig")))
+        return [*found.split(), f"-Wl,-rpath,{folder}"]
+
+
 def become_nobody(**limits):
     """For the child: an ordinary user with these resource limits, which it cannot raise."""
     def before():
