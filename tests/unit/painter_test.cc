@@ -125,6 +125,10 @@ TEST(Painter, WhatFollowsStandsWhereItShouldWhateverATerminalThinksOfWidths) {
         for (int column = kMarkAt; column < kMarkAt + 6; ++column) right += terminal.cell(row, column);
         EXPECT_EQ(right, "|right") << "frame " << frame << ": " << terminal.text(row);
         const std::string word = std::string(kTexts[(frame + static_cast<size_t>(row)) % std::size(kTexts)]);
+        for (int column = 0; column < kMarkAt; ++column) {
+          const std::string& cell = terminal.cell(row, column);
+          EXPECT_TRUE(cell == " " || word.find(cell) != std::string::npos) << "left from before: " << cell;
+        }
         const size_t blank = word.find(' ');
         if (blank == std::string::npos) continue;
         int column = width_of(std::string_view(word).substr(0, blank + 1));
