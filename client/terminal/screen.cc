@@ -343,6 +343,7 @@ void Screen::open(const std::string& to) {
 }
 
 void Screen::send(const Intent& intent) {
+  state_.first_new.clear();
   const auto row = client_->send(intent.to, intent.text);
   if (!row.ok()) {
     state_.editor.set(intent.text);  // nothing of it is lost
