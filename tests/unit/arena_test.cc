@@ -64,11 +64,10 @@ TEST(ArenaTest, EveryThreadOfANodeHasItsOwn) {
   config.listen = {"127.0.0.1:0"};
   config.reactors = 2;
   config.limits.connections_max = 64;
-  const TokenKeys keys;
   const unsigned before = num_arenas();
   {
     bool stop = false;
-    chat::Node node(config, keys, [&stop] { return stop; });
+    chat::Node node(config, TokenKeys(), {.stop = [&stop] { return stop; }, .reload = {}});
     ASSERT_EQ(node.start(), "");
     // Two reactors and the store thread.
     ASSERT_EQ(num_arenas(), before + 3);
