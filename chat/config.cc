@@ -234,8 +234,8 @@ std::string ConfigLoader::check() const {
     return fmt::format("{}: operations.listen: {}: not an address; write 127.0.0.1:9110, or \"\" for none",
                        where("operations.listen"), config_.operations_listen);
   if (!log_level_of(config_.log_level))
-    return fmt::format("{}: log.level: {} is none; give info, warn or error", where("log.level"),
-                       config_.log_level);
+    return fmt::format("{}: log.level: {} is none; give {}", where("log.level"), config_.log_level,
+                       kLogLevelNames);
   if (!log_format_of(config_.log_format))
     return fmt::format("{}: log.format: {} is none; give logfmt or json", where("log.format"),
                        config_.log_format);

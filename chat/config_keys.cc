@@ -35,7 +35,8 @@ constexpr ConfigKey kKeys[] = {
      "a token may name an account that is not there yet; false: its login is refused"},
     {"operations", "listen", &Config::operations_listen,
      "address of /metrics, /healthz and /readyz; anybody who reaches it may ask; empty: none"},
-    {"log", "level", &Config::log_level, "the least that is written: info, warn or error", 0, 0, kAtSighup},
+    {"log", "level", &Config::log_level,
+     "the least that is written: debug (who comes and goes), info, warn or error", 0, 0, kAtSighup},
     {"log", "format", &Config::log_format, "logfmt (key=value) or json, a line each"},
 
     {kFrames, "body_bytes_max", &Limits::body_bytes_max, "body of a message; over it: REJECTED(TOO_LARGE)", 1,

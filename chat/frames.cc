@@ -146,7 +146,9 @@ void Core::on_writable(net::ConnId id) {
   if (at != nullptr) pump(*at->user, at->user->slot_of(at->device->row.number));
 }
 
-void Core::on_closed(net::ConnId id, net::CloseReason) {
+void Core::on_closed(net::ConnId id, net::CloseReason reason) {
+  log_.debug(Metric::kConnections, "connection closed",
+             {{"reason", net::name_of(reason)}, {"connection", id.index}});
   moving_.erase(moving_key(id));  // it ended before it could move
   Bound* at = bound(id);
   if (at == nullptr) return;

@@ -27,6 +27,12 @@ void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
     return fail(id, wire::ErrorCode::Version, "this server speaks version 1");
   const std::optional<Claims> claims = check_token(id, hello.token()->string_view());
   if (!claims) return;
+  if (log_.wants_debug())  // once it is logged in, nobody knows where from
+    log_.debug(Metric::kAccepted, "good token",
+               {{"user", claims->user},
+                {"handle", claims->handle},
+                {"peer", net_.peer_text(id)},
+                {"connection", id.index}});
   auto login = std::make_unique<LoginRequest>();
   login->conn = id;
   login->handle = claims->handle;

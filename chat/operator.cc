@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "chat/hops.h"
+#include "core/log.h"
 
 namespace perch::chat {
 namespace {
@@ -89,6 +90,7 @@ Operator::Reply Operator::answer(Control::Asker asker, std::string_view request)
     node_.drain();
     return "draining\n";
   }
+  if (verb == "log-level") return log_level(asker, rest);
   if (verb != "users" && verb != "user") return "";
   if (mesh_ == nullptr) return refuse(asker, "the server is still starting; ask again when health says ok");
   return verb == "users" ? users(asker, rest) : user(asker, rest);
@@ -97,6 +99,13 @@ Operator::Reply Operator::answer(Control::Asker asker, std::string_view request)
 Operator::Reply Operator::refuse(Control::Asker asker, std::string_view why) {
   control_.reply_error(asker, why);
   return std::nullopt;
+}
+
+Operator::Reply Operator::log_level(Control::Asker asker, std::string_view level) {
+  if (!level.empty() && !log_level_of(level))
+    return refuse(asker, fmt::format("{} is no level; give {}", level, kLogLevelNames));
+  if (!level.empty()) node_.set_log_level(level);
+  return fmt::format("{}\n", node_.log_level());
 }
 
 Operator::Reply Operator::users(Control::Asker asker, std::string_view from) {

@@ -3,6 +3,8 @@
 //     health         one word: starting, ok, full, stuck, draining or poisoned
 //     metrics        the counters of all threads in the Prometheus text format
 //     drain          stops as SIGTERM does; answers once that is begun
+//     log-level      debug, info, warn or error: the least that is logged
+//     log-level L    … is L from now on, until a reload or the next start
 //     users FROM     the registry from user id FROM on, a JSON object a line; the last says {"next": ID} if
 //                    there are more
 //     user WHO       one user, by id or handle: its devices, and what waits; one JSON object
@@ -33,6 +35,8 @@ class Operator {
     std::function<std::string_view()> health;
     std::function<std::string()> metrics;
     std::function<void()> drain;
+    std::function<std::string_view()> log_level;
+    std::function<void(std::string_view)> set_log_level;  // REQUIRES: it is one
   };
   Operator(Node node, Clock& clock, MetricsPage& metrics);
   ~Operator();
@@ -49,6 +53,7 @@ class Operator {
  private:
   using Reply = std::optional<std::string>;  // nothing: it comes later
   Reply answer(Control::Asker asker, std::string_view request);
+  Reply log_level(Control::Asker asker, std::string_view level);
   Reply users(Control::Asker asker, std::string_view from);
   Reply user(Control::Asker asker, std::string_view who);
   Reply refuse(Control::Asker asker, std::string_view why);

@@ -43,6 +43,11 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   bound_[session.conn.index] = {user, &device, session.conn.generation};
   net_.logged_in(session.conn);
   probe::session_begin(options_.id, user->id, device.row.number, session.id);
+  log_.debug(Metric::kLogins, "session begins",
+             {{"user", user->id},
+              {"device", device.row.number},
+              {"session", session.id},
+              {"connection", session.conn.index}});
   metrics_.add(Metric::kLogins);
   metrics_.set(Metric::kSessions, ++num_sessions_now_);
 
@@ -87,6 +92,8 @@ void Core::end_session(User& user, Device& device) {
   const int slot = user.slot_of(device.row.number);
   timers_.disarm(*device.session);
   probe::session_end(options_.id, user.id, device.row.number, device.session->id);
+  log_.debug(Metric::kSessions, "session ends",
+             {{"user", user.id}, {"device", device.row.number}, {"session", device.session->id}});
   device.session.reset();
   note_seen(user, device);
   metrics_.set(Metric::kSessions, --num_sessions_now_);

@@ -14,7 +14,7 @@
 namespace perch {
 namespace {
 
-constexpr std::string_view kLevels[] = {"info", "warn", "error"};
+constexpr std::string_view kLevels[] = {"debug", "info", "warn", "error"};
 constexpr std::string_view kCut = "...";
 
 constexpr std::string_view kFormats[] = {"logfmt", "json"};
@@ -117,18 +117,27 @@ void Log::write(LogLevel level, std::string_view message, std::initializer_list<
 }
 
 void Log::refused(Metric row, std::string_view message, std::initializer_list<LogField> fields) {
+  limited(LogLevel::kInfo, kRefusalsPerSecond, row, message, fields);
+}
+
+void Log::debug(Metric row, std::string_view message, std::initializer_list<LogField> fields) {
+  if (wants_debug()) limited(LogLevel::kDebug, kDebugPerSecond, row, message, fields);
+}
+
+void Log::limited(LogLevel level, uint32_t num_max, Metric row, std::string_view message,
+                  std::span<const LogField> fields) {
   Limit& limit = limits_[static_cast<size_t>(row)];
   const uint64_t second = clock_.mono_ms() / 1000;
   if (limit.second != second) {
     limit.second = second;
     limit.num = 0;
   }
-  if (limit.num == kRefusalsPerSecond) {
+  if (limit.num == num_max) {
     ++limit.num_left_out;
     return;
   }
   ++limit.num;
-  push(LogLevel::kInfo, message, fields, std::exchange(limit.num_left_out, 0));
+  push(level, message, fields, std::exchange(limit.num_left_out, 0));
 }
 
 void Log::push(LogLevel level, std::string_view message, std::span<const LogField> fields,

@@ -27,10 +27,11 @@
 
 namespace perch {
 
-enum class LogLevel : uint8_t { kInfo, kWarn, kError };
+enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
 enum class LogFormat : uint8_t { kLogfmt, kJson };
 
-std::optional<LogLevel> log_level_of(std::string_view name);    // "info", "warn", "error"
+inline constexpr std::string_view kLogLevelNames = "debug, info, warn or error";
+std::optional<LogLevel> log_level_of(std::string_view name);
 std::optional<LogFormat> log_format_of(std::string_view name);  // "logfmt", "json"
 
 // LIFETIME: views, until the call that they are given to returns.
@@ -48,6 +49,7 @@ inline constexpr size_t kLogLineBytesMax = 488;  // without the time, which the 
 inline constexpr size_t kLogValueBytesMax = 160;
 inline constexpr uint32_t kLogLinesMax = 64;       // of a thread, until the main thread looks
 inline constexpr uint32_t kRefusalsPerSecond = 5;  // lines for one row of the metrics table
+inline constexpr uint32_t kDebugPerSecond = 50;    // … at level debug
 
 struct LogLine {
   uint64_t wall_ms;  // when it was written
@@ -66,6 +68,11 @@ class Log {
   // Of what a peer can cause as often as it likes: at most kRefusalsPerSecond lines for this row of the
   // metrics, the next then says how many were left out.
   void refused(Metric row, std::string_view message, std::initializer_list<LogField> fields);
+  // Of what happens all the time, for who looks for something: at most kDebugPerSecond lines, likewise.
+  void debug(Metric row, std::string_view message, std::initializer_list<LogField> fields);
+  // Is debug() worth its arguments? What is below the level, LogWriter leaves out; this spares making it.
+  bool wants_debug() const { return level_ == LogLevel::kDebug; }
+  void set_level(LogLevel level) { level_ = level; }
 
   // ---- the main thread
   // Null: nothing. LIFETIME: until pop().
@@ -81,11 +88,14 @@ class Log {
     uint32_t num = 0;
     uint32_t num_left_out = 0;
   };
+  void limited(LogLevel level, uint32_t num_max, Metric row, std::string_view message,
+               std::span<const LogField> fields);
   void push(LogLevel level, std::string_view message, std::span<const LogField> fields,
             uint32_t num_left_out);
   Clock& clock_;
   MetricsPage& metrics_;
   LogFormat format_;
+  LogLevel level_ = LogLevel::kInfo;
   SpscQueue<LogLine> queue_;
   std::array<Limit, static_cast<size_t>(Metric::kNum)> limits_{};
 };

@@ -18,6 +18,7 @@ struct Flags {
   std::string data_dir;
   bool json = false;
   std::string user;        // id or handle
+  std::string log_level;   // log-level: empty asks
   bool once = false;       // top
   double interval_s = 2;   // top: between two readings
   bool wait = false;       // drain: until the server has ended
@@ -28,6 +29,7 @@ struct Flags {
 int run_health(const Flags& flags);
 int run_metrics(const Flags& flags);
 int run_status(const Flags& flags);
+int run_log_level(const Flags& flags);
 int run_top(const Flags& flags);
 int run_drain(const Flags& flags);
 int run_users(const Flags& flags);

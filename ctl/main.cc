@@ -22,6 +22,9 @@ void declare_asking(CLI::App& app, Flags& flags, std::vector<Command>& commands)
       {app.add_subcommand("health", "starting, ok, full, stuck, draining or poisoned"), run_health});
   commands.push_back({app.add_subcommand("metrics", "all counters, as Prometheus reads them"), run_metrics});
   commands.push_back({app.add_subcommand("status", "how it is, in a few lines"), run_status});
+  CLI::App* log_level = app.add_subcommand("log-level", "what is logged, until a reload or the next start");
+  log_level->add_option("LEVEL", flags.log_level, "debug, info, warn or error; none: say which it is");
+  commands.push_back({log_level, run_log_level});
   CLI::App* top = app.add_subcommand("top", "what each core does, refreshed");
   top->add_flag("--once", flags.once, "print once and end; so too if the output is no terminal");
   top->add_option("--interval", flags.interval_s, "seconds between two looks (2)")

@@ -1,4 +1,4 @@
-// health, metrics, status, drain: one question each.
+// health, metrics, status, log-level, drain: one question each.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -72,6 +72,13 @@ int run_status(const Flags& flags) {
                   *health, duration_text(up_s), readings->reactors().size(), count("perch_connections"),
                   count("perch_sessions"), count("perch_users_loaded"), count("perch_messages_taken_total"),
                   count("perch_flights"), 100 * journal, 100 * tables));
+}
+
+int run_log_level(const Flags& flags) {
+  const std::string request = flags.log_level.empty() ? "log-level" : "log-level " + flags.log_level;
+  const std::optional<std::string> level = ask_word(flags, request);
+  if (!level) return kNotDone;
+  return flags.json ? print_json({{"log_level", *level}}) : print(*level + "\n");
 }
 
 // The server answers once it knows of it, and goes on to answer until it ends.

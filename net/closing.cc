@@ -8,12 +8,18 @@
 namespace perch::net {
 namespace {
 
+constexpr std::string_view kReasons[] = {"peer",          "system",        "bad_frame", "frame_too_large",
+                                         "login_timeout", "frame_timeout", "silence",   "send_stall",
+                                         "local"};
+
 constexpr uint32_t kFlushMsMax = 5'000;  // close() with frames queued takes no longer than this
 
 static_assert(metric_at(Metric::kClosedPeer, static_cast<unsigned>(CloseReason::kLocal)) ==
               Metric::kClosedLocal);
 
 }  // namespace
+
+std::string_view name_of(CloseReason reason) { return kReasons[static_cast<size_t>(reason)]; }
 
 CloseReason reason_of(int32_t result) {
   switch (-result) {

@@ -43,6 +43,8 @@ enum class CloseReason : uint8_t {
   kLocal,  // close() was called
 };
 
+std::string_view name_of(CloseReason reason);  // as perch_connections_closed_total says it
+
 class Handler {
  public:
   virtual ~Handler() = default;

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """perchctl against a real perchd: every command, as text and as JSON, and what each says when it is not done."""
 import json
-import pty
 import os
+import pathlib
+import pty
+import re
 import subprocess
 import tempfile
 import time
@@ -28,8 +30,8 @@ def until(condition, what: str, seconds: float = 10):
 
 
 class PerchctlTest(unittest.TestCase):
-    def start(self, *flags: str) -> wire.Perchd:
-        server = wire.Perchd("--accounts-auto", *flags, log=subprocess.DEVNULL)
+    def start(self, *flags: str, log=subprocess.DEVNULL) -> wire.Perchd:
+        server = wire.Perchd("--accounts-auto", *flags, log=log)
         self.addCleanup(server.stop)
         self.data = server.folder / "data"
         return server
@@ -207,6 +209,37 @@ class PerchctlTest(unittest.TestCase):
         for _ in range(3):
             bob.take()
         until(lambda: self.json("mailbox", BOB)["waiting"]["messages"] == 0, "something waits still")
+
+    def test_log_level(self):
+        with tempfile.NamedTemporaryFile("w") as log:
+            server = self.start(log=log)
+            self.assertEqual(self.done("log-level"), "info\n")
+            ada = wire.token(ADA)
+            self.login(server, ADA, token=ada)
+            self.assertEqual(self.json("log-level", "debug"), {"log_level": "debug"})
+
+            def logs() -> str:
+                server.login(BOB, token=wire.token(BOB)).close()
+                return pathlib.Path(log.name).read_text()
+            until(lambda: "session ends" in logs(), "nothing is logged of who comes and goes")
+            with server.login(ADA, "tablet") as tablet, server.login(BOB) as bob:
+                tablet.message(BOB, b"nobody else reads this")
+                bob.take()
+                tablet.until("Outcome")
+                with server.connect() as connection:
+                    connection.send(wire.hello(ADA, token=ada[:-1]))
+                    self.assertEqual(connection.error().name, "TokenInvalid")
+            self.refused(1, "loud is no level; give debug, info, warn or error", "--data", self.data, "log-level", "loud")
+            self.assertEqual(self.done("log-level"), "debug\n")
+            for line in (r'"good token" user=1 handle="" peer=127\.0\.0\.1:\d+ connection=\d+\n',
+                         r'"session begins" user=1 device=2 session=\d+ connection=\d+\n',
+                         r'"session ends" user=1 device=2 session=\d+\n', r'"connection closed" reason=peer connection=\d+\n'):
+                until(lambda line=line: re.search(f"level=debug core=0 msg={line}", logs()), line)
+            self.assertEqual(self.done("log-level", "warn"), "warn\n")
+            said = logs()
+            for secret in ("nobody", wire.SECRET.decode(), ada.split(".")[1], ada.split(".")[2]):
+                self.assertNotIn(secret, said)
+            self.assertEqual(logs().count("level=debug"), said.count("level=debug"))
 
     def test_drain(self):
         server = self.start()

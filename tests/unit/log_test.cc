@@ -98,6 +98,21 @@ TEST_F(LogTest, LimitsRefusalsByReason) {
   EXPECT_THAT(next(), EndsWith(" user=1\n"));
 }
 
+TEST_F(LogTest, MakesLinesForDebuggingOnlyIfWantedAndNotTooMany) {
+  const auto begin = [this] { log.debug(Metric::kLogins, "session begins", {{"user", 1}}); };
+  begin();
+  EXPECT_EQ(next(), "(none)");
+  log.set_level(LogLevel::kDebug);
+  EXPECT_TRUE(log.wants_debug());
+  for (uint32_t i = 0; i < kDebugPerSecond + 7; ++i) begin();
+  for (uint32_t i = 0; i < kDebugPerSecond; ++i)
+    EXPECT_THAT(next(), HasSubstr("level=debug core=3 msg=\"session begins\" user=1\n"));
+  EXPECT_EQ(next(), "(none)");
+  clock.ms += 1'000;
+  begin();
+  EXPECT_THAT(next(), EndsWith(" suppressed=7\n"));
+}
+
 class LogWriterTest : public LogTest {
  protected:
   LogWriterTest() { EXPECT_EQ(pipe2(ends, O_NONBLOCK), 0); }
@@ -227,7 +242,8 @@ TEST_F(JsonLogTest, IsAnObjectWhateverHasNoRoom) {
 TEST_F(LogTest, NamesOfLevelsAndFormats) {
   EXPECT_EQ(log_level_of("info"), LogLevel::kInfo);
   EXPECT_EQ(log_level_of("error"), LogLevel::kError);
-  EXPECT_EQ(log_level_of("debug"), std::nullopt);
+  EXPECT_EQ(log_level_of("debug"), LogLevel::kDebug);
+  EXPECT_EQ(log_level_of("trace"), std::nullopt);
   EXPECT_EQ(log_format_of("json"), LogFormat::kJson);
   EXPECT_EQ(log_format_of("xml"), std::nullopt);
 }
