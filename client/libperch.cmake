@@ -18,7 +18,7 @@ foreach(library perch_shared perch_static)
 endforeach()
 
 install(TARGETS perch_shared perch_static EXPORT perch
-  LIBRARY COMPONENT client NAMELINK_COMPONENT dev
+  LIBRARY COMPONENT library NAMELINK_COMPONENT dev
   ARCHIVE COMPONENT dev)
 list(TRANSFORM perch_public_headers REPLACE ".*/" ${perch_public_include}/perch/ OUTPUT_VARIABLE headers)
 install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/perch COMPONENT dev)

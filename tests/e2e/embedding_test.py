@@ -183,7 +183,7 @@ def talk(folder):
     check_readme()
     folder = pathlib.Path(folder)
     subdirectory = build_with_subdirectory()
-    built = build_with_package(folder, Installed(folder / "installed", "client", "dev"))
+    built = build_with_package(folder, Installed(folder / "installed", "library", "dev"))
     server = Server(folder / "server")
     server.start()
     try:

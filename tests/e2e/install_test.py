@@ -12,9 +12,12 @@ import threading
 from harness import ROOT, Installed, Server, do, fail_io_uring, require, run
 
 COMPONENTS = {  # files that must be there
-    "client": {"bin/perch"},
-    "server": {"bin/perchd", "etc/perch/perchd.toml"},
-    "bench": {"bin/perch-bench", "bin/perch-relay"},
+    "client": {"bin/perch", "share/bash-completion/completions/perch", "share/man/man1/perch.1.gz"},
+    "server": {"bin/perchd", "bin/perchctl", "etc/perch/perchd.toml", "lib/systemd/system/perch.service",
+               "lib/systemd/system/perch.socket", "share/man/man8/perchd.8.gz", "share/man/man8/perchctl.8.gz",
+               "share/man/man5/perchd.toml.5.gz"},
+    "bench": {"bin/perch-bench", "bin/perch-relay", "share/man/man1/perch-bench.1.gz"},
+    "library": set(),
     "dev": set(),
 }
 HEADERS = {"api.h", "check.h", "client.h", "events.h", "identity.h", "message.h", "perch.h", "result.h", "row.h", "types.h"}
@@ -32,11 +35,12 @@ def check_components(folder):
     require({path for path in found["dev"] if path.startswith("include/")} == {f"include/perch/{name}" for name in HEADERS},
             f"the public headers are others: {sorted(found['dev'])}")
     names = {name: {pathlib.Path(path).name for path in found[name]} for name in found}
-    require({"libperch.so.0.1", "libperch.so.0.1.0"} <= names["client"], f"no library: {names['client']}")
+    require({"libperch.so.0.1", "libperch.so.0.1.0"} <= names["library"], f"no library: {names['library']}")
     require({"libperch.so", "libperch.a", "perch.pc", "PerchConfig.cmake", "PerchConfigVersion.cmake"} <= names["dev"],
             f"{names['dev']}")
     # BoringSSL is where the loader does not look by itself.
     do(folder / "server/bin/perchd", "--help")
+    do(folder / "server/bin/perchctl", "--help")
     do(folder / "bench/bin/perch-bench", "--help")
     do(folder / "client/bin/perch", "--help")
 
@@ -90,7 +94,7 @@ def tls_server(folder):
 def use(folder):
     folder = pathlib.Path(folder)
     check_components(folder / "components")
-    installed = Installed(folder / "installed", "client", "dev")
+    installed = Installed(folder / "installed", "library", "dev")
     check_headers(installed)
     check_library(installed)
     c_api, three_libraries = folder / "c_api", folder / "three_libraries"

@@ -184,7 +184,7 @@ class Unit(unittest.TestCase):
             self.skipTest("no systemd-analyze")
         with tempfile.TemporaryDirectory() as folder:
             unit = pathlib.Path(folder) / "perch.service"
-            unit.write_text((ROOT / "packaging/perch.service.in").read_text().replace("@CMAKE_INSTALL_FULL_BINDIR@", "/usr/bin"))
+            unit.write_text((ROOT / "packaging/perch.service.in").read_text().replace("@CMAKE_INSTALL_PREFIX@", "/usr"))
             done = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--threshold=20", unit],
                                   capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stdout[-300:] + done.stderr)
