@@ -48,6 +48,19 @@ install_packages() {
   rm -f "$log"
 }
 
+# fetch_promtool: Prometheus's checker of metrics and rules, for the tests. Its package is unpacked below build/ and not
+# installed, because that would start a server. What needs it is skipped if it cannot be had.
+fetch_promtool() {
+  local folder=$perch_root/build/promtool
+  if command -v promtool >/dev/null || [ -x "$folder/usr/bin/promtool" ]; then return; fi
+  say "promtool: fetching the package prometheus"
+  mkdir -p "$folder"
+  if ! (cd "$folder" && rm -f ./*.deb && apt-get download -q prometheus >apt.log 2>&1 && dpkg-deb -x ./*.deb . &&
+        rm -f ./*.deb usr/bin/prometheus); then
+    printf 'warning: no promtool, so what it checks will be skipped; apt said: %s\n' "$(tail -n 1 "$folder/apt.log")" >&2
+  fi
+}
+
 # open_lock NAME: the caller's variable `lock` becomes a descriptor of build/NAME.lock.
 open_lock() {
   command -v flock >/dev/null || die "flock is missing; it is in the package util-linux"
