@@ -123,6 +123,11 @@ void Control::reply_error(Asker asker, std::string_view why) {
   if (Peer* peer = peer_of(asker)) refuse(*peer, why);
 }
 
+int Control::detach(Asker asker) {
+  Peer* const peer = peer_of(asker);
+  return peer == nullptr ? -1 : std::exchange(*peer, Peer{}).fd;
+}
+
 void Control::write_some(Peer& peer) {
   const ssize_t sent =
       send(peer.fd, peer.answer.data() + peer.num_sent, peer.answer.size() - peer.num_sent, MSG_NOSIGNAL);

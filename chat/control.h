@@ -42,6 +42,9 @@ class Control {
   // Answers, unless the peer has gone. Once for each request that was not answered at once.
   void reply(Asker asker, std::string answer);
   void reply_error(Asker asker, std::string_view why);
+  // The peer's socket, for an answer that takes its time: it is the caller's from now on, as is the limit of
+  // time. -1: the peer has gone. Once, instead of reply().
+  int detach(Asker asker);
 
  private:
   struct Peer {

@@ -226,6 +226,8 @@ void Core::on_hop(const Hop& hop) {
       return post(hop.source, kHopAnswer, hop.as<QuestionHop>());
     case kHopStore:
     case kHopAnswer:
+    case kHopCut:
+    case kHopCutMade:
       break;
   }
   PERCH_CHECK(!"a hop for another thread reached a reactor");

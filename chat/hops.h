@@ -3,6 +3,7 @@
 #include "core/frame.h"
 #include "core/mesh.h"
 #include "core/types.h"
+#include "store/backup_writer.h"
 #include "store/store.h"
 
 namespace perch::chat {
@@ -31,6 +32,8 @@ enum HopKind : uint16_t {
   kHopStoreState,  // store thread -> every core: full or not, poisoned or not
   kHopQuestion,    // main thread -> home core: about a user
   kHopAnswer,      // … and back
+  kHopCut,         // main thread -> store thread: both environments at one moment, for a backup
+  kHopCutMade,     // … and back
 };
 
 struct LoginRequest;  // chat/login.h
@@ -95,6 +98,13 @@ struct StoreHop {
 };
 struct QuestionHop {
   Question* question;
+};
+struct CutRequest {  // the main thread's; between the hop and the hop back the store thread fills it in
+  Result<void> made;
+  store::Cut cut;
+};
+struct CutHop {
+  CutRequest* request;
 };
 struct StoreStateHop {
   bool full;

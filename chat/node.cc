@@ -164,8 +164,9 @@ std::string Node::open_store(bool restored) {
   s.oper = std::make_unique<Operator>(
       Operator::Node{[&s] { return name_of(s.health()); }, [&s] { return s.metrics(); },
                      [&s] { s.stop_asked = true; }, [&s] { return std::string_view(s.running.log_level); },
-                     [&s](std::string_view level) { s.set_log_level(level); }},
-      system_clock(), s.main_page());
+                     [&s](std::string_view level) { s.set_log_level(level); },
+                     [&s] { return s.store_bytes(); }},
+      system_clock(), s.main_page(), s.main_log());
   if (std::string problem = s.oper->open(s.config.data_dir); !problem.empty()) return problem;
   return s.store.open(s.config.limits, *s.random, restored);
 }

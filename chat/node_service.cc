@@ -73,6 +73,10 @@ std::optional<HttpAnswer> Node::State::find(std::string_view path) {
                     .body = fmt::format("{}\n", name_of(now))};
 }
 
+uint64_t Node::State::store_bytes() {
+  return store_page().value(Metric::kJournalBytes) + store_page().value(Metric::kTablesBytes);
+}
+
 std::string Node::State::metrics() {
   std::vector<const MetricsPage*> all;
   for (const auto& page : pages) all.push_back(page.get());

@@ -92,6 +92,7 @@ struct Node::State {
   void hand_out();                             // what it runs with, to all threads
   std::optional<HttpAnswer> find(std::string_view path);
   std::string metrics();
+  uint64_t store_bytes();
   Health health();
 };
 

@@ -5,7 +5,6 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "chat/hops.h"
 #include "core/log.h"
 
 namespace perch::chat {
@@ -60,8 +59,9 @@ Json json_of(UserId id, const Result<store::UserRow>& row) {
 
 }  // namespace
 
-Operator::Operator(Node node, Clock& clock, MetricsPage& metrics)
+Operator::Operator(Node node, Clock& clock, MetricsPage& metrics, Log& log)
     : node_(std::move(node)),
+      log_(log),
       control_(clock, metrics,
                [this](Control::Asker asker, std::string_view request) { return answer(asker, request); }) {}
 Operator::~Operator() = default;
@@ -76,6 +76,7 @@ void Operator::serve(int timeout_ms) {
   control_.serve(timeout_ms);
   if (mesh_ == nullptr) return;
   mesh_->drain([this](const Hop& hop) { on_hop(hop); });
+  look_after_backup();
   reader_->release();
   mesh_->publish();
 }
@@ -91,8 +92,9 @@ Operator::Reply Operator::answer(Control::Asker asker, std::string_view request)
     return "draining\n";
   }
   if (verb == "log-level") return log_level(asker, rest);
-  if (verb != "users" && verb != "user") return "";
+  if (verb != "users" && verb != "user" && request != "backup") return "";
   if (mesh_ == nullptr) return refuse(asker, "the server is still starting; ask again when health says ok");
+  if (request == "backup") return back_up(asker);
   return verb == "users" ? users(asker, rest) : user(asker, rest);
 }
 
@@ -140,6 +142,7 @@ Operator::Reply Operator::user(Control::Asker asker, std::string_view who) {
 }
 
 void Operator::on_hop(const Hop& hop) {
+  if (hop.kind == kHopCutMade) return begin_backup();
   PERCH_CHECK(hop.kind == kHopAnswer);
   const auto found = asked_.find(hop.as<QuestionHop>().question);
   PERCH_CHECK(found != asked_.end());

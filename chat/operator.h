@@ -8,8 +8,9 @@
 //     users FROM     the registry from user id FROM on, a JSON object a line; the last says {"next": ID} if
 //                    there are more
 //     user WHO       one user, by id or handle: its devices, and what waits; one JSON object
+//     backup         the store as it is now, as store/backup_writer.h has it
 //
-// Anything else is answered "error: …". The last two know nothing before the node has started.
+// Anything else is answered "error: …". The last three know nothing before the node has started.
 //
 // ON: the main thread. What is on the disk it reads itself; what lives on a core it asks that core, by a hop
 //     (chat/question.h). It has no ring, so a core that sleeps sees the hop when its sleep ends.
@@ -20,8 +21,11 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "chat/backup.h"
 #include "chat/control.h"
+#include "chat/hops.h"
 #include "chat/question.h"
+#include "core/log.h"
 #include "core/mesh.h"
 #include "store/store.h"
 
@@ -37,14 +41,15 @@ class Operator {
     std::function<void()> drain;
     std::function<std::string_view()> log_level;
     std::function<void(std::string_view)> set_log_level;  // REQUIRES: it is one
+    std::function<uint64_t()> store_bytes;
   };
-  Operator(Node node, Clock& clock, MetricsPage& metrics);
+  Operator(Node node, Clock& clock, MetricsPage& metrics, Log& log);
   ~Operator();
   Operator(const Operator&) = delete;
   Operator& operator=(const Operator&) = delete;
 
   std::string open(const std::string& data_dir) { return control_.open(data_dir); }
-  // From now on all is answered. LIFETIME: the environments of `reader` outlive it. REQUIRES: the cores'
+  // From now on all is answered. LIFETIME: the environments of `reader` outlive this. REQUIRES: the cores'
   // threads have ended when it goes.
   void begin(MeshEndpoint& mesh, uint16_t num_cores, std::unique_ptr<store::Reader> reader);
   // Serves what has come; waits at most `timeout_ms` for it.
@@ -56,11 +61,15 @@ class Operator {
   Reply log_level(Control::Asker asker, std::string_view level);
   Reply users(Control::Asker asker, std::string_view from);
   Reply user(Control::Asker asker, std::string_view who);
+  Reply back_up(Control::Asker asker);
+  void begin_backup();
+  void look_after_backup();
   Reply refuse(Control::Asker asker, std::string_view why);
   Result<UserId> find(std::string_view who);
   void on_hop(const Hop& hop);
 
   const Node node_;
+  Log& log_;
   Control control_;
   MeshEndpoint* mesh_ = nullptr;
   uint16_t num_cores_ = 0;
@@ -70,6 +79,12 @@ class Operator {
     std::unique_ptr<Question> question;
   };
   std::unordered_map<const Question*, Asked> asked_;  // with a core
+  struct Cutting {
+    Control::Asker asker;
+    CutRequest request;
+  };
+  std::unique_ptr<Cutting> cutting_;  // with the store thread
+  Backup backup_;
 };
 
 }  // namespace perch::chat

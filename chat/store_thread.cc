@@ -62,6 +62,7 @@ void StoreThread::turn(uint64_t sleep_ns_max) {
   if (due) try_again();
   mesh_.drain(
       [this](const Hop& hop) {
+        if (hop.kind == kHopCut) return cut(*hop.as<CutHop>().request, hop.source);
         PERCH_CHECK(hop.kind == kHopStore);
         take(hop.as<StoreHop>().op);
       },
@@ -110,6 +111,15 @@ void StoreThread::take(store::StoreOp* op) {
   }
   metrics_.add(Metric::kStoreRefused);
   lines_[line].push_back(op);
+}
+
+void StoreThread::cut(CutRequest& request, CoreId source) {
+  Result<store::Cut> cut = writer_.cut();
+  if (cut)
+    request.cut = std::move(*cut);
+  else
+    request.made = cut.error();
+  mesh_.post(source, Hop::make(kHopCutMade, CutHop{&request}));
 }
 
 void StoreThread::answer(store::StoreOp* op) {

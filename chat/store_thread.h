@@ -40,6 +40,7 @@ class StoreThread {
   void try_again();
   void take(store::StoreOp* op);
   void answer(store::StoreOp* op);
+  void cut(CutRequest& request, CoreId source);
   void commit();
   void keep_refused();
   bool anything_waits() const;

@@ -288,6 +288,15 @@ Result<void> Writer::write_row(const StoreOp& op) {
   return tables_.put(table, key, value.bytes());
 }
 
+// A snapshot begins with its first read.
+Result<Cut> Writer::cut() {
+  const std::array<uint8_t, 1> key{static_cast<uint8_t>(MetaKey::kFormat)};
+  Cut cut{journal_.snapshot(), tables_.snapshot()};
+  if (auto begun = cut.journal->get(kJournalMetaTable, key); !begun) return begun.error();
+  if (auto begun = cut.tables->get(kTablesMetaTable, key); !begun) return begun.error();
+  return cut;
+}
+
 std::unique_ptr<Reader> Writer::make_reader() { return store::make_reader(journal_, tables_); }
 
 }  // namespace perch::store

@@ -14,6 +14,7 @@
 #include "core/limits.h"
 #include "core/random.h"
 #include "core/result.h"
+#include "store/backup_writer.h"
 #include "store/journal_index.h"
 #include "store/keyspace.h"
 #include "store/kv.h"
@@ -63,6 +64,10 @@ class Writer {
   // A commit for that alone: at the end of a run, or in a long silence. ERRORS: kFull; others of Kv poison.
   Result<void> store_served();
 
+  // Both environments as they are now: what a stop at this moment would leave. It holds on to pages that are
+  // replaced from now on, so their room is not used again before it goes. ON: the writer's thread, between two
+  // calls of anything that writes. ERRORS: those of Kv.
+  Result<Cut> cut();
   // Any thread may call it; the reader then belongs to one, and goes before the environments.
   std::unique_ptr<Reader> make_reader();
 
