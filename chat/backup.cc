@@ -73,10 +73,11 @@ void Backup::run(store::Cut cut, uint64_t bytes_about) {
 
 // ERRORS: kStopped; kClosed: it is not taken; detail is the errno.
 Result<void> Backup::send_all(Bytes bytes) {
+  if (why_stopped_ != nullptr) return Error{Errc::kStopped};
   for (uint64_t waited_ms = 0; !bytes.empty();) {
-    if (why_stopped_ != nullptr) return Error{Errc::kStopped};
     const ssize_t sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN && why_stopped_ != nullptr) return Error{Errc::kStopped};
     if (sent < 0 && errno == EAGAIN && (waited_ms += kLookMs) < kBackupMsMax) continue;
     if (sent < 0) return Error{Errc::kClosed, errno};
     ended_.bytes += static_cast<uint64_t>(sent);

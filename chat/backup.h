@@ -1,7 +1,7 @@
 // Backup: the store on its way to who asked for a backup, as store/backup_writer.h has it.
 //
-// The server reads and the asker writes: so the copy may go where the server's user may not, a disk that fills
-// up or stands still is the asker's, and a killed asker leaves nothing here.
+// The server reads and the asker writes: so the copy may go where the server's user may not, a disk that is
+// full or stands still is the asker's, and a killed asker leaves nothing here.
 //
 // ON: the main thread; the stream is sent by a thread of its own, which reactors and the store thread know
 //     nothing of. It holds one Cut, so the store's maps use no room again until it has ended.

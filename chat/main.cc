@@ -65,7 +65,8 @@ void declare(CLI::App& app, Flags& flags) {
   app.add_flag("--health", flags.health,
                "print starting, ok, full, stuck, draining or poisoned of that server, and exit");
   app.add_flag("--restored", flags.restored,
-               "the store was put back from a backup: clients send again what it lacks; once, after that");
+               "the store was put back from a copy, not by perchctl restore: clients send again what it "
+               "lacks; once");
   for (KeyFlag& key : flags.keys)
     app.add_option(key.flag, key.values, key.help)->allow_extra_args(false)->expected(1)->take_all();
   app.add_option("--set", flags.set, "KEY=VALUE, several times: any key, as limits.delivery.window=32")

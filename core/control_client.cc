@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -57,16 +58,24 @@ Result<ControlQuestion> ControlQuestion::ask(std::string_view data_dir, std::str
   return question;
 }
 
+Result<size_t> ControlQuestion::read(MutableBytes buffer) {
+  for (;;) {
+    const ssize_t got = recv(socket_, buffer.data(), buffer.size(), 0);
+    if (got >= 0) return static_cast<size_t>(got);
+    if (errno != EINTR) return system_error(errno);
+  }
+}
+
 Result<std::string> ControlQuestion::answer() {
   std::string answer;
   for (;;) {
-    char part[4096];
-    const ssize_t got = recv(socket_, part, sizeof(part), 0);
-    if (got < 0 && errno == EINTR) continue;
+    std::array<uint8_t, 4096> part;
+    const Result<size_t> got = read(part);
     // A Unix socket that is closed with something unread resets behind what it said last.
-    if (got == 0 || (got < 0 && errno == ECONNRESET && !answer.empty())) return answer;
-    if (got < 0) return system_error(errno);
-    answer.append(part, static_cast<size_t>(got));
+    if (!got && got.error().detail == ECONNRESET && !answer.empty()) return answer;
+    if (!got) return got.error();
+    if (*got == 0) return answer;
+    answer.append(part.begin(), part.begin() + static_cast<ptrdiff_t>(*got));
   }
 }
 

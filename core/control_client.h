@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/result.h"
+#include "core/types.h"
 
 namespace perch {
 
@@ -32,8 +33,11 @@ class ControlQuestion {
     return *this;
   }
   ~ControlQuestion();
+  // What the server says next, into the front of the buffer; how much: 0 is the end. What it refuses begins
+  // with kControlError. ERRORS: kSystem (detail: errno; EAGAIN: not a word for kAskMsMax).
+  Result<size_t> read(MutableBytes buffer);
   // All that the server says until it closes; what it refuses begins with kControlError.
-  // REQUIRES: not called before. ERRORS: kSystem (detail: errno; EAGAIN: not a word for kAskMsMax).
+  // REQUIRES: not called before. ERRORS: as of read().
   Result<std::string> answer();
 
  private:

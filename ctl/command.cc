@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <time.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -31,6 +32,19 @@ std::string explain(const Flags& flags, const Error& error) {
   }
 }
 
+int complain_ended(const Flags& flags) {
+  return complain(kNotDone, fmt::format("--data {}: its server ended before it answered", flags.data_dir));
+}
+
+Bytes bytes_of(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+// Of an answer that is a refusal: without the word that says so.
+int complain_refused(std::string_view answer) {
+  answer.remove_prefix(kControlError.size());
+  return complain(kNotDone, answer.substr(0, answer.find('\n')));
+}
+
 }  // namespace
 
 std::optional<std::string> ask(const Flags& flags, std::string_view request) {
@@ -40,16 +54,45 @@ std::optional<std::string> ask(const Flags& flags, std::string_view request) {
     return std::nullopt;
   }
   if (answer->empty()) {  // it ended before it had answered
-    complain(kNotDone, fmt::format("--data {}: its server ended before it answered", flags.data_dir));
+    complain_ended(flags);
     return std::nullopt;
   }
   if (answer->starts_with(kControlError)) {
-    std::string_view why(*answer);
-    why.remove_prefix(kControlError.size());
-    complain(kNotDone, why.substr(0, why.find('\n')));
+    complain_refused(*answer);
     return std::nullopt;
   }
   return *std::move(answer);
+}
+
+bool ask_for_parts(const Flags& flags, std::string_view request, const std::function<bool(Bytes)>& take) {
+  Result<ControlQuestion> question = ControlQuestion::ask(flags.data_dir, request);
+  if (!question) {
+    complain(kNotDone, explain(flags, question.error()));
+    return false;
+  }
+  std::array<uint8_t, 64 * 1024> buffer;
+  std::string start;  // until it is long enough to be known for no refusal
+  bool is_answer = false;
+  for (;;) {
+    const Result<size_t> got = question->read(buffer);
+    if (!got) {
+      complain(kNotDone, explain(flags, got.error()));
+      return false;
+    }
+    Bytes part = Bytes(buffer).first(*got);
+    if (!is_answer && !part.empty()) {
+      start.append(text_of(part));
+      if (start.size() < kControlError.size() || start.starts_with(kControlError)) continue;
+      is_answer = true;
+      part = bytes_of(start);
+    }
+    if (is_answer && part.empty()) return true;
+    if (part.empty()) {
+      start.starts_with(kControlError) ? complain_refused(start) : complain_ended(flags);
+      return false;
+    }
+    if (!take(part)) return false;
+  }
 }
 
 std::optional<Readings> ask_readings(const Flags& flags) {

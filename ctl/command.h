@@ -2,10 +2,12 @@
 //
 // ON: the main thread of a program of its own, which may wait.
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "core/types.h"
 #include "ctl/readings.h"
 
 namespace perch::ctl {
@@ -23,6 +25,8 @@ struct Flags {
   double interval_s = 2;   // top: between two readings
   bool wait = false;       // drain: until the server has ended
   double wait_s_max = 30;  // … but not longer
+  std::string folder;      // backup, verify, restore: of the backup
+  std::string to;          // restore: the server's folder
 };
 
 // Each runs to its end and returns the exit status.
@@ -35,9 +39,15 @@ int run_drain(const Flags& flags);
 int run_users(const Flags& flags);
 int run_devices(const Flags& flags);
 int run_mailbox(const Flags& flags);
+int run_backup(const Flags& flags);
+int run_verify(const Flags& flags);
+int run_restore(const Flags& flags);
 
 // The answer of the server on flags.data_dir. Nothing: it has been said why, and the status is kNotDone.
 std::optional<std::string> ask(const Flags& flags, std::string_view request);
+// As ask(), for an answer that is long: `take` gets its parts, until it says that it wants no more. False: it
+// has been said why it did not come.
+bool ask_for_parts(const Flags& flags, std::string_view request, const std::function<bool(Bytes)>& take);
 // Its metrics, likewise.
 std::optional<Readings> ask_readings(const Flags& flags);
 // Says `text` on the standard error; returns `status`.

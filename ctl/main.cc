@@ -14,6 +14,7 @@ using namespace perch::ctl;
 struct Command {
   CLI::App* app;
   std::function<int(const Flags&)> run;
+  bool asks_server = true;  // needs --data
 };
 
 // What is asked of a server that runs.
@@ -50,6 +51,32 @@ void declare_users(CLI::App& app, Flags& flags, std::vector<Command>& commands) 
   commands.push_back({mailbox, run_mailbox});
 }
 
+// Backups. Only the first is asked of a server.
+void declare_backups(CLI::App& app, Flags& flags, std::vector<Command>& commands) {
+  CLI::App* backup = app.add_subcommand(
+      "backup",
+      "copy the store of the running server into DIR, which must not be there yet.\nThe server goes on; "
+      "while it "
+      "is read its store uses no room again, and the\nbackup is broken off if that makes it full. DIR "
+      "appears when "
+      "all of it is on the\ndisk and was read back; DIR.partial is what an interrupted backup leaves.");
+  backup->add_option("DIR", flags.folder, "folder to make")->required();
+  commands.push_back({backup, run_backup});
+  CLI::App* verify = app.add_subcommand(
+      "verify", "read a backup to its end: checksums, counts, and that each record is whole");
+  verify->add_option("DIR", flags.folder, "folder that backup made")->required();
+  commands.push_back({verify, run_verify, false});
+  CLI::App* restore = app.add_subcommand("restore",
+                                         "make a backup the store of a server that does not run. DATA must "
+                                         "be empty, but\nfor the file `ceiling` of "
+                                         "the server that was there: keep it, it says which\nnumbers were "
+                                         "used. The server that is started on it "
+                                         "tells its clients to send\nagain what the backup lacks.");
+  restore->add_option("DIR", flags.folder, "folder that backup made")->required();
+  restore->add_option("--to", flags.to, "folder of the server's store (DATA)")->required();
+  commands.push_back({restore, run_restore, false});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -66,6 +93,7 @@ int main(int argc, char** argv) {
   app.add_flag("--json", flags.json, "print JSON, one value a line");
   declare_asking(app, flags, commands);
   declare_users(app, flags, commands);
+  declare_backups(app, flags, commands);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
@@ -74,8 +102,11 @@ int main(int argc, char** argv) {
     return complain(kUsage, std::string(error.what()) + "; see perchctl --help");
   }
   signal(SIGPIPE, SIG_IGN);
-  if (flags.data_dir.empty()) return complain(kUsage, "which server? name its folder with --data");
-  for (const Command& command : commands)
-    if (command.app->parsed()) return command.run(flags);
+  for (const Command& command : commands) {
+    if (!command.app->parsed()) continue;
+    if (command.asks_server && flags.data_dir.empty())
+      return complain(kUsage, "which server? name its folder with --data");
+    return command.run(flags);
+  }
   return kUsage;
 }

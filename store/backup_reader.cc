@@ -37,7 +37,7 @@ Result<BackupSummary> BackupReader::read() {
   for (;;) {
     const Result<BackupBlock> kind = next_block();
     if (!kind) return kind.error();
-    if ((*kind == BackupBlock::kBegin) != (num_blocks_ == 1))
+    if (*kind != BackupBlock::kBroken && (*kind == BackupBlock::kBegin) != (num_blocks_ == 1))
       return damaged("no block of that kind belongs here");
     Result<void> done;
     switch (*kind) {

@@ -2,7 +2,8 @@
 //
 // ON: any thread; it waits for its source.
 // CHECKS: the bytes of the stream, by the blocks' checksums; then that each record is one that a start could
-//     read, as store/writer_recover.cc reads it, in order of key, and that journal and tables belong together.
+//     read, as store/writer_recover.cc reads it, in order of key, and that journal and tables are of
+//     one store.
 #pragma once
 #include <functional>
 #include <string>

@@ -34,7 +34,6 @@ std::string hex_of(Bytes bytes) {
 BackupWriter::BackupWriter(Sink sink) : sink_(std::move(sink)) { entries_.reserve(kBackupPayloadBytesMax); }
 
 Result<void> BackupWriter::write(Cut& cut, uint64_t bytes_about) {
-  if (auto begun = sink_(bytes_of(kBackupMagic)); !begun) return begun;
   std::vector<uint8_t> begin;
   append_big<uint64_t>(begin, kFormatVersion);
   append_big<uint64_t>(begin, bytes_about);
@@ -100,13 +99,17 @@ Result<void> BackupWriter::block(BackupBlock kind, std::string_view payload) {
 
 Result<void> BackupWriter::block(BackupBlock kind, Bytes payload) {
   std::array<uint8_t, 8> number;
-  store_big<uint64_t>(number.data(), num_blocks_++);
-  std::array<uint8_t, kBackupHeaderBytes> header;
-  header[0] = static_cast<uint8_t>(kind);
-  store_big<uint32_t>(header.data() + 1, static_cast<uint32_t>(payload.size()));
-  store_big<uint32_t>(header.data() + 5, crc32c(crc32c(crc32c(0, number), Bytes(header).first(1)), payload));
-  if (auto put = sink_(header); !put) return put;
-  return sink_(payload);
+  store_big<uint64_t>(number.data(), num_blocks_);
+  const std::array<uint8_t, 1> kind_byte{static_cast<uint8_t>(kind)};
+  std::vector<uint8_t> out;
+  if (num_blocks_ == 0) out.assign(kBackupMagic.begin(), kBackupMagic.end());
+  out.push_back(kind_byte[0]);
+  append_big<uint32_t>(out, static_cast<uint32_t>(payload.size()));
+  append_big<uint32_t>(out, crc32c(crc32c(crc32c(0, number), kind_byte), payload));
+  out.insert(out.end(), payload.begin(), payload.end());
+  auto put = sink_(out);
+  if (put) ++num_blocks_;
+  return put;
 }
 
 }  // namespace perch::store

@@ -33,6 +33,7 @@ struct Cut {
 
 class BackupWriter {
  public:
+  // Takes a whole block, or, with its error, nothing of it that matters: broken() then says why in its place.
   using Sink = std::function<Result<void>(Bytes)>;
   explicit BackupWriter(Sink sink);
 

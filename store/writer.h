@@ -65,8 +65,8 @@ class Writer {
   Result<void> store_served();
 
   // Both environments as they are now: what a stop at this moment would leave. It holds on to pages that are
-  // replaced from now on, so their room is not used again before it goes. ON: the writer's thread, between two
-  // calls of anything that writes. ERRORS: those of Kv.
+  // replaced from now on, so their room is not used again before it goes. ON: the writer's thread, between
+  // two calls of anything that writes. ERRORS: those of Kv.
   Result<Cut> cut();
   // Any thread may call it; the reader then belongs to one, and goes before the environments.
   std::unique_ptr<Reader> make_reader();

@@ -52,8 +52,8 @@ PLACES = {  # name: (pattern, where it may stand, what to do instead, an example
     "threads": (
         r"<(atomic|mutex|shared_mutex|thread|condition_variable|future|semaphore|latch|barrier)>|"
         r"std::(atomic|mutex|jthread|thread|async|shared_ptr|weak_ptr|make_shared)\b",
-        {"core/spsc_queue.h", "core/handoff.h", "core/mesh.h", "core/mesh.cc", "core/metrics.h", "chat/node.h", "chat/node_state.h", "chat/node.cc", "chat/node_service.cc",
-         "chat/node_threads.cc",
+        {"core/spsc_queue.h", "core/handoff.h", "core/mesh.h", "core/mesh.cc", "core/metrics.h", "chat/backup.h", "chat/backup.cc",
+         "chat/node.h", "chat/node_state.h", "chat/node.cc", "chat/node_service.cc", "chat/node_threads.cc",
          "tests/"},
         "ARCHITECTURE.md, Threads, lists what two threads touch; objects have one owner",
         "std::mutex lock;\n"),
@@ -109,6 +109,7 @@ UNTESTED = {
     "core/metrics_table.h": "a table: core/metrics.h makes it what tests/unit/metrics_test.cc sees",
     "net/connection.h": "data; the files of net/state.h hold the transitions",
     "net/state.h": "Net's own data; tests/unit/net_test.cc and its neighbours see what it does",
+    "ctl/backup_folder.h": "tests/e2e/backup_test.py",
     "ctl/command.h": "tests/e2e/perchctl_test.py runs every command",
     "ctl/json.h": "tests/e2e/perchctl_test.py reads what it prints",
     "store/kv.h": "an interface",
