@@ -68,8 +68,8 @@ def check_by_hand(root):
 
 def log_in(machine, root, name):
     token = do(ROOT / "tools/mint-token", "--secret-file", root / "etc/perch/secret", "--kid", "main", "--sub", name, "--dev", "phone")
-    (root / f"root/{name}.token").write_text(token)
-    machine.do("perch", "login", "--profile", f"/root/{name}", "--server", "127.0.0.1:7110", "--token-file", f"/root/{name}.token")
+    (root / f"srv/{name}.token").write_text(token)
+    machine.do("perch", "login", "--profile", f"/srv/{name}", "--server", "127.0.0.1:7110", "--token-file", f"/srv/{name}.token")
 
 
 def main_pid(machine):
@@ -98,12 +98,12 @@ def check_service(machine, root):
     machine.do("systemctl", "restart", "perch")
     log_in(machine, root, "alice")
     log_in(machine, root, "bob")
-    machine.do("perch", "send", "--profile", "/root/alice", "bob", "before the upgrade")
+    machine.do("perch", "send", "--profile", "/srv/alice", "bob", "before the upgrade")
     return re.search(r"exposure level for perch.service: ([\d.]+)", exposure.stdout)[1]
 
 
 def received(machine):
-    return machine.do("perch", "listen", "--profile", "/root/bob", "--count", "1", "--seconds", "20")
+    return machine.do("perch", "listen", "--profile", "/srv/bob", "--count", "1", "--seconds", "20")
 
 
 def check_reload(machine, root):
@@ -156,7 +156,7 @@ def check_socket(machine):
     machine.do("systemctl", "stop", "perch")
     machine.do("systemctl", "enable", "--now", "perch.socket")
     require(not is_ready(machine), "the socket alone started the server")
-    said = machine.do("perch", "send", "--profile", "/root/alice", "bob", "over the socket")  # whose connection starts it
+    said = machine.do("perch", "send", "--profile", "/srv/alice", "bob", "over the socket")  # whose connection starts it
     require(is_ready(machine), f"a connection did not start the server: {said}")
     require("over the socket" in received(machine), "nothing came")
     machine.do("systemctl", "disable", "--now", "perch.socket")
