@@ -60,6 +60,7 @@ Result<std::unique_ptr<Client>> Client::open(const ClientOptions& options, Devic
     profile.set_setting("token", token);
     if (auto committed = profile.commit(); !committed.ok()) return committed.error();
   }
+  client->events_ = &events;
   client->wants_to_connect_ = options.connect;
   if (auto loaded = client->load_seen(); !loaded.ok()) return loaded.error();
   client->wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -106,12 +107,7 @@ void Client::resolve(std::string_view peer) {
   if (!user.ok() || *user == 0) device_->resolve(target_of(peer).handle);
 }
 
-Result<RowId> Client::send(std::string_view to, std::string_view text) {
-  return send(to, 0, Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
-}
-
-Result<RowId> Client::send(std::string_view to, uint8_t content, Bytes body) {
-  const Target target = target_of(to);
+Result<RowId> Client::post(const Target& target, uint8_t content, Bytes body) {
   if (connects()) return device_->send(target.user, target.handle, content, body);
   // Ids are the owner's to give.
   if (target.user == 0 && (target.handle.empty() || target.handle.size() > codec::kHandleBytesMax)) {
@@ -159,12 +155,17 @@ Result<RowStatus> Client::status(RowId row) { return store_->status(row); }
 Result<std::vector<HistoryLine>> Client::history(std::string_view peer, size_t limit) {
   const auto user = user_of(peer);
   if (!user.ok()) return user.error();
+  if (auto done = forget_ended(); !done.ok()) return done.error();
   return store_->history(*user, target_of(peer).handle, limit);
 }
 
-Result<std::vector<Conversation>> Client::conversations() { return store_->conversations(); }
+Result<std::vector<Conversation>> Client::conversations() {
+  if (auto done = forget_ended(); !done.ok()) return done.error();
+  return store_->conversations();
+}
 
 Result<std::vector<Found>> Client::search(std::string_view text, std::string_view peer, size_t limit) {
+  if (auto done = forget_ended(); !done.ok()) return done.error();
   if (peer.empty()) return store_->search(text, 0, limit);
   const Result<UserId> user = user_of(peer);
   if (!user.ok()) return user.error();
@@ -206,6 +207,7 @@ bool Client::poll(uint64_t timeout_ms, int also_fd) {
   prepare();
   const Ready ready = wait(std::min(until, next_wake_ms()), also_fd);
   serve(ready.connection);
+  tell_changes();
   return ready.also;
 }
 
@@ -279,6 +281,8 @@ const DeviceCounters& Client::counters() const { return device_->counters(); }
 
 void Client::look_around(uint64_t now) {
   looked_at_ms_ = now;
+  (void)
+      forget_ended();  // where the disk refuses that now, it is tried again; nobody is told of it until then
   if (!connects() && wants_to_connect_) take_over();
   const uint64_t version = store_->data_version();
   if (version == data_version_) return;

@@ -24,6 +24,7 @@
 
 #include "client/events.h"
 #include "client/identity.h"
+#include "client/item.h"
 #include "client/message.h"
 #include "client/row.h"
 #include "core/api.h"
@@ -71,8 +72,11 @@ class PERCH_API Client {
   // (NotFound). Returns the row; on_row() and status() tell how far it got. ERRORS, and nothing was queued:
   // kInvalid (`to` can name nobody), kTooLarge (detail: bytes allowed; what the server said at the last login
   // of this Client, 64 KiB before one), kPoisoned (the device has stopped with StopReason::kStorage).
+  // The text carries the conversation's timer; and to whom this user's profile was not sent yet, that goes
+  // first.
   Result<RowId> send(std::string_view to, std::string_view text);
-  // The same for bytes of any kind; `content` says which: 0 is text in UTF-8.
+  // The same for bytes of any kind, without a timer; `content` says which: 0 is text in UTF-8, 1 an item
+  // (client/item.h), 2 and above are the application's.
   Result<RowId> send(std::string_view to, uint8_t content, Bytes body);
   // Tells `peer` and this user's other devices that everything received from `peer` has been read. Returns
   // the number of read marks queued. A handle that was never resolved: 0. ERRORS: kPoisoned, as of send().
@@ -101,6 +105,39 @@ class PERCH_API Client {
   Result<std::vector<Arrival>> unseen(size_t limit);
   // What has arrived up to here was shown.
   Result<void> set_seen(uint64_t arrival);
+
+  // --- what is said about a message (PROTOCOL.md, 10): rows of the outbox like any other, which go to the
+  // other devices of both users. ERRORS, beside those of send(): kNotFound (no message of that name is here,
+  // or it is deleted), kInvalid (it is not this user's, where it has to be; no UTF-8; nothing at all) ---
+
+  // The message of that id, as it stands now. ERRORS: kNotFound.
+  Result<Found> message(const MessageId& id);
+  // A text that answers that message, in its conversation.
+  Result<RowId> reply(const MessageId& id, std::string_view text);
+  // Another text for a message of this user.
+  Result<RowId> edit(const MessageId& id, std::string_view text);
+  // The same for one that was sent from here. While the row has no id it changes in place, and is returned.
+  Result<RowId> edit(RowId row, std::string_view text);
+  // Deletes a message of this user for everyone: its contents are removed from this disk at once, and from
+  // those of the others when they hear of it.
+  Result<RowId> remove(const MessageId& id);
+  // The same for one that was sent from here. A row that has no id yet is no more, and 0 is returned.
+  Result<RowId> remove(RowId row);
+  // What this user says of that message in one emoji of at most 64 bytes, instead of what was said before.
+  // Empty: nothing any more.
+  Result<RowId> react(const MessageId& id, std::string_view emoji);
+  // How long texts of this conversation, sent from now on by either user, are there once they are read, in
+  // seconds; 0: for good. ERRORS: kTooLarge (detail: 365 days).
+  Result<RowId> set_timer(std::string_view peer, uint32_t seconds);
+  // The same as it is now.
+  Result<uint32_t> timer(std::string_view peer);
+  // This user's name (at most 64 bytes) and about text (512), for those whom it has written to, those whom it
+  // is going to, and its other devices. Returns the last of the rows that takes. ERRORS: kTooLarge, kNotFound
+  // (before the first login of this profile nobody knows who this is).
+  Result<RowId> set_profile(const Profile& profile);
+  // What `peer` says to be; of this user what it has said itself. Empty: nothing.
+  Result<Profile> profile(std::string_view peer);
+
   // Who this is. LIFETIME: the Client's; the values change at a login and when rows get ids; in a process
   // that has not the connection, in the poll() after that.
   const Identity& identity() const;
@@ -130,10 +167,17 @@ class PERCH_API Client {
  private:
   struct Target {
     UserId user = 0;
-    std::string handle;
+    std::string handle = {};
   };
   static Target target_of(std::string_view to);
   Result<void> load_seen();
+  Result<RowId> post(const Target& to, uint8_t content, Bytes body);
+  Result<RowId> post(const Target& to, const Item& item);
+  Result<RowId> say(std::string_view to, Item text);
+  Result<void> introduce(const Target& to);  // sends the profile, if it was not
+  Result<Found> own_message(const MessageId& id);
+  Result<void> forget_ended();
+  void tell_changes();
 
   struct Ready {
     short connection = 0;  // of poll()
@@ -155,6 +199,7 @@ class PERCH_API Client {
   void read();
   void write();
 
+  DeviceEvents* events_ = nullptr;
   std::unique_ptr<SqliteStore> store_;
   std::unique_ptr<Random> random_;
   std::unique_ptr<Device> device_;

@@ -96,6 +96,10 @@ class DeviceEvents {
   virtual void on_error(ErrorCode /*code*/, std::string_view /*text*/) {}
   // It does not come back by itself: stop_reason() says why, and whether set_token() may help.
   virtual void on_stopped(StopReason /*reason*/, std::string_view /*text*/) {}
+  // What history() tells of the conversation with `peer` has changed other than by on_message() and on_row():
+  // a message was edited, deleted or reacted to, its timer has ended, or the timer of the conversation or a
+  // profile is another. Only of a Client.
+  virtual void on_changed(UserId /*peer*/) {}
 };
 
 // What a device has done since it was made. They only grow.

@@ -19,18 +19,20 @@ Result<std::vector<Conversation>> SqliteStore::conversations() {
     // From one peer to the next in the indexes: it costs the number of conversations, not of messages.
     Query query(
         *this,
-        "WITH RECURSIVE came(peer) AS (SELECT min(peer) FROM inbox UNION ALL SELECT "
-        "(SELECT min(peer) FROM inbox WHERE peer>came.peer) FROM came WHERE peer IS NOT NULL), "
-        "went(peer) AS (SELECT min(to_user) FROM outbox INDEXED BY outbox_order WHERE kind=0 AND "
-        "to_user>0 UNION ALL SELECT (SELECT min(to_user) FROM outbox INDEXED BY outbox_order WHERE "
-        "kind=0 AND to_user>went.peer) FROM went WHERE peer IS NOT NULL) "
+        "WITH RECURSIVE came(peer) AS (SELECT min(peer) FROM inbox INDEXED BY inbox_order WHERE item=0 AND "
+        "gone<2 UNION ALL SELECT (SELECT min(peer) FROM inbox INDEXED BY inbox_order WHERE item=0 AND gone<2 "
+        "AND peer>came.peer) FROM came WHERE peer IS NOT NULL), "
+        "went(peer) AS (SELECT min(to_user) FROM outbox INDEXED BY outbox_order WHERE kind=0 AND item=0 AND "
+        "gone<2 AND to_user>0 UNION ALL SELECT (SELECT min(to_user) FROM outbox INDEXED BY outbox_order "
+        "WHERE kind=0 AND item=0 AND gone<2 AND to_user>went.peer) FROM went WHERE peer IS NOT NULL) "
         "SELECT peer FROM came WHERE peer IS NOT NULL UNION SELECT peer FROM went WHERE peer IS NOT NULL");
     while (query.step()) out.emplace_back().peer = query.u64(0);
   }
   {
     Query query(*this,
-                "SELECT handle, max(row) FROM outbox INDEXED BY outbox_order WHERE kind=0 AND to_user=0 AND "
-                "handle NOT IN (SELECT handle FROM handles) GROUP BY handle ORDER BY handle");
+                "SELECT handle, max(row) FROM outbox INDEXED BY outbox_order WHERE kind=0 AND item=0 AND "
+                "gone<2 AND to_user=0 AND handle NOT IN (SELECT handle FROM handles) GROUP BY handle ORDER "
+                "BY handle");
     while (query.step()) {
       Conversation& next = out.emplace_back();
       next.handle = query.text(0);
@@ -48,19 +50,24 @@ Result<std::vector<Conversation>> SqliteStore::conversations() {
     }
     {
       Query own(*this,
-                "SELECT " PERCH_ROW_COLUMNS
-                ", content, body FROM outbox INDEXED BY outbox_order WHERE kind=0 AND to_user=?1 AND "
+                "SELECT " PERCH_OWN_LINE_COLUMNS
+                " FROM outbox INDEXED BY outbox_order WHERE kind=0 AND item=0 AND gone<2 AND to_user=?1 AND "
                 "(?2=0 OR row=?2) ORDER BY row DESC LIMIT 1",
                 each.peer, each.last.row.row);
-      if (own.step()) each.last = own.history_line(0);
+      if (own.step()) each.last = own.own_line(0);
     }
-    Query came(*this,
-               "SELECT " PERCH_MESSAGE_COLUMNS
-               " FROM inbox WHERE peer=?1 AND ?1<>0 ORDER BY number DESC, arrival DESC LIMIT 1",
-               each.peer);
-    if (!came.step()) continue;
-    HistoryLine line = history_line(came.message(0));
-    if (!each.last.own_device || is_later(line, each.last)) each.last = std::move(line);
+    {
+      Query came(*this,
+                 "SELECT " PERCH_LINE_COLUMNS
+                 " FROM inbox INDEXED BY inbox_order WHERE peer=?1 AND ?1<>0 AND item=0 AND gone<2 "
+                 "ORDER BY number DESC, arrival DESC LIMIT 1",
+                 each.peer);
+      if (came.step()) {
+        HistoryLine line = came.line_that_came(0);
+        if (!each.last.own_device || is_later(line, each.last)) each.last = std::move(line);
+      }
+    }
+    complete(each.last, each.peer);
   }
   if (failed_ != 0) return error_of(failed_);
   std::ranges::stable_sort(out, std::ranges::greater(),
@@ -68,40 +75,53 @@ Result<std::vector<Conversation>> SqliteStore::conversations() {
   return out;
 }
 
-// A pattern of LIKE for what contains the text.
-static std::string containing(std::string_view text) {
-  std::string pattern = "%";
-  for (const char c : text) {
-    if (c == '%' || c == '_' || c == '\\') pattern += '\\';
-    pattern += c;
-  }
-  return pattern + "%";
+// Upper and lower case of a-z are the same.
+static bool contains(std::string_view text, std::string_view part) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
+  return !std::ranges::search(text, part, {}, lower, lower).empty() || part.empty();
 }
 
+// Whether somebody may have edited the row of that table: what it says now is worth a look.
+#define PERCH_MAY_BE_EDITED(table)                                                                \
+  "(EXISTS (SELECT 1 FROM inbox AS edit INDEXED BY inbox_remarks WHERE edit.target_origin=" table \
+  ".origin AND edit.target_seq=" table                                                            \
+  ".seq AND edit.target_seq>0 AND edit.item=1) OR EXISTS (SELECT 1 "                              \
+  "FROM outbox AS edit INDEXED BY outbox_remarks WHERE edit.target_origin=" table                 \
+  ".origin AND edit.target_seq=" table ".seq AND edit.target_seq>0 AND edit.item=1))"
+
 Result<std::vector<Found>> SqliteStore::search(std::string_view text, UserId peer, size_t limit) {
-  const std::string pattern = containing(text);
   std::vector<Found> out;
+  // The line says what it was sent as; what it is by now costs more, and most lines are what they were.
+  const auto take = [&](Found found, bool may_be_edited) {
+    HistoryLine& line = found.line;
+    const bool plain = line.content == kContentText && !may_be_edited;
+    if (plain && !contains({reinterpret_cast<const char*>(line.body.data()), line.body.size()}, text)) return;
+    complete(line, found.peer);
+    if (line.shown == Shown::kText && contains(line.text, text)) out.push_back(std::move(found));
+  };
   {
     Query own(*this,
-              "SELECT " PERCH_ROW_COLUMNS
-              ", content, body FROM outbox WHERE kind=0 AND content=0 AND (?1=0 OR to_user=?1) AND "
-              "CAST(body AS TEXT) LIKE ?2 ESCAPE '\\' ORDER BY row DESC LIMIT ?3",
-              peer, pattern, uint64_t{limit});
-    while (own.step()) {
-      HistoryLine line = own.history_line(0);
-      out.push_back({line.row.to, std::move(line)});
+              "SELECT " PERCH_OWN_LINE_COLUMNS ", " PERCH_MAY_BE_EDITED("outbox")
+              " FROM outbox WHERE kind=0 AND item=0 AND gone=0 AND content<2 AND (?1=0 OR to_user=?1) "
+              "ORDER BY row DESC",
+              peer);
+    while (out.size() < limit && own.step()) {
+      HistoryLine line = own.own_line(0);
+      take({line.row.to, std::move(line)}, own.u64(kOwnLineColumns) != 0);
     }
   }
   if (failed_ != 0) return error_of(failed_);
-  Query came(*this,
-             "SELECT " PERCH_MESSAGE_COLUMNS
-             " FROM inbox WHERE content=0 AND (?1=0 OR peer=?1) AND CAST(body AS TEXT) LIKE ?2 ESCAPE '\\' "
-             "ORDER BY arrival DESC LIMIT ?3",
-             peer, pattern, uint64_t{limit});
-  while (came.step()) {
-    Arrival next = came.message(0);
-    const UserId whose = next.message.peer;
-    out.push_back({whose, history_line(std::move(next))});
+  const size_t num_own = out.size();
+  {
+    Query came(*this,
+               "SELECT " PERCH_LINE_COLUMNS ", " PERCH_MAY_BE_EDITED("inbox")
+               " FROM inbox WHERE item=0 AND gone=0 AND content<2 AND (?1=0 OR peer=?1) "
+               "ORDER BY arrival DESC",
+               peer);
+    while (out.size() < num_own + limit && came.step()) {
+      const UserId whose = came.message(0).message.peer;
+      take({whose, came.line_that_came(0)}, came.u64(kLineColumns) != 0);
+    }
   }
   if (failed_ != 0) return error_of(failed_);
   std::ranges::stable_sort(out, {}, [](const Found& found) { return found.line.time_ms; });

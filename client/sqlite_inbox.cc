@@ -13,7 +13,7 @@ Insert SqliteStore::insert_message(InboxMessage& message) {
   uint64_t arrival = 0, number = 0;
   {
     Query query(*this,
-                "SELECT arrival, variant, number, content=?5 AND body=?6 FROM inbox "
+                "SELECT arrival, variant, number, gone>0 OR (content=?5 AND body=?6) FROM inbox "
                 "WHERE user=?1 AND device=?2 AND origin=?3 AND seq=?4 ORDER BY variant",
                 id.user, uint64_t{id.device}, id.origin, id.seq, uint64_t{message.content}, message.body);
     while (arrival == 0 && query.step()) {
@@ -32,14 +32,27 @@ Insert SqliteStore::insert_message(InboxMessage& message) {
     return Insert::kRenumbered;
   }
   if (known) message.variant++;
-  // What this user sent from another device is not unread.
+  const Label label = label_of(message.content, message.body);
+  const bool shown = label.kind == ItemKind::kText;
+  const bool mine = id.user == identity_.user;
+  const Gone gone = gone_of(shown ? id : label.target, message.peer);
+  const std::vector<uint8_t> none;
+  // What this user sent from another device is not unread, nor is what is not shown; and a timer of this
+  // user's message begins now.
   Query(*this,
-        "INSERT INTO inbox (user, device, origin, seq, variant, peer, number, time_ms, content, body, read) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO inbox (user, device, origin, seq, variant, peer, number, time_ms, content, body, read, "
+        "item, target_user, target_device, target_origin, target_seq, timer_s, ends_ms, gone) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         id.user, uint64_t{id.device}, id.origin, id.seq, uint64_t{message.variant}, message.peer,
-        message.number, message.time_ms, uint64_t{message.content}, message.body,
-        uint64_t{id.user == identity_.user})
+        message.number, message.time_ms, uint64_t{message.content}, gone == Gone::kNo ? message.body : none,
+        uint64_t{mine || !shown || gone != Gone::kNo}, label.kind, label.target.user,
+        uint64_t{label.target.device}, label.target.origin, label.target.seq, uint64_t{label.timer_s},
+        mine && gone == Gone::kNo ? end_of(label.timer_s) : uint64_t{0}, gone)
       .run();
+  if (label.kind == ItemKind::kDelete && id.user == label.target.user)
+    remove(label.target, message.peer, Gone::kDeleted);
+  if (!shown) note_change(message.peer);
+  if (gone != Gone::kNo) return Insert::kKnown;  // nothing of it is to be told
   return known ? Insert::kVariant : Insert::kNew;
 }
 
@@ -60,9 +73,10 @@ void SqliteStore::expire_copy(UserId me, DeviceNo device, Origin origin, Seq seq
 
 void SqliteStore::mark_inbox_read(UserId peer, const ReadMark& mark) {
   Query(*this,
-        "UPDATE inbox INDEXED BY inbox_unread SET read=1 "
-        "WHERE user=? AND device=? AND origin=? AND seq<=? AND read=0",
-        peer, uint64_t{mark.device}, mark.origin, mark.up_to)
+        "UPDATE inbox INDEXED BY inbox_unread SET read=1, "
+        "ends_ms=CASE WHEN timer_s>0 THEN ?5+timer_s*1000 ELSE 0 END "
+        "WHERE user=?1 AND device=?2 AND origin=?3 AND seq<=?4 AND read=0",
+        peer, uint64_t{mark.device}, mark.origin, mark.up_to, clock_->wall_ms())
       .run();
 }
 
@@ -78,7 +92,9 @@ Result<std::vector<ReadMark>> SqliteStore::unread(UserId peer) {
 
 Result<std::vector<Arrival>> SqliteStore::arrivals(uint64_t after, size_t limit) {
   std::vector<Arrival> out;
-  Query query(*this, "SELECT " PERCH_MESSAGE_COLUMNS " FROM inbox WHERE arrival>? ORDER BY arrival LIMIT ?",
+  Query query(*this,
+              "SELECT " PERCH_MESSAGE_COLUMNS
+              " FROM inbox WHERE arrival>? AND gone=0 ORDER BY arrival LIMIT ?",
               after, uint64_t{limit});
   while (query.step()) out.push_back(query.message(0));
   return unless_failed(std::move(out));
@@ -107,31 +123,16 @@ void place_unnumbered(std::vector<HistoryLine>& lines, std::vector<HistoryLine> 
 
 }  // namespace
 
-HistoryLine SqliteStore::history_line(Arrival came) const {
-  InboxMessage& in = came.message;
-  HistoryLine line;
-  line.mine = in.id.user == identity_.user;
-  line.id = in.id;
-  line.arrival = came.arrival;
-  line.mark = in.mark;
-  line.number = in.number;
-  line.time_ms = in.time_ms;
-  line.content = in.content;
-  line.variant = in.variant;
-  line.body = std::move(in.body);
-  return line;
-}
-
 Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_view handle, size_t limit) {
   std::vector<HistoryLine> out, unnumbered;
   {
     Query query(*this,
-                "SELECT " PERCH_ROW_COLUMNS
-                ", content, body FROM outbox WHERE kind=0 AND ((to_user=?1 AND ?1<>0) OR "
+                "SELECT " PERCH_OWN_LINE_COLUMNS
+                " FROM outbox WHERE kind=0 AND item=0 AND gone<2 AND ((to_user=?1 AND ?1<>0) OR "
                 "(to_user=0 AND handle=?2 AND ?2<>'')) ORDER BY row DESC LIMIT ?3",
                 peer, handle, uint64_t{limit});
     while (query.step()) {
-      HistoryLine line = query.history_line(0);
+      HistoryLine line = query.own_line(0);
       if (line.row.open) line.number = UINT64_MAX;
       (line.number == 0 ? unnumbered : out).push_back(std::move(line));
     }
@@ -141,12 +142,11 @@ Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_v
   std::reverse(unnumbered.begin(), unnumbered.end());
   {
     Query query(*this,
-                "SELECT " PERCH_MESSAGE_COLUMNS
-                " FROM inbox WHERE peer=?1 AND ?1<>0 ORDER BY number DESC, arrival DESC LIMIT ?2",
+                "SELECT " PERCH_LINE_COLUMNS
+                " FROM inbox INDEXED BY inbox_order WHERE peer=?1 AND ?1<>0 AND item=0 AND gone<2 "
+                "ORDER BY number DESC, arrival DESC LIMIT ?2",
                 peer, uint64_t{limit});
-    while (query.step()) {
-      out.push_back(history_line(query.message(0)));
-    }
+    while (query.step()) out.push_back(query.line_that_came(0));
   }
   if (failed_ != 0) return error_of(failed_);
   std::stable_sort(out.begin(), out.end(),
@@ -155,8 +155,9 @@ Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_v
   if (out.size() > limit) out.erase(out.begin(), out.end() - static_cast<ptrdiff_t>(limit));
   for (HistoryLine& line : out) {
     if (line.own_device) line.number = line.row.number;
+    complete(line, peer);
   }
-  return out;
+  return unless_failed(std::move(out));
 }
 
 }  // namespace perch::client

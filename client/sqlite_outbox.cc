@@ -23,7 +23,9 @@ RowId SqliteStore::add_row(const NewRow& row) {
         row.kind, row.to, row.handle, uint64_t{row.content}, row.body, uint64_t{row.read.device},
         row.read.origin, row.read.up_to, row.time_ms)
       .run();
-  return static_cast<RowId>(sqlite3_last_insert_rowid(db_));
+  const auto id = static_cast<RowId>(sqlite3_last_insert_rowid(db_));
+  if (row.kind == RowKind::kMessage) label_row(id, row.to, label_of(row.content, row.body));
+  return id;
 }
 
 Seq SqliteStore::take_seq() {
@@ -100,19 +102,25 @@ std::optional<RowStatus> SqliteStore::close_row(Origin origin, Seq seq, Mark mar
                                                 Number number, uint64_t time_ms) {
   PERCH_CHECK(in_transaction_);
   RowStatus row;
+  bool changes_another = false;
   {
-    Query query(*this, "SELECT " PERCH_ROW_COLUMNS " FROM outbox WHERE seq=? AND origin=? AND seq>0", seq,
-                origin);
+    Query query(*this, "SELECT " PERCH_ROW_COLUMNS ", item FROM outbox WHERE seq=? AND origin=? AND seq>0",
+                seq, origin);
     if (!query.step()) return std::nullopt;
     row = query.row(0);
+    changes_another = query.u64(kRowColumns) != 0;
   }
   if (!merge_result(row, mark, reason, number, time_ms)) return std::nullopt;
   // The bytes may be needed again only while the row is accepted and not delivered (a restored server).
+  // The timer of a message begins with its first result.
   Query(*this,
         "UPDATE outbox SET open=0, mark=?1, reason=?2, number=?3, time_ms=?4, "
-        "frame=CASE WHEN ?1=1 THEN frame END WHERE row=?5",
-        row.mark, uint64_t{row.reason}, row.number, row.time_ms, row.row)
+        "frame=CASE WHEN ?1=1 THEN frame END, "
+        "ends_ms=CASE WHEN timer_s>0 AND gone=0 AND ends_ms=0 THEN ?6+timer_s*1000 ELSE ends_ms END "
+        "WHERE row=?5",
+        row.mark, uint64_t{row.reason}, row.number, row.time_ms, row.row, clock_->wall_ms())
       .run();
+  if (changes_another) note_change(row.to);  // an edit has its place now, or does not count
   return row;
 }
 
@@ -152,7 +160,7 @@ std::vector<RowStatus> SqliteStore::rows_read(UserId peer, Origin origin, Seq up
 
 std::optional<RowStatus> SqliteStore::expire_row(UserId peer, Origin origin, Seq seq) {
   Query query(*this,
-              "UPDATE outbox INDEXED BY outbox_seq SET mark=5 "
+              "UPDATE outbox INDEXED BY outbox_seq SET mark=5, frame=CASE WHEN open THEN frame END "
               "WHERE seq=? AND origin=? AND to_user=? AND seq>0 AND mark<=1 RETURNING " PERCH_ROW_COLUMNS,
               seq, origin, peer);
   if (!query.step()) return std::nullopt;

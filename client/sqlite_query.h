@@ -16,15 +16,30 @@ namespace perch::client {
 #define PERCH_ROW_COLUMNS "row, kind, to_user, origin, seq, open, mark, reason, number, time_ms, read"
 inline constexpr int kRowColumns = 11;
 
+// What Query::own_line() reads, in its order.
+#define PERCH_OWN_LINE_COLUMNS PERCH_ROW_COLUMNS ", content, body, gone, ends_ms"
+inline constexpr int kOwnLineColumns = kRowColumns + 4;
+
 // What Query::message() reads, in its order.
 #define PERCH_MESSAGE_COLUMNS \
   "arrival, user, device, origin, seq, variant, peer, number, time_ms, content, body, mark"
+inline constexpr int kMessageColumns = 12;
+
+// What Query::line_that_came() reads, in its order.
+#define PERCH_LINE_COLUMNS PERCH_MESSAGE_COLUMNS ", gone, ends_ms"
+inline constexpr int kLineColumns = kMessageColumns + 2;
 
 // Statements and indexes write them as digits: SQLite takes an index over some of the rows only for a
 // statement that names them by the same constants.
 static_assert(RowKind::kMessage == RowKind{0} && RowKind::kRead == RowKind{1});
 static_assert(Mark::kQueued == Mark{0} && Mark::kAccepted == Mark{1} && Mark::kDelivered == Mark{2} &&
               Mark::kRead == Mark{3} && Mark::kRejected == Mark{4} && Mark::kExpired == Mark{5});
+// Column `item`: 0 is what is shown as a message, of whatever making.
+static_assert(ItemKind::kText == ItemKind{0} && ItemKind::kEdit == ItemKind{1} &&
+              ItemKind::kDelete == ItemKind{2} && ItemKind::kReaction == ItemKind{3} &&
+              ItemKind::kTimer == ItemKind{4} && ItemKind::kProfile == ItemKind{5});
+// Column `gone`.
+static_assert(Gone::kNo == Gone{0} && Gone::kDeleted == Gone{1} && Gone::kEnded == Gone{2});
 
 // Binds its arguments in order, steps, and hands the statement back clean at its end.
 class SqliteStore::Query {
@@ -90,16 +105,36 @@ class SqliteStore::Query {
     out.read = u64(c + 10) != 0;
     return out;
   }
-  HistoryLine history_line(int c) const {  // PERCH_ROW_COLUMNS, content and body from column c on
+  HistoryLine own_line(int c) const {  // PERCH_OWN_LINE_COLUMNS from column c on
     HistoryLine out;
     out.mine = out.own_device = true;
     out.row = row(c);
+    out.id = {store_.identity_.user, store_.identity_.device, out.row.origin, out.row.seq};
     out.mark = out.row.mark;
     out.number = out.row.number;
     out.time_ms = out.row.time_ms;
     out.content = static_cast<uint8_t>(u64(c + kRowColumns));
     out.body = blob(c + kRowColumns + 1);
+    out.shown = u64(c + kRowColumns + 2) == 0 ? Shown::kText : Shown::kDeleted;
+    out.ends_ms = u64(c + kRowColumns + 3);
     return out;
+  }
+  HistoryLine line_that_came(int c) const {  // PERCH_LINE_COLUMNS from column c on
+    Arrival came = message(c);
+    InboxMessage& in = came.message;
+    HistoryLine line;
+    line.mine = in.id.user == store_.identity_.user;
+    line.id = in.id;
+    line.arrival = came.arrival;
+    line.mark = in.mark;
+    line.number = in.number;
+    line.time_ms = in.time_ms;
+    line.content = in.content;
+    line.variant = in.variant;
+    line.body = std::move(in.body);
+    line.shown = u64(c + kMessageColumns) == 0 ? Shown::kText : Shown::kDeleted;
+    line.ends_ms = u64(c + kMessageColumns + 1);
+    return line;
   }
   // All there are, in order of seq: RETURNING has none.
   std::vector<RowStatus> rows() {
@@ -140,6 +175,8 @@ class SqliteStore::Query {
   void bind(const std::vector<uint8_t>& bytes) { bind(Bytes(bytes)); }
   void bind(Mark mark) { bind(static_cast<uint64_t>(mark)); }
   void bind(RowKind kind) { bind(static_cast<uint64_t>(kind)); }
+  void bind(ItemKind kind) { bind(static_cast<uint64_t>(kind)); }
+  void bind(Gone gone) { bind(static_cast<uint64_t>(gone)); }
 
   SqliteStore& store_;
   sqlite3_stmt* statement_ = nullptr;

@@ -26,6 +26,7 @@ namespace {
   "CREATE INDEX inbox_untold ON inbox (user, device, origin, seq) WHERE mark < 3;"
 #define PERCH_INDEX_OF_CONVERSATIONS "CREATE INDEX outbox_order ON outbox (to_user, row) WHERE kind = 0;"
 
+// Schema 4; a new database goes on from there.
 // 64-bit words go into SQLite's signed integers bit for bit. Ids are only compared for equality; seq and
 // number stay below 2^63, so their order survives.
 constexpr const char* kSchema = R"(
@@ -70,14 +71,47 @@ constexpr const char* kFrom2To3 = "DROP INDEX inbox_unread;" PERCH_INDEXES_OF_CH
 
 constexpr const char* kFrom3To4 = PERCH_INDEX_OF_CONVERSATIONS;
 
+// What an item is about, and what becomes of a message. What came before there were items is shown as it was.
+#define PERCH_COLUMNS_OF_ITEMS(table)                     \
+  "ALTER TABLE " table                                    \
+  " ADD COLUMN item INTEGER NOT NULL DEFAULT 0;"          \
+  "ALTER TABLE " table                                    \
+  " ADD COLUMN target_user INTEGER NOT NULL DEFAULT 0;"   \
+  "ALTER TABLE " table                                    \
+  " ADD COLUMN target_device INTEGER NOT NULL DEFAULT 0;" \
+  "ALTER TABLE " table                                    \
+  " ADD COLUMN target_origin INTEGER NOT NULL DEFAULT 0;" \
+  "ALTER TABLE " table                                    \
+  " ADD COLUMN target_seq INTEGER NOT NULL DEFAULT 0;"    \
+  "ALTER TABLE " table                                    \
+  " ADD COLUMN timer_s INTEGER NOT NULL DEFAULT 0;"       \
+  "ALTER TABLE " table                                    \
+  " ADD COLUMN ends_ms INTEGER NOT NULL DEFAULT 0;"       \
+  "ALTER TABLE " table " ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;"
+// What is shown, in its order; what is said about a message; the last timer and profile; what ends.
+constexpr const char* kFrom4To5 = PERCH_COLUMNS_OF_ITEMS("outbox") PERCH_COLUMNS_OF_ITEMS("inbox") R"(
+DROP INDEX outbox_order;
+DROP INDEX inbox_peer;
+CREATE INDEX outbox_order ON outbox (to_user, row) WHERE kind = 0 AND item = 0 AND gone < 2;
+CREATE INDEX inbox_order ON inbox (peer, number) WHERE item = 0 AND gone < 2;
+CREATE INDEX outbox_remarks ON outbox (target_origin, target_seq) WHERE target_seq > 0;
+CREATE INDEX inbox_remarks ON inbox (target_origin, target_seq) WHERE target_seq > 0;
+CREATE INDEX outbox_settings ON outbox (to_user, item, row) WHERE item >= 4;
+CREATE INDEX inbox_settings ON inbox (peer, item, number) WHERE item >= 4;
+CREATE INDEX outbox_ends ON outbox (ends_ms) WHERE ends_ms > 0;
+CREATE INDEX inbox_ends ON inbox (ends_ms) WHERE ends_ms > 0;
+)";
+
 }  // namespace
 
 // --- opening -----------------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, Random& random, bool connect,
-                                                       int busy_ms) {
+                                                       int busy_ms, Clock& clock) {
   if (auto made = make_profile_folder(dir); !made.ok()) return made.error();
   std::unique_ptr<SqliteStore> store(new SqliteStore);
+  store->clock_ = &clock;
+  store->busy_ms_ = busy_ms;
   if (auto opened = store->lock_.open(dir); !opened.ok()) return opened.error();
   // Made by us, so that it is nobody else's to read even in a directory that was there before. One that is
   // there is not opened: to close it would drop the locks of this process's other connections to it.
@@ -118,7 +152,9 @@ bool SqliteStore::write_ahead(int busy_ms) {
 
 Result<void> SqliteStore::set_up(int busy_ms) {
   sqlite3_busy_timeout(db_, busy_ms);
-  if (!write_ahead(busy_ms) || !exec("PRAGMA synchronous=FULL")) return error_of(failed_);
+  // What is deleted is overwritten: a message that is gone is to be gone from the disk (PROTOCOL.md, 10.1).
+  if (!write_ahead(busy_ms) || !exec("PRAGMA synchronous=FULL") || !exec("PRAGMA secure_delete=ON"))
+    return error_of(failed_);
   begin();  // two processes may make one profile at the same time
   uint64_t version = 0;
   {
@@ -134,8 +170,9 @@ Result<void> SqliteStore::set_up(int busy_ms) {
   if (failed_ == 0 && version == 1) exec(kFrom1To2);
   if (failed_ == 0 && (version == 1 || version == 2)) exec(kFrom2To3);
   if (failed_ == 0 && version >= 1 && version <= 3) exec(kFrom3To4);
-  if (failed_ == 0 && version < kSchemaVersion) exec("PRAGMA user_version=4");
-  static_assert(kSchemaVersion == 4, "write the step from the version before");
+  if (failed_ == 0 && version <= 4) exec(kFrom4To5);
+  if (failed_ == 0 && version < kSchemaVersion) exec("PRAGMA user_version=5");
+  static_assert(kSchemaVersion == 5, "write the step from the version before");
   load_identity();
   return commit();
 }
@@ -213,6 +250,8 @@ void SqliteStore::begin() {
   identity_changed_ = false;
   identity_before_ = identity_;
   welcomed_before_ = welcomed_;
+  changing_.clear();
+  removing_ = false;
   failed_ = 0;
   exec("BEGIN IMMEDIATE");
 }
@@ -222,7 +261,11 @@ Result<void> SqliteStore::commit() {
   if (identity_changed_) save_identity();
   exec("COMMIT");
   in_transaction_ = false;
-  if (failed_ == 0) return {};
+  if (failed_ == 0) {
+    changed_.merge(changing_);
+    wants_scrub_ = wants_scrub_ || removing_;
+    return {};
+  }
   const Error error = error_of(failed_);
   failed_ = 0;
   if (sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);

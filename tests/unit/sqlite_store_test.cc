@@ -15,8 +15,24 @@
 namespace perch::client {
 namespace {
 
+// Which had no items.
+#define PERCH_WITHOUT_COLUMNS_OF_ITEMS(table)                           \
+  "ALTER TABLE " table " DROP COLUMN item; ALTER TABLE " table          \
+  " DROP COLUMN target_user;"                                           \
+  "ALTER TABLE " table " DROP COLUMN target_device; ALTER TABLE " table \
+  " DROP COLUMN target_origin;"                                         \
+  "ALTER TABLE " table " DROP COLUMN target_seq; ALTER TABLE " table    \
+  " DROP COLUMN timer_s;"                                               \
+  "ALTER TABLE " table " DROP COLUMN ends_ms; ALTER TABLE " table " DROP COLUMN gone;"
+#define PERCH_BACK_TO_VERSION_4 \
+  "DROP INDEX outbox_order; DROP INDEX inbox_order; DROP INDEX outbox_remarks; DROP INDEX inbox_remarks;"  \
+  "DROP INDEX outbox_settings; DROP INDEX inbox_settings; DROP INDEX outbox_ends; DROP INDEX inbox_ends;"  \
+  PERCH_WITHOUT_COLUMNS_OF_ITEMS("outbox") PERCH_WITHOUT_COLUMNS_OF_ITEMS("inbox")                         \
+  "CREATE INDEX outbox_order ON outbox (to_user, row) WHERE kind = 0;"                                     \
+  "CREATE INDEX inbox_peer ON inbox (peer, number); PRAGMA user_version=4;"
+
 // Which had fewer indexes.
-constexpr const char* kBackToVersion2 =
+constexpr const char* kBackToVersion2 = PERCH_BACK_TO_VERSION_4
     "DROP INDEX outbox_accepted; DROP INDEX outbox_unread; DROP INDEX outbox_delivered;"
     "DROP INDEX outbox_unsent_reads; DROP INDEX inbox_unread; DROP INDEX inbox_untold;"
     "DROP INDEX outbox_order; CREATE INDEX inbox_unread ON inbox (user) WHERE read = 0; PRAGMA "
@@ -390,6 +406,30 @@ TEST_F(SqliteStoreTest, TheSecondSchemaIsBroughtUpToDate) {
   store->mark_inbox_read(7, {1, 0x8000000000000001u, 1});
   EXPECT_TRUE(store->unread(7)->empty());
   ASSERT_TRUE(store->commit().ok());
+}
+
+TEST_F(SqliteStoreTest, TheFourthSchemaIsBroughtUpToDate) {
+  {
+    auto store = open();
+    store->begin();
+    add(*store, 7, "mine");
+    InboxMessage in = message(1, 10, "theirs");
+    store->insert_message(in);
+    ASSERT_TRUE(store->commit().ok());
+  }
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((dir_ + "/me/profile.db").c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db, PERCH_BACK_TO_VERSION_4, nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(db);
+  for (int i = 0; i < 2; ++i) {
+    auto store = open();
+    const auto lines = store->history(7, "", 10);
+    ASSERT_TRUE(lines.ok());
+    ASSERT_EQ(lines->size(), 2u);
+    EXPECT_EQ((*lines)[0].text, "theirs");
+    EXPECT_EQ((*lines)[1].text, "mine");
+    EXPECT_EQ(store->conversations()->front().num_unread, 1u);
+  }
 }
 
 // The lock that turns a database to write-ahead logging is one that SQLite does not wait for.
