@@ -1,7 +1,9 @@
 // perch: the terminal client. CLI11 throws, so this file may use exceptions; nothing below it does.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <span>
 
 #include "client/terminal/command.h"
 
@@ -30,6 +32,10 @@ std::string usual_profile() {
   if (const std::string data = named("XDG_DATA_HOME"); data.starts_with("/")) return data + "/perch";
   if (const std::string home = named("HOME"); !home.empty()) return home + "/.local/share/perch";
   return "";
+}
+
+bool any_parsed(std::span<CLI::App* const> commands) {
+  return std::ranges::any_of(commands, [](const CLI::App* command) { return command->parsed(); });
 }
 
 }  // namespace
@@ -74,7 +80,44 @@ int main(int argc, char** argv) {
   listen->add_option("--count", flags.count, "end after so many messages");
   listen->add_option("--seconds", flags.seconds, "end after so many seconds")->check(CLI::Range(0.0, 1e9));
   listen->add_flag("--json", flags.json, "one JSON object a line");
-  auto* chat = online(app.add_subcommand("chat", "talk: lines in, lines and ticks out; works offline"));
+  const auto remark = [&](const char* name, const char* help, ItemKind kind, const char* word) {
+    auto* command = online(app.add_subcommand(name, help));
+    command->add_option("--wait", flags.wait_seconds, "seconds to wait for the tick (10)")
+        ->check(CLI::Range(0.0, 1e6));
+    command->add_option("PEER", flags.to, "user id or handle: whose conversation")->required();
+    command
+        ->add_option("MESSAGE", flags.message,
+                     "which: 1 is the last of the conversation, 2 the one before …; or its id, as history "
+                     "--json has it")
+        ->required();
+    if (word != nullptr) command->add_option(word, flags.words)->required();
+    command->final_callback([&flags, kind] { flags.remark = kind; });
+    return command;
+  };
+  CLI::App* const remarks[] = {
+      remark("reply", "answer a message", ItemKind::kText, "TEXT"),
+      remark("edit", "change the text of a message of yours", ItemKind::kEdit, "TEXT"),
+      remark("delete", "delete a message of yours, for everyone", ItemKind::kDelete, nullptr),
+      remark("react", "say something of a message in one emoji; '' takes it back", ItemKind::kReaction,
+             "EMOJI")};
+  auto* timer = online(app.add_subcommand(
+      "timer", "after how long messages of a conversation disappear once they are read; prints or sets it"));
+  timer->add_option("--wait", flags.wait_seconds, "seconds to wait for the tick (10)")
+      ->check(CLI::Range(0.0, 1e6));
+  timer->add_option("PEER", flags.to, "user id or handle: whose conversation")->required();
+  timer->add_option("TIME", flags.words, "such as 30s, 5m, 12h, 7d, 4w, or off")->expected(0, 1);
+  auto* profile = online(app.add_subcommand(
+      "profile", "your name and what is to be known about you, or those of somebody else"));
+  profile->add_option("--wait", flags.wait_seconds, "seconds to wait for the tick (10)")
+      ->check(CLI::Range(0.0, 1e6));
+  profile->add_option("--name", flags.name, "sets it, for those you have written to; '' is none");
+  profile->add_option("--about", flags.about, "sets it");
+  profile->add_flag("--json", flags.json, "one JSON object");
+  profile->add_option("PEER", flags.to, "user id or handle; none: yourself");
+  auto* chat = online(app.add_subcommand(
+      "chat",
+      "talk: lines in, lines and ticks out; works offline. /reply N TEXT, /edit N TEXT, /delete N, /react N "
+      "EMOJI and /timer TIME are commands; N is 1 for the last message, 2 for the one before"));
   chat->add_option("--wait", flags.wait_seconds, "seconds to wait for ticks after the end of the input (10)")
       ->check(CLI::Range(0.0, 1e6));
   chat->add_option("TO", flags.to, "user id or handle")->required();
@@ -104,7 +147,7 @@ int main(int argc, char** argv) {
   if (whole_screen && !can_run_screen())
     return complain(kUsage, "no command, and no terminal for the full-screen chat; see perch --help");
   if (flags.to.empty() && !whole_screen && !login->parsed() && !listen->parsed() &&
-      !conversations->parsed() && !search->parsed())
+      !conversations->parsed() && !search->parsed() && !profile->parsed())
     return complain(kUsage, "no recipient");
   if (flags.profile.empty()) flags.profile = usual_profile();
   if (flags.profile.empty()) return complain(kUsage, "no home directory: give --profile");
@@ -117,6 +160,9 @@ int main(int argc, char** argv) {
                      : chat->parsed()          ? run_chat(flags)
                      : conversations->parsed() ? run_conversations(flags)
                      : search->parsed()        ? run_search(flags)
+                     : timer->parsed()         ? run_timer(flags)
+                     : profile->parsed()       ? run_profile(flags)
+                     : any_parsed(remarks)     ? run_remark(flags)
                                                : run_history(flags);
   return status == kDone && !output_written() ? output_failed() : status;
 }

@@ -8,6 +8,7 @@
 
 #include "client/terminal/command.h"
 #include "client/terminal/history.h"
+#include "client/terminal/item_text.h"
 #include "client/terminal/text.h"
 
 namespace perch::client {
@@ -58,7 +59,8 @@ struct Chat : Tracker {
   void show(const InboxMessage& in) {
     const std::string whose = in.peer == peer ? to : name_of_user(*client, in.peer);
     const std::string who = !mine(in) ? whose : in.peer == peer ? "you (elsewhere)" : "you to " + whose;
-    std::printf("%s: %s\n", who.c_str(), shown(in.content, in.body).c_str());
+    const std::string line = told(*client, in, who);
+    if (!line.empty()) std::printf("%s\n", line.c_str());
     std::fflush(stdout);
   }
   // The conversation so far, but for what show_unseen() is about to show. ERRORS: those of the disk.
@@ -76,12 +78,64 @@ struct Chat : Tracker {
                       [&](const HistoryLine& line) { return line.arrival >= unseen->front().arrival; });
       }
     }
-    print_history(*past, to);
+    print_history(*past, client->identity().user, to);
     for (const HistoryLine& line : *past) {
-      if (line.own_device && line.mark < Mark::kDelivered)
-        lines[line.row.row] = shown(line.content, line.body);
+      if (line.own_device && line.mark < Mark::kDelivered) lines[line.row.row] = shown(line);
     }
     return {};
+  }
+  // A line of the input: a message, or one of the commands. ERRORS: those of Client; the user was told why.
+  int say(const std::string& line) {
+    const size_t first = line.find(' ');
+    const std::string command = line.substr(0, first);
+    const std::string rest = first == std::string::npos ? "" : line.substr(first + 1);
+    if (command == "/timer") return set_timer(rest);
+    const size_t second = rest.find(' ');
+    const std::string name = rest.substr(0, second);
+    const std::string text = second == std::string::npos ? "" : rest.substr(second + 1);
+    if (command == "/edit")
+      return about(name, text, [&](const HistoryLine& to_edit) {
+        return to_edit.own_device ? client->edit(to_edit.row.row, text) : client->edit(to_edit.id, text);
+      });
+    if (command == "/delete")
+      return about(name, "[deleted]", [&](const HistoryLine& gone) {
+        return gone.own_device ? client->remove(gone.row.row) : client->remove(gone.id);
+      });
+    if (command == "/react")
+      return about(name, text, [&](const HistoryLine& other) { return client->react(other.id, text); });
+    if (command == "/reply")
+      return about(name, text, [&](const HistoryLine& other) { return client->reply(other.id, text); });
+    const std::string said = is_escaped(command) ? line.substr(1) : line;
+    const auto row = client->send(to, said);
+    return row.ok() ? queued(*row, said) : send_failed(row.error());
+  }
+  // "//edit 1 two" says "/edit 1 two".
+  static bool is_escaped(const std::string& command) {
+    return command == "//edit" || command == "//delete" || command == "//react" || command == "//reply" ||
+           command == "//timer";
+  }
+  int set_timer(const std::string& time) {
+    const auto seconds = seconds_of(time);
+    if (!seconds) return complain(kUsage, "/timer 30s, 5m, 12h, 7d, 4w, or off");
+    const auto row = client->set_timer(to, *seconds);
+    return row.ok() ? queued(*row, "timer: " + time_text(*seconds)) : send_failed(row.error());
+  }
+  template <typename Say>
+  int about(const std::string& name, const std::string& text, Say say_it) {
+    const auto known = client->history(to, kMessagesBack);
+    if (!known.ok())
+      return complain(kNoProfile, std::string("the profile cannot be read: ") + name_of(known.error().code));
+    const auto line = line_of(*client, *known, name);
+    if (!line.ok()) return remark_failed(line.error(), name);
+    const auto row = say_it(*line);
+    if (!row.ok()) return remark_failed(row.error(), name);
+    if (*row == 0) return kDone;  // it was never sent
+    return queued(*row, text + "  (about: " + plain_text(*line) + ")");
+  }
+  int queued(RowId row, const std::string& text) {
+    lines[row] = printable(text);
+    if (!client->online()) note("queued: " + printable(text));
+    return kDone;
   }
   static bool is_lost(Mark mark) { return mark == Mark::kRejected || mark == Mark::kExpired; }
   // Some line was rejected or expired; also those that another process has sent.
@@ -151,13 +205,7 @@ int run_chat(const Flags& flags) {
       const std::string line = pending.substr(0, line_end);
       pending.erase(0, line_end + 1);
       if (line.empty()) continue;
-      const auto row = client.send(flags.to, line);
-      if (!row.ok()) {
-        unsent = send_failed(row.error());
-        continue;
-      }
-      chat.lines[*row] = printable(line);
-      if (!client.online()) chat.note("queued: " + printable(line));
+      if (const int status = chat.say(line); status != kDone) unsent = status;
     }
   }
   if (client.connects() && client.stop_reason() != StopReason::kStorage) {

@@ -1,9 +1,11 @@
 // What the commands of `perch` share: flags, exit statuses, complaints, and how a running command is stopped.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "client/client.h"
+#include "client/item.h"
 
 namespace perch::client {
 
@@ -15,11 +17,16 @@ inline constexpr int kDone = 0, kNoProfile = 1, kUsage = 2, kQueued = 3, kReject
 // What the command line said; each command reads its own (client/main.cc).
 struct Flags {
   std::string profile, server, token, token_file, to;
-  std::vector<std::string> words;  // send: the message; "-": the standard input is. search: what for
-  double wait_seconds = 10;        // send, chat: for ticks; login: for the server
-  double seconds = 0;              // listen: then end; 0: never
-  uint64_t count = 0;              // listen: so many messages, then end; 0: any number
-  uint64_t limit = 50;             // history: so many messages; conversations, search: so many of them
+  // send: the message; "-": the standard input is. edit, reply: the text. react: the emoji. timer: the time;
+  // none: the present one. search: what for
+  std::vector<std::string> words;
+  ItemKind remark = ItemKind::kText;       // edit, delete, react; reply: kText
+  std::string message;                     // … about which: its place from the end, or its id
+  std::optional<std::string> name, about;  // profile: what it shall be
+  double wait_seconds = 10;                // send, chat: for ticks; login: for the server
+  double seconds = 0;                      // listen: then end; 0: never
+  uint64_t count = 0;                      // listen: so many messages, then end; 0: any number
+  uint64_t limit = 50;  // history: so many messages; conversations, search: so many of them
   bool json = false;
 };
 
@@ -31,6 +38,9 @@ int run_chat(const Flags& flags);
 int run_history(const Flags& flags);
 int run_conversations(const Flags& flags);
 int run_search(const Flags& flags);
+int run_remark(const Flags& flags);
+int run_timer(const Flags& flags);
+int run_profile(const Flags& flags);
 // The full-screen chat. REQUIRES: can_run_screen(): the standard input and output are a terminal for it.
 int run_screen(const Flags& flags);
 bool can_run_screen();
@@ -52,6 +62,8 @@ int complain(int status, const std::string& text);
 // The same for an error of Client::open() and of Client::send().
 int open_failed(const Flags& flags, Error error);
 int send_failed(Error error);
+// Of what was to be said about that message; as send_failed() for the rest.
+int remark_failed(Error error, const std::string& message);
 // Of a read or a write that is not a message's; kClosed: of the standard output.
 int profile_failed(const Flags& flags, Error error);
 // Flushes the standard output. False: it has not taken all that was printed.
@@ -80,6 +92,10 @@ struct Tracker : DeviceEvents {
   std::string last_why;  // of on_offline()
   std::string stopped;   // why, for people; empty: it runs
 };
+// Waits, as long as the flags say, for what becomes of a row, and prints it; the exit status for that.
+int wait_for_tick(const Flags& flags, Client& client, const Tracker& tracker, RowId row);
+// So many messages of a conversation can be named by their place from the end.
+inline constexpr size_t kMessagesBack = 1000;
 // Says why the client has stopped by itself; the exit status for that. REQUIRES: on_stopped() was called.
 int refused(const Client& client, const Tracker& tracker);
 

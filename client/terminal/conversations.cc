@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "client/terminal/command.h"
+#include "client/terminal/item_text.h"
 #include "client/terminal/text.h"
 
 namespace perch::client {
@@ -11,11 +12,11 @@ void print_json(const Conversation& each) {
   const HistoryLine& last = each.last;
   std::printf(
       "{\"peer\":%llu,\"handle\":%s,\"unread\":%llu,\"last\":{\"mine\":%s,\"state\":\"%s\",\"number\":%llu,"
-      "\"time_ms\":%llu,\"content\":%u,\"body\":%s}}\n",
+      "\"time_ms\":%llu,\"content\":%u,\"shown\":\"%s\",\"body\":%s}}\n",
       static_cast<unsigned long long>(each.peer), json_text(each.handle).c_str(),
       static_cast<unsigned long long>(each.num_unread), last.mine ? "true" : "false", state_text(last),
       static_cast<unsigned long long>(last.number), static_cast<unsigned long long>(last.time_ms),
-      last.content, json_text(text_of(last.body)).c_str());
+      last.content, shown_text(last), json_text(plain_text(last)).c_str());
 }
 
 void print(const Conversation& each) {
@@ -23,7 +24,7 @@ void print(const Conversation& each) {
   const std::string unread = each.num_unread == 0 ? "" : std::to_string(each.num_unread) + " unread";
   const HistoryLine& last = each.last;
   std::printf("%-20s %10s  %s  %s%s%s\n", name.c_str(), unread.c_str(), clock_text(last.time_ms).c_str(),
-              last.mine ? "you: " : "", shown(last.content, last.body).c_str(),
+              last.mine ? "you: " : "", shown(last).c_str(),
               last.mine ? (std::string("  ") + mark_text(last.mark)).c_str() : "");
 }
 

@@ -8,6 +8,6 @@
 namespace perch::client {
 
 // On the standard output, a line each; `peer` as it is to be shown.
-void print_history(const std::vector<HistoryLine>& lines, const std::string& peer);
+void print_history(const std::vector<HistoryLine>& lines, UserId me, const std::string& peer);
 
 }  // namespace perch::client

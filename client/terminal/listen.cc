@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "client/terminal/command.h"
+#include "client/terminal/item_text.h"
 #include "client/terminal/text.h"
 
 namespace perch::client {
@@ -24,23 +25,31 @@ struct Listener : Tracker {
   }
 
   void print(Client& client, const InboxMessage& in) {
-    seen++;
-    const std::string body = shown(in.content, in.body);
     if (json) {
-      std::printf(
-          "{\"from\":%llu,\"peer\":%llu,\"device\":%u,\"origin\":\"%016llx\",\"seq\":%llu,\"number\":%llu,"
-          "\"time_ms\":%llu,\"content\":%u,\"variant\":%u,\"body\":%s}\n",
-          static_cast<unsigned long long>(in.id.user), static_cast<unsigned long long>(in.peer), in.id.device,
-          static_cast<unsigned long long>(in.id.origin), static_cast<unsigned long long>(in.id.seq),
-          static_cast<unsigned long long>(in.number), static_cast<unsigned long long>(in.time_ms), in.content,
-          in.variant, json_text(text_of(in.body)).c_str());
-    } else if (in.peer != in.id.user) {
-      std::printf("%s you to %s: %s\n", clock_text(in.time_ms).c_str(), name_of_user(client, in.peer).c_str(),
-                  body.c_str());
-    } else {
-      std::printf("%s %s: %s%s\n", clock_text(in.time_ms).c_str(), name_of_user(client, in.id.user).c_str(),
-                  body.c_str(), in.variant != 0 ? "  [another message under a known id]" : "");
+      seen++;
+      print_json(in);
+      return;
     }
+    const std::string peer = name_of_user(client, in.peer);
+    const std::string line = told(client, in, in.peer != in.id.user ? "you to " + peer : peer);
+    if (line.empty()) return;
+    seen++;
+    std::printf("%s %s\n", clock_text(in.time_ms).c_str(), line.c_str());
+  }
+
+  static void print_json(const InboxMessage& in) {
+    const auto item = in.content == kContentItem ? decode_item(in.body) : Result<Item>(Item());
+    const Item what = item.ok() ? *item : Item();
+    std::printf(
+        "{\"id\":\"%s\",\"from\":%llu,\"peer\":%llu,\"device\":%u,\"origin\":\"%016llx\",\"seq\":%llu,"
+        "\"number\":%llu,\"time_ms\":%llu,\"content\":%u,\"variant\":%u,\"kind\":\"%s\",\"body\":%s,"
+        "\"about\":%s,\"target\":%s,\"timer_s\":%u}\n",
+        id_text(in.id).c_str(), static_cast<unsigned long long>(in.id.user),
+        static_cast<unsigned long long>(in.peer), in.id.device, static_cast<unsigned long long>(in.id.origin),
+        static_cast<unsigned long long>(in.id.seq), static_cast<unsigned long long>(in.number),
+        static_cast<unsigned long long>(in.time_ms), in.content, in.variant, kind_text(in),
+        json_text(plain_text(in)).c_str(), json_text(what.about).c_str(), id_json(what.target).c_str(),
+        what.timer_s);
   }
 
   bool json = false;

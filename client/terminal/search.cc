@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "client/terminal/command.h"
+#include "client/terminal/item_text.h"
 #include "client/terminal/text.h"
 
 namespace perch::client {
@@ -27,12 +28,12 @@ int run_search(const Flags& flags) {
   for (const Found& found : *all) {
     const HistoryLine& line = found.line;
     if (flags.json) {
-      print_json(found, text_of(line.body));
+      print_json(found, plain_text(line));
       continue;
     }
     const std::string name = found.peer == 0 ? "?" : name_of_user(**opened, found.peer);
     std::printf("%s  %s%s: %s\n", clock_text(line.time_ms).c_str(), line.mine ? "you to " : "", name.c_str(),
-                shown(line.content, line.body).c_str());
+                shown(line).c_str());
   }
   return kDone;
 }

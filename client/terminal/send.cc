@@ -66,12 +66,15 @@ int run_send(const Flags& flags) {
   if (!opened.ok()) return open_failed(flags, opened.error());
   Client& client = **opened;
   const auto row = client.send(flags.to, text);
-  if (!row.ok()) return send_failed(row.error());
+  return row.ok() ? wait_for_tick(flags, client, tracker, *row) : send_failed(row.error());
+}
+
+int wait_for_tick(const Flags& flags, Client& client, const Tracker& tracker, RowId row) {
   const Running signals(client);
   const uint64_t until = now_ms() + static_cast<uint64_t>(flags.wait_seconds * 1000);
   RowStatus status;
   while (true) {
-    if (const auto now = client.status(*row); now.ok()) status = *now;  // unknown: open, as it was
+    if (const auto now = client.status(row); now.ok()) status = *now;  // unknown: open, as it was
     if (!status.open || client.stop_reason() != StopReason::kNone || interrupted()) break;
     const uint64_t now = now_ms();
     if (now >= until) break;

@@ -6,7 +6,8 @@ import sys
 
 from harness import BIN, ROOT, Device, Server, require, run
 
-COMMANDS = {"login", "send", "listen", "chat", "history", "conversations", "search"}
+COMMANDS = {"login", "send", "listen", "reply", "edit", "delete", "react", "timer", "profile", "chat", "history",
+            "conversations", "search"}
 
 
 def help_of(*command):
@@ -47,6 +48,7 @@ def completion(folder):
     require(completed("chat", "--profile", profile, "a") == {"ann"}, "whom one knows")
     require(completed("chat", "--profile", profile, "b") == set(), "whom one does not know")
     require(completed("search", "--profile", profile, "--with", "a") == {"ann"}, "whom one knows, behind a flag")
+    require(completed("react", "--profile", profile, "a") == {"ann"}, "whose conversation")
     require(completed("listen", "--profile", profile, "") == set(), "listen is for nobody")
     require(str(profile) in completed("listen", "--profile", str(profile)[:-1]), "a folder")
     require(server.drain() == 0, "perchd did not end cleanly")

@@ -1,4 +1,4 @@
-// What client.h promises of edits, deletions, reactions, answers, timers and profiles; client/client_items.cc.
+// What client.h promises of edits, deletions, reactions, answers, timers and profiles.
 #include "client/item.h"
 #include "tests/unit/client_fixture.h"
 

@@ -14,6 +14,7 @@ HistoryLine line(bool mine, bool own_device, Mark mark) {
   out.arrival = 8;
   out.time_ms = 9;
   out.body = {'h', 'i'};
+  out.text = "hi";
   return out;
 }
 
@@ -46,6 +47,7 @@ TEST(Entries, OfTheOtherThereAreNoTicks) {
 TEST(Entries, OfWhatIsNoTextItIsSaidWhatItIs) {
   HistoryLine other = line(false, false, Mark::kQueued);
   other.content = 5;
+  other.shown = Shown::kBytes;
   EXPECT_EQ(entry_of(other, "bob").text, "[content 5, 2 bytes]");
 }
 

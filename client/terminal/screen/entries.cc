@@ -1,5 +1,6 @@
 #include "client/terminal/screen/entries.h"
 
+#include "client/terminal/item_text.h"
 #include "client/terminal/text.h"
 
 namespace perch::client::screen {
@@ -11,7 +12,7 @@ std::string key_of(const HistoryLine& line) {
 }
 
 std::string text_of_line(const HistoryLine& line) {
-  return line.content == 0 ? text_of(line.body) : shown(line.content, line.body);
+  return line.shown == Shown::kText ? line.text : shown(line);
 }
 
 std::string mark_of(const HistoryLine& line) {
