@@ -2,7 +2,8 @@
 //
 // Every key stands once, in the table of config_keys.cc; reading, checking and printing follow that table.
 // ON: one thread, before anything else has started.
-// ERRORS: one line each: where (file:line or flag), which key, what is wrong, what to do. Empty: none.
+// ERRORS: one line: where (file:line or flag), which key, what is wrong, what to do. Empty: none. What is
+//     wrong is left out and the rest is read on, so problems() has all of them.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -11,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "chat/config_problem.h"
 #include "core/limits.h"
 
 namespace perch::chat {
@@ -52,18 +54,28 @@ class ConfigLoader {
   // any other key the last of them.
   [[nodiscard]] std::string set(std::string_view flag, std::string_view key,
                                 std::span<const std::string> values);
+  // The same, said in one text: "limits.delivery.rate_burst=3".
+  [[nodiscard]] std::string set(std::string_view flag, std::string_view key_and_value);
   // A key with the same kid is replaced.
   [[nodiscard]] std::string set_token_key(std::string_view flag, TokenKeyFile key);
+  // All that was wrong with what was read and set; of a file by its lines.
+  const std::vector<ConfigProblem>& problems() const { return problems_; }
   // What no key can be asked alone: is something missing, do two of them contradict each other?
   [[nodiscard]] std::string check() const;
+  std::vector<ConfigProblem> check_all() const;  // … each of them
   // Could a server that runs with `running` go on with this? Not if a key differs that is for a start only.
   [[nodiscard]] std::string check_reload(const Config& running) const;
 
  private:
-  std::string where(std::string_view key) const;
+  struct TokenKeyReader;
+  void put_token_key(const ConfigPlace& place, TokenKeyFile key);
+  void add(ConfigPlace place, std::string_view key, std::string why);
+  std::string first_since(size_t before) const;  // … so many problems
+  ConfigPlace where(std::string_view key) const;
 
   Config config_;
-  std::map<std::string, std::string, std::less<>> set_by_;  // key -> "file:line" or the flag
+  std::map<std::string, ConfigPlace, std::less<>> set_by_;
+  std::vector<ConfigProblem> problems_;
 };
 
 // What differs, by keys' names, and always "keys": their files may have changed.

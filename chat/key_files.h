@@ -8,8 +8,8 @@
 
 namespace perch::chat {
 
-// Empty, or one line that names kid and file. `warnings` gets a line for each secret that everybody may read.
-[[nodiscard]] std::string read_key_files(const std::vector<TokenKeyFile>& files, TokenKeys& keys,
-                                         std::vector<std::string>& warnings);
+// What is wrong with each; empty: nothing. `warnings` gets a line for each secret that everybody may read.
+[[nodiscard]] std::vector<ConfigProblem> read_key_files(const std::vector<TokenKeyFile>& files,
+                                                        TokenKeys& keys, std::vector<std::string>& warnings);
 
 }  // namespace perch::chat

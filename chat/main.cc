@@ -36,6 +36,7 @@ struct KeyFlag {
 struct Flags {
   std::string config_file;
   bool check_config = false;
+  bool json = false;
   bool print_config = false;
   bool metrics = false;
   bool health = false;
@@ -59,8 +60,9 @@ struct Flags {
 void declare(CLI::App& app, Flags& flags) {
   app.add_option("--config", flags.config_file, "configuration file (TOML); flags win over it");
   app.add_flag("--print-config", flags.print_config, "print the configuration as a commented file, and exit");
-  app.add_flag("--check-config", flags.check_config,
-               "say whether configuration and key files are right, and exit");
+  CLI::Option* check = app.add_flag("--check-config", flags.check_config,
+                                    "say all that is wrong with configuration and key files, and exit");
+  app.add_flag("--json", flags.json, "say it as one JSON object")->needs(check);
   app.add_flag("--metrics", flags.metrics, "print the counters of the server that runs on --data, and exit");
   app.add_flag("--health", flags.health,
                "print starting, ok, full, stuck, draining or poisoned of that server, and exit");
@@ -82,27 +84,52 @@ void declare(CLI::App& app, Flags& flags) {
   app.add_flag("--accounts-auto", flags.accounts_auto, "a token may name an account that is not there yet");
 }
 
-// The file, then the flags. Empty, or the first error.
+// The file, then the flags. Empty, or the first error; the loader has all.
 std::string load(const Flags& flags, ConfigLoader& loader) {
   std::string error;
-  const auto set = [&](std::string_view flag, std::string_view key, const std::vector<std::string>& values) {
-    if (error.empty() && !values.empty()) error = loader.set(flag, key, values);
+  const auto note = [&error](std::string problem) {
+    if (error.empty()) error = std::move(problem);
   };
-  if (!flags.config_file.empty()) error = loader.read_file(flags.config_file);
+  const auto set = [&](std::string_view flag, std::string_view key, const std::vector<std::string>& values) {
+    if (!values.empty()) note(loader.set(flag, key, values));
+  };
+  if (!flags.config_file.empty()) note(loader.read_file(flags.config_file));
   for (const KeyFlag& key : flags.keys) set(key.flag, key.key, key.values);
-  for (const std::string& one : flags.set) {
-    const size_t equals = one.find('=');
-    if (equals == one.npos) return "--set " + one + ": no value; write --set KEY=VALUE";
-    set("--set", one.substr(0, equals), {one.substr(equals + 1)});
-  }
+  for (const std::string& one : flags.set) note(loader.set("--set", one));
   if (flags.accounts_auto) set("--accounts-auto", "accounts.auto", {"true"});
-  if (error.empty() && !flags.secret_file.empty())
-    error = loader.set_token_key("--secret-file",
-                                 {flags.secret_kid, TokenKeyFile::Algorithm::kHs256, flags.secret_file});
-  if (error.empty() && !flags.public_key_file.empty())
-    error = loader.set_token_key(
-        "--public-key-file", {flags.public_key_kid, TokenKeyFile::Algorithm::kEdDsa, flags.public_key_file});
+  if (!flags.secret_file.empty())
+    note(loader.set_token_key("--secret-file",
+                              {flags.secret_kid, TokenKeyFile::Algorithm::kHs256, flags.secret_file}));
+  if (!flags.public_key_file.empty())
+    note(loader.set_token_key(
+        "--public-key-file", {flags.public_key_kid, TokenKeyFile::Algorithm::kEdDsa, flags.public_key_file}));
   return error;
+}
+
+// --check-config. The exit status.
+int report(const Flags& flags, const ConfigLoader& loader) {
+  std::vector<perch::chat::ConfigProblem> problems = loader.problems();
+  // Without what could not be read, what is there would be blamed for it.
+  if (problems.empty()) problems = loader.check_all();
+  perch::TokenKeys keys;
+  std::vector<std::string> warnings;
+  for (auto& problem : read_key_files(loader.config().keys, keys, warnings))
+    problems.push_back(std::move(problem));
+  if (flags.json) {
+    std::fputs(config_report_json(problems, warnings).c_str(), stdout);
+    return problems.empty() ? 0 : kExitUsage;
+  }
+  for (const std::string& warning : warnings) std::fprintf(stderr, "perchd: warning: %s\n", warning.c_str());
+  for (const auto& problem : problems) fail(problem.text());
+  if (problems.empty()) std::puts("ok");
+  return problems.empty() ? 0 : kExitUsage;
+}
+
+// Empty, or the first.
+std::string key_file_problem(const perch::chat::Config& config, perch::TokenKeys& keys,
+                             std::vector<std::string>& warnings) {
+  const auto problems = read_key_files(config.keys, keys, warnings);
+  return problems.empty() ? std::string() : problems.front().text();
 }
 
 // What a server that runs with `running` is to go on with.
@@ -112,7 +139,7 @@ perch::chat::Reload read_again(const Flags& flags, const perch::chat::Config& ru
   out.problem = load(flags, loader);
   if (out.problem.empty()) out.problem = loader.check();
   if (out.problem.empty()) out.problem = loader.check_reload(running);
-  if (out.problem.empty()) out.problem = read_key_files(loader.config().keys, out.keys, out.warnings);
+  if (out.problem.empty()) out.problem = key_file_problem(loader.config(), out.keys, out.warnings);
   out.config = loader.config();
   return out;
 }
@@ -166,7 +193,9 @@ int main(int argc, char** argv) {
     return fail(std::string(error.what()) + "; see perchd --help");
   }
   ConfigLoader loader;
-  if (const std::string error = load(flags, loader); !error.empty()) return fail(error);
+  const std::string wrong = load(flags, loader);
+  if (flags.check_config) return report(flags, loader);
+  if (!wrong.empty()) return fail(wrong);
   const perch::chat::Config& config = loader.config();
   if (flags.print_config) {
     std::fputs(config_text(config).c_str(), stdout);
@@ -176,13 +205,8 @@ int main(int argc, char** argv) {
   if (const std::string error = loader.check(); !error.empty()) return fail(error);
   perch::TokenKeys keys;
   std::vector<std::string> warnings;
-  if (const std::string error = read_key_files(config.keys, keys, warnings); !error.empty())
-    return fail(error);
+  if (const std::string error = key_file_problem(config, keys, warnings); !error.empty()) return fail(error);
   for (const std::string& warning : warnings) std::fprintf(stderr, "perchd: warning: %s\n", warning.c_str());
-  if (flags.check_config) {
-    std::puts("ok");
-    return 0;
-  }
 
   sigset_t signals;
   sigemptyset(&signals);

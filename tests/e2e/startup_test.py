@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import errno
 import http.client
+import json
 import os
 import pathlib
 import resource
@@ -74,6 +75,32 @@ class Configuration(Case):
         self.assertFalse((self.folder / "data").exists())
         self.refused("--config", path, "--check-config", "--rate", "0", says=["--rate", "0 is out of range"])
 
+    def test_check_config_tells_all_that_is_wrong(self):
+        path = self.write("perchd.toml", 'reactors = 3\nlissten = ["x"]\n[limits.delivery]\nwindw = 3\nrate_burst = 0\n'
+                                         '[[keys]]\nkid = "k"\nalgorithm = "RS256"\nfile = "f"\n'
+                                         f'[[keys]]\nkid = "l"\nalgorithm = "HS256"\nfile = "{self.folder}/none"\n')
+        flags = ("--config", path, "--set", "limits.node.drain_ms_max=x")
+        wrong = [(path, 2, "lissten", "no such key; did you mean listen?"),
+                 (path, 4, "limits.delivery.windw", "no such key; did you mean limits.delivery.window?"),
+                 (path, 5, "limits.delivery.rate_burst", "0 is out of range; give an integer from 1 to 1000000"),
+                 (path, 6, "keys.algorithm", "RS256 is unknown; give HS256 or EdDSA"),
+                 ("--set", None, "limits.node.drain_ms_max", "x is no integer; give an integer from 0 to 3600000"),
+                 (f"{self.folder}/none", None, "key l",
+                  "cannot be read: No such file or directory; make it readable or name another file")]
+        done = self.run_perchd(*flags, "--check-config")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertEqual(done.stderr.splitlines(), [
+            f"perchd: {source}{'' if line is None else f':{line}'}: {key}: {why}" for source, line, key, why in wrong])
+        done = self.run_perchd(*flags, "--check-config", "--json")
+        self.assertEqual((done.returncode, done.stderr, done.stdout.count("\n")), (2, "", 1))
+        self.assertEqual(json.loads(done.stdout), {"ok": False, "warnings": [], "problems": [
+            {"source": str(source), "line": line, "key": key, "problem": why} for source, line, key, why in wrong]})
+        done = self.run_perchd("--listen", "x", "--set", "log.level=loud", "--check-config")
+        self.assertEqual([line.split(": ")[2] for line in done.stderr.splitlines()], ["data", "listen", "log.level", "keys"])
+        done = self.run_perchd(*self.good, "--check-config", "--json")
+        self.assertEqual((done.returncode, json.loads(done.stdout)), (0, {"ok": True, "problems": [], "warnings": []}))
+        self.refused(*self.good, "--json", says=["--check-config"])
+
     def test_a_wrong_line_of_the_file(self):
         for line, says in (("reactor = 1", "no such key; did you mean reactors?"),
                            ("reactors = true", "is a boolean; give an integer from 0 to 1023"),
@@ -100,23 +127,23 @@ class Keys(Case):
         return [*self.good[:4], "--secret-file", str(self.folder / name)]
 
     def test_a_secret_that_cannot_be_used(self):
-        self.refused(*self.key("none"), says=["key dev: ", "/none: cannot be read: No such file"])
+        self.refused(*self.key("none"), says=["/none: key dev: cannot be read: No such file"])
         self.write("short", SECRET[1:] + "\n")
-        self.refused(*self.key("short"), says=["key dev: ", "/short: a secret of 31 bytes is too short", "32"])
+        self.refused(*self.key("short"), says=["/short: key dev: a secret of 31 bytes is too short", "32"])
         self.write("huge", SECRET * 4096)
-        self.refused(*self.key("huge"), says=["/huge: too large for a key"])
+        self.refused(*self.key("huge"), says=["/huge: key dev: too large for a key"])
 
     def test_a_public_key_that_cannot_be_used(self):
         self.write("pem", "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n")
         self.refused(*self.good[:4], "--public-key-file", str(self.folder / "pem"),
-                     says=["key ed: ", "/pem: holds no Ed25519 public key", "openssl pkey"])
+                     says=["/pem: key ed: holds no Ed25519 public key", "openssl pkey"])
 
     def test_everybody_can_read_the_secret(self):
         path = self.write("open", SECRET, 0o644)
         done = self.run_perchd(*self.key("open"), "--check-config")
         self.assertEqual((done.returncode, done.stdout), (0, "ok\n"))
         self.assertEqual(done.stderr.count("\n"), 1)
-        self.assertIn(f"warning: key dev: {path}: everybody on this machine can read this secret", done.stderr)
+        self.assertIn(f"warning: {path}: key dev: everybody on this machine can read this secret", done.stderr)
 
 
 PR_CAPBSET_DROP, CAP_SYS_RESOURCE = 24, 24

@@ -121,6 +121,23 @@ TEST(Config, UnknownKeysNameTheNearest) {
   EXPECT_EQ(error_of("limits = 3"), "f.toml:1: limits: is no table; write [limits] above its keys");
 }
 
+TEST(Config, WhatIsWrongIsToldByLineAndTheRestIsRead) {
+  ConfigLoader loader;
+  const std::string first = loader.read_text(
+      "zz = 1\n[limits.delivery]\nrate_burst = 3\nwindw = 3\n[accounts]\nauto = 3\n[[keys]]\nkid = 1\n",
+      "f.toml");
+  EXPECT_EQ(loader.problems().front().text(), first);
+  std::vector<uint32_t> lines;
+  for (const ConfigProblem& problem : loader.problems()) lines.push_back(problem.place.line);
+  EXPECT_EQ(lines, (std::vector<uint32_t>{1, 4, 6, 8}));
+  EXPECT_EQ(loader.config().limits.rate_burst, 3u);
+  EXPECT_EQ(loader.set("--set", "limits.delivery.rate_burst=4"), "");
+  EXPECT_EQ(loader.config().limits.rate_burst, 4u);
+  EXPECT_EQ(loader.set("--set", "data"), "--set: data: no value; write --set KEY=VALUE");
+  EXPECT_EQ(loader.problems().size(), 5u);
+  EXPECT_EQ(ConfigLoader().check_all().size(), 2u);  // no folder, no key
+}
+
 TEST(Config, WhatIsNoTomlNamesTheLine) {
   for (const char* toml :
        {"data = ", "data = \"a", "[limits", "data = 1\ndata = 2", "= 3", "\x80", "a = [1,\n\n"})

@@ -12,6 +12,7 @@ namespace perch::chat {
 namespace {
 
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::StartsWith;
 using Algorithm = TokenKeyFile::Algorithm;
 
@@ -38,11 +39,11 @@ TEST_F(KeyFilesTest, SeveralKeysEachWithItsAlgorithm) {
   const std::string secret(32, 's'), other(40, 'o');
   // The public key of RFC 8037, A.2.
   const std::string jwk = write("public", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\n");
-  ASSERT_EQ(read_key_files({{"a", Algorithm::kHs256, write("a", secret + "\n")},
-                            {"b", Algorithm::kHs256, write("b", other + "\r\n", 0640)},
-                            {"c", Algorithm::kEdDsa, jwk}},
-                           keys_, warnings_),
-            "");
+  EXPECT_THAT(read_key_files({{"a", Algorithm::kHs256, write("a", secret + "\n")},
+                              {"b", Algorithm::kHs256, write("b", other + "\r\n", 0640)},
+                              {"c", Algorithm::kEdDsa, jwk}},
+                             keys_, warnings_),
+              IsEmpty());
   EXPECT_EQ(keys_.num_keys(), 3u);
   EXPECT_TRUE(warnings_.empty());
   EXPECT_TRUE(keys_.check(mint_hs256(secret, "a", "1", "d", kExpS), 0).ok());
@@ -54,8 +55,10 @@ TEST_F(KeyFilesTest, SeveralKeysEachWithItsAlgorithm) {
 TEST_F(KeyFilesTest, WhatCannotBeUsedNamesKeyFileAndRemedy) {
   const auto error = [this](Algorithm algorithm, const std::string& path) {
     TokenKeys keys;
-    const std::string line = read_key_files({{"k", algorithm, path}}, keys, warnings_);
-    EXPECT_THAT(line, StartsWith("key k: " + path + ": "));
+    const auto problems = read_key_files({{"k", algorithm, path}}, keys, warnings_);
+    EXPECT_EQ(problems.size(), 1u);
+    const std::string line = problems.front().text();
+    EXPECT_THAT(line, StartsWith(path + ": key k: "));
     return line;
   };
   EXPECT_THAT(error(Algorithm::kHs256, folder_ + "/none"), HasSubstr("No such file"));
@@ -66,11 +69,23 @@ TEST_F(KeyFilesTest, WhatCannotBeUsedNamesKeyFileAndRemedy) {
               HasSubstr("no Ed25519 public key"));
 }
 
+TEST_F(KeyFilesTest, EveryProblemIsTold) {
+  const auto problems = read_key_files({{"a", Algorithm::kHs256, folder_ + "/none"},
+                                        {"b", Algorithm::kHs256, write("b", std::string(32, 's'))},
+                                        {"c", Algorithm::kHs256, write("c", "short")}},
+                                       keys_, warnings_);
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_EQ(problems[0].key, "key a");
+  EXPECT_EQ(problems[1].key, "key c");
+  EXPECT_EQ(keys_.num_keys(), 1u);
+}
+
 TEST_F(KeyFilesTest, WarnsOfASecretThatEverybodyMayRead) {
   const std::string open = write("open", std::string(32, 's'), 0644);
   const std::string jwk = write("public", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", 0644);
-  ASSERT_EQ(read_key_files({{"a", Algorithm::kHs256, open}, {"c", Algorithm::kEdDsa, jwk}}, keys_, warnings_),
-            "");
+  EXPECT_THAT(
+      read_key_files({{"a", Algorithm::kHs256, open}, {"c", Algorithm::kEdDsa, jwk}}, keys_, warnings_),
+      IsEmpty());
   ASSERT_EQ(warnings_.size(), 1u);
   EXPECT_THAT(warnings_[0], HasSubstr("chmod o-r " + open));
 }
