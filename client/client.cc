@@ -159,6 +159,14 @@ Result<std::vector<HistoryLine>> Client::history(std::string_view peer, size_t l
   return store_->history(*user, target_of(peer).handle, limit);
 }
 
+Result<std::vector<HistoryLine>> Client::history_around(std::string_view peer, Number number, size_t before,
+                                                        size_t after) {
+  if (auto done = forget_ended(); !done.ok()) return done.error();
+  const auto user = user_of(peer);
+  if (!user.ok()) return user.error();
+  return store_->history_around(*user, number, before, after);
+}
+
 Result<std::vector<Conversation>> Client::conversations() {
   if (auto done = forget_ended(); !done.ok()) return done.error();
   return store_->conversations();

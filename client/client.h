@@ -94,6 +94,11 @@ class PERCH_API Client {
   Result<RowStatus> status(RowId row);
   // The last `limit` messages of the conversation, oldest first, own open rows last.
   Result<std::vector<HistoryLine>> history(std::string_view peer, size_t limit);
+  // Of any place in it: the last `before` messages under `number` (HistoryLine::number) and the first `after`
+  // of that and above, oldest first. Own rows that are open have no place yet. Costs what it returns, however
+  // long the conversation is.
+  Result<std::vector<HistoryLine>> history_around(std::string_view peer, Number number, size_t before,
+                                                  size_t after);
   // With whom this profile has talked, that with the latest message first.
   Result<std::vector<Conversation>> conversations();
   // The latest `limit` texts that contain `text`, the oldest first; upper and lower case of a-z are the same.

@@ -160,4 +160,64 @@ Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_v
   return unless_failed(std::move(out));
 }
 
+// One side of a place; the nearest first. `number` > 0 where nothing bounds it from below: a row that was
+// rejected without one has none. To say it where `number >= ?` stands would have SQLite begin there.
+void SqliteStore::add_side(UserId peer, Number number, bool after, size_t limit,
+                           std::vector<HistoryLine>& out) {
+  const size_t begin = out.size();
+  {
+    Query own(*this,
+              after ? "SELECT " PERCH_OWN_LINE_COLUMNS
+                      " FROM outbox INDEXED BY outbox_numbers WHERE kind=0 AND item=0 AND gone<2 AND open=0 "
+                      "AND to_user=?1 AND number>=?2 ORDER BY number LIMIT ?3"
+                    : "SELECT " PERCH_OWN_LINE_COLUMNS
+                      " FROM outbox INDEXED BY outbox_numbers WHERE kind=0 AND item=0 AND gone<2 AND open=0 "
+                      "AND to_user=?1 AND number>0 AND number<?2 ORDER BY number DESC LIMIT ?3",
+              peer, number, uint64_t{limit});
+    while (own.step()) out.push_back(own.own_line(0));
+  }
+  Query came(*this,
+             after ? "SELECT " PERCH_LINE_COLUMNS
+                     " FROM inbox INDEXED BY inbox_order WHERE peer=?1 AND item=0 AND gone<2 AND number>=?2 "
+                     "ORDER BY number, arrival LIMIT ?3"
+                   : "SELECT " PERCH_LINE_COLUMNS
+                     " FROM inbox INDEXED BY inbox_order WHERE peer=?1 AND item=0 AND gone<2 AND number<?2 "
+                     "ORDER BY number DESC, arrival DESC LIMIT ?3",
+             peer, number, uint64_t{limit});
+  while (came.step()) out.push_back(came.line_that_came(0));
+  const auto first = out.begin() + static_cast<ptrdiff_t>(begin);
+  std::stable_sort(first, out.end(), [&](const HistoryLine& a, const HistoryLine& b) {
+    return after ? a.number < b.number : a.number > b.number;
+  });
+  if (out.size() - begin > limit) out.resize(begin + limit);
+}
+
+Result<std::vector<HistoryLine>> SqliteStore::history_around(UserId peer, Number number, size_t before,
+                                                             size_t after) {
+  std::vector<HistoryLine> out, unnumbered;
+  if (peer == 0) return out;
+  number = std::max<Number>(number, 1);
+  add_side(peer, number, false, before, out);
+  std::ranges::reverse(out);
+  add_side(peer, number, true, after, out);
+  RowId first = 0, last = 0;
+  for (const HistoryLine& line : out) {
+    if (!line.own_device) continue;
+    if (first == 0) first = line.row.row;
+    last = line.row.row;
+  }
+  {
+    Query query(
+        *this,
+        "SELECT " PERCH_OWN_LINE_COLUMNS
+        " FROM outbox INDEXED BY outbox_order WHERE kind=0 AND item=0 AND gone<2 AND to_user=? AND row>? "
+        "AND row<? AND number=0 AND open=0 ORDER BY row",
+        peer, first, last);
+    while (query.step()) unnumbered.push_back(query.own_line(0));
+  }
+  place_unnumbered(out, std::move(unnumbered));
+  for (HistoryLine& line : out) complete(line, peer);
+  return unless_failed(std::move(out));
+}
+
 }  // namespace perch::client

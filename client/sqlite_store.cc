@@ -102,6 +102,11 @@ CREATE INDEX outbox_ends ON outbox (ends_ms) WHERE ends_ms > 0;
 CREATE INDEX inbox_ends ON inbox (ends_ms) WHERE ends_ms > 0;
 )";
 
+// Any place of a conversation.
+constexpr const char* kFrom5To6 =
+    "CREATE INDEX outbox_numbers ON outbox (to_user, number) "
+    "WHERE kind = 0 AND item = 0 AND gone < 2 AND open = 0;";
+
 }  // namespace
 
 // --- opening -----------------------------------------------------------------------------------------------
@@ -171,8 +176,9 @@ Result<void> SqliteStore::set_up(int busy_ms) {
   if (failed_ == 0 && (version == 1 || version == 2)) exec(kFrom2To3);
   if (failed_ == 0 && version >= 1 && version <= 3) exec(kFrom3To4);
   if (failed_ == 0 && version <= 4) exec(kFrom4To5);
-  if (failed_ == 0 && version < kSchemaVersion) exec("PRAGMA user_version=5");
-  static_assert(kSchemaVersion == 5, "write the step from the version before");
+  if (failed_ == 0 && version <= 5) exec(kFrom5To6);
+  if (failed_ == 0 && version < kSchemaVersion) exec("PRAGMA user_version=6");
+  static_assert(kSchemaVersion == 6, "write the step from the version before");
   load_identity();
   return commit();
 }

@@ -38,7 +38,7 @@ enum class Gone : uint8_t {
 
 class SqliteStore final : public Storage {
  public:
-  static constexpr int kSchemaVersion = 5;
+  static constexpr int kSchemaVersion = 6;
   static constexpr int kBusyMs = 5'000;  // another process of this profile commits for far shorter
 
   // Opens the profile in `dir`, making it if it is missing (mode 0700; it holds a token). With `connect` it
@@ -65,6 +65,10 @@ class SqliteStore final : public Storage {
   // The last `limit` messages with `peer`, oldest first: by number, own open rows last, rows that were
   // rejected without a number where they were written. `handle`, if not empty, adds rows that wait for it.
   Result<std::vector<HistoryLine>> history(UserId peer, std::string_view handle, size_t limit);
+  // Of the messages with `peer` that have a number: the last `before` under `number` and the first `after`
+  // from it on, oldest first, with the rows between them that were rejected without one. Costs what it
+  // returns.
+  Result<std::vector<HistoryLine>> history_around(UserId peer, Number number, size_t before, size_t after);
   // All there are, that with the latest message first. Costs their number, not that of their messages.
   Result<std::vector<Conversation>> conversations();
   // The latest `limit` texts that contain `text`, the oldest first; upper and lower case of a-z are the same.
@@ -155,6 +159,7 @@ class SqliteStore final : public Storage {
   void label_row(RowId row, UserId to, const Label& label);  // of the outbox
   std::optional<Found> find(const MessageId& id);
   std::vector<Remark> remarks(const MessageId& id, UserId peer);
+  void add_side(UserId peer, Number number, bool after, size_t limit, std::vector<HistoryLine>& out);
   void complete(HistoryLine& line, UserId peer);       // from as it was sent to as it stands
   void complete_text(HistoryLine& line, UserId peer);  // … without the message that it answers
   void note_change(UserId peer) { changing_.insert(peer); }

@@ -74,6 +74,7 @@ class Dialogue {
     store_->add_row(row);
   }
   void list() { (void)store_->conversations(); }
+  void leaf() { (void)store_->history_around(kPeer, last_ / 2, 3, 3); }
   void expire() { store_->expire_row(kPeer, store_->identity().origin, last_); }
   size_t steps_of(void (Dialogue::*change)()) {
     store_->begin();
@@ -105,7 +106,8 @@ TEST(SqliteCostTest, DoesNotGrowWithTheConversation) {
            {"a receipt for what has expired", &Dialogue::deliver},
            {"a read mark", &Dialogue::read},
            {"a read mark again", &Dialogue::read},
-           {"the list of conversations", &Dialogue::list}}) {
+           {"the list of conversations", &Dialogue::list},
+           {"a page from its middle", &Dialogue::leaf}}) {
     const size_t few = shorter.steps_of(change), many = longer.steps_of(change);
     EXPECT_GT(few, 0u) << name;
     EXPECT_LE(many, few + few / 2) << name;

@@ -24,8 +24,9 @@ namespace {
   "ALTER TABLE " table " DROP COLUMN target_seq; ALTER TABLE " table    \
   " DROP COLUMN timer_s;"                                               \
   "ALTER TABLE " table " DROP COLUMN ends_ms; ALTER TABLE " table " DROP COLUMN gone;"
-#define PERCH_BACK_TO_VERSION_4 \
-  "DROP INDEX outbox_order; DROP INDEX inbox_order; DROP INDEX outbox_remarks; DROP INDEX inbox_remarks;"  \
+#define PERCH_BACK_TO_VERSION_4                                                                             \
+  "DROP INDEX outbox_numbers; DROP INDEX outbox_order; DROP INDEX inbox_order; DROP INDEX outbox_remarks; " \
+  "DROP INDEX inbox_remarks;"  \
   "DROP INDEX outbox_settings; DROP INDEX inbox_settings; DROP INDEX outbox_ends; DROP INDEX inbox_ends;"  \
   PERCH_WITHOUT_COLUMNS_OF_ITEMS("outbox") PERCH_WITHOUT_COLUMNS_OF_ITEMS("inbox")                         \
   "CREATE INDEX outbox_order ON outbox (to_user, row) WHERE kind = 0;"                                     \
@@ -379,6 +380,60 @@ TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
     EXPECT_EQ(store->status(row)->mark, Mark::kRead);
     EXPECT_TRUE(store->status(row)->read);
   }
+}
+
+TEST_F(SqliteStoreTest, AnyPlaceOfAConversationIsRead) {
+  // Numbers 10, 20 … 400: every fifth is this device's. One of its rows was rejected without a number.
+  auto store = open();
+  store->begin();
+  for (Seq seq = 1; seq <= 40; ++seq) {
+    if (seq % 5 == 0) {
+      const RowId row = add(*store, 7, "own " + std::to_string(seq * 10));
+      const Seq own = store->take_seq();
+      store->bind_row(row, 7, own, frame_);
+      store->close_row(store->identity().origin, own, Mark::kAccepted, 0, seq * 10, seq);
+      if (seq != 20) continue;
+      const RowId rejected = add(*store, 7, "rejected");
+      const Seq none = store->take_seq();
+      store->bind_row(rejected, 7, none, frame_);
+      store->close_row(store->identity().origin, none, Mark::kRejected, 1, 0, 0);
+    } else {
+      InboxMessage in = message(seq, seq * 10, "came " + std::to_string(seq * 10));
+      in.time_ms = seq;
+      store->insert_message(in);
+    }
+  }
+  add(*store, 7, "open");
+  add(*store, 8, "to another");
+  ASSERT_TRUE(store->commit().ok());
+  const auto around = [&](Number number, size_t before, size_t after) {
+    std::string out;
+    const auto lines = store->history_around(7, number, before, after);
+    for (const HistoryLine& line : *lines) {
+      if (!out.empty()) out += ", ";
+      out += line.text;
+    }
+    return out;
+  };
+  EXPECT_EQ(around(130, 2, 3), "came 110, came 120, came 130, came 140, own 150");
+  EXPECT_EQ(around(125, 1, 1), "came 120, came 130");
+  EXPECT_EQ(around(20, 5, 1), "came 10, came 20");
+  EXPECT_EQ(around(390, 1, 9), "came 380, came 390, own 400") << "what is open has no place";
+  EXPECT_EQ(around(200, 1, 6), "came 190, own 200, rejected, came 210, came 220, came 230, came 240, own 250")
+      << "what has no number stands between its neighbours";
+  EXPECT_EQ(around(1000, 2, 2), "came 390, own 400");
+  EXPECT_EQ(store->history_around(9, 200, 5, 5)->size(), 0u);
+  EXPECT_EQ(store->history_around(0, 200, 5, 5)->size(), 0u);
+}
+
+TEST_F(SqliteStoreTest, TheFifthSchemaIsBroughtUpToDate) {
+  { open(); }
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((dir_ + "/me/profile.db").c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db, "DROP INDEX outbox_numbers; PRAGMA user_version=5", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(db);
+  EXPECT_TRUE(open()->history_around(7, 1, 1, 1).ok()) << "its index is there";
 }
 
 TEST_F(SqliteStoreTest, TheSecondSchemaIsBroughtUpToDate) {
