@@ -98,6 +98,7 @@ UNTESTED = {
     "client/sqlite_query.h": "a part of client/sqlite_store.h",
     "client/terminal/command.h": "tests/e2e/perch_cli_test.py runs every command",
     "client/terminal/history.h": "tests/e2e/perch_cli_test.py",
+    "client/terminal/screen.h": "tests/e2e/screen_test.py",
     "client/terminal/screen/capabilities.h": "tests/unit/painter_test.cc paints with them",
     "client/terminal/screen/help.h": "texts: tests/e2e/screen_test.py shows them",
     "client/terminal/screen/state.h": "data; the tests of update.h and layout.h beside it",

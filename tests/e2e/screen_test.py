@@ -91,6 +91,45 @@ def resize(alice):
     alice.is_screen("back", r"are you there\?")
 
 
+def say_more(alice, bob):
+    """About what was said: another text for it, an emoji, an answer, and that it is gone."""
+    alice.keys("C-s")
+    alice.shows("a: answer")
+    alice.type("e")
+    alice.shows(r"edit: are you there\?")
+    alice.keys("C-u")
+    alice.line("are you here again?")
+    bob.shows(r"are you here again\?  edited")
+    bob.keys("C-s")
+    bob.type("r")
+    bob.shows("react:")
+    bob.line("🎉")
+    alice.shows("🎉\n")
+    bob.keys("C-s")
+    bob.type("a")
+    bob.shows("answer:")
+    bob.line("as if nothing had been")
+    bob.line("a slip")
+    alice.shows("a slip")
+    bob.shows("a slip  ✓✓ read")
+    bob.keys("C-s")
+    bob.type("d")
+    bob.is_screen("delete", "for everyone")
+    bob.type("y")
+    alice.is_screen("said_about", "▏are you here", "deleted")
+    alice.keys("C-y")
+    alice.line("soon")
+    alice.shows("soon is no time")
+    alice.keys("C-y")
+    alice.line("1h")
+    alice.shows("disappear 1 h after")
+    alice.line("not for long")
+    bob.shows("not for long  gone in 1 h")
+    bob.keys("C-y")
+    bob.line("off")
+    bob.shows("messages stay")
+
+
 def scroll_and_search(alice, bob):
     for i in range(40):
         bob.line(f"line {i} of many")
@@ -180,6 +219,7 @@ def screens(folder):
         edit(alice)
         lose_the_server(alice, bob, server)
         resize(alice)
+        say_more(alice, bob)
         be_attacked(alice, Device(server, "bob", "tablet", folder))
         scroll_and_search(alice, bob)
         be_stopped(alice)

@@ -13,7 +13,6 @@ HistoryLine line(bool mine, bool own_device, Mark mark) {
   out.row.row = 7;
   out.arrival = 8;
   out.time_ms = 9;
-  out.body = {'h', 'i'};
   out.text = "hi";
   return out;
 }
@@ -48,7 +47,26 @@ TEST(Entries, OfWhatIsNoTextItIsSaidWhatItIs) {
   HistoryLine other = line(false, false, Mark::kQueued);
   other.content = 5;
   other.shown = Shown::kBytes;
+  other.body = {1, 2};
   EXPECT_EQ(entry_of(other, "bob").text, "[content 5, 2 bytes]");
+  EXPECT_TRUE(entry_of(other, "bob").is_gone);
+}
+
+TEST(Entries, WhatWasSaidAboutAMessageStandsWithIt) {
+  HistoryLine changed = line(true, true, Mark::kRead);
+  changed.edited = true;
+  changed.timer_s = 3600;
+  changed.answers = Quote{.id = {}, .here = true, .shown = Shown::kText, .text = "when?"};
+  changed.reactions = {{1, "👍"}, {2, "🎉"}, {3, "👍"}};
+  Entry entry = entry_of(changed, "bob");
+  EXPECT_EQ(entry.quote, "when?");
+  EXPECT_EQ(entry.reactions, "👍 2  🎉");
+  EXPECT_EQ(entry.mark, "edited, gone in 1 h  ✓✓ read");
+  changed.mine = false;
+  changed.answers = Quote{};
+  entry = entry_of(changed, "bob");
+  EXPECT_EQ(entry.mark, "edited, gone in 1 h");
+  EXPECT_EQ(entry.quote, "a message that is not here");
 }
 
 TEST(Entries, AConversationIsCalledByItsHandle) {

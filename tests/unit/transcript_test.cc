@@ -69,6 +69,15 @@ TEST_F(Transcript, TicksStandBehindTheTextOrBelowIt) {
                             "12:00 you  it fills it", "           ✓"}));
 }
 
+TEST_F(Transcript, WhatIsSaidAboutAMessageStandsWithIt) {
+  state_.entries = {entry("1", "bob", "noon then")};
+  state_.entries[0].quote = "when and where shall we";
+  state_.entries[0].reactions = "👍";
+  state_.entries[0].mark = "edited";
+  EXPECT_EQ(rows(32), (Rows{"── Today ──────────────────────", "12:00 bob  ▏when and where sha…",
+                            "           noon then  edited", "           👍"}));
+}
+
 TEST_F(Transcript, WhatIsNewHasALine) {
   state_.entries = {entry("1", "bob", "read"), entry("2", "bob", "not")};
   state_.first_new = "2";

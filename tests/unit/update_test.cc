@@ -132,6 +132,15 @@ TEST_F(Update, AtTheTopMoreIsLoaded) {
   EXPECT_EQ(press(Kind::kPageUp), (Intents{{.kind = Ask::kOlder}}));
 }
 
+TEST_F(Update, FarFromTheEndMoreIsLoadedBelowToo) {
+  add_entries(30);
+  state_.end_loaded = false;
+  state_.bottom = Anchor{"25", 0};
+  EXPECT_EQ(press(Kind::kPageDown), (Intents{{.kind = Ask::kNewer}}));
+  EXPECT_EQ(state_.bottom, (Anchor{"29", 0})) << "one stays where one is";
+  EXPECT_EQ(press(Kind::kEscape), (Intents{{.kind = Ask::kLatest}}));
+}
+
 TEST_F(Update, SearchIsAskedForAndChosenFrom) {
   press(Kind::kCtrl, "f");
   EXPECT_EQ(state_.mode, Mode::kFind);
@@ -144,6 +153,105 @@ TEST_F(Update, SearchIsAskedForAndChosenFrom) {
   press(Kind::kDown);
   EXPECT_EQ(state_.picked, 1u);
   EXPECT_EQ(press(Kind::kEnter), (Intents{{.kind = Ask::kGoTo}}));
+}
+
+TEST_F(Update, AMessageIsChosen) {
+  add_entries(60);
+  press(Kind::kCtrl, "s");
+  EXPECT_EQ(state_.mode, Mode::kSelect);
+  EXPECT_EQ(state_.selected, "59") << "of those that are shown the latest";
+  press(Kind::kDown);
+  EXPECT_EQ(state_.selected, "59");
+  for (int i = 0; i < 30; ++i) press(Kind::kUp);
+  EXPECT_EQ(state_.selected, "29");
+  View view = layout(state_, {80, 24});
+  EXPECT_EQ(view.rows[view.bottom].at.key, "47") << "it is shown, at the top";
+  press(Kind::kEscape);
+  EXPECT_EQ(state_.mode, Mode::kChat);
+  press(Kind::kCtrl, "s");
+  EXPECT_EQ(state_.selected, "47");
+  press(Kind::kDown);
+  view = layout(state_, {80, 24});
+  EXPECT_EQ(view.rows[view.bottom].at.key, "48") << "it is shown, at the bottom";
+}
+
+TEST_F(Update, AMessageIsAnswered) {
+  add_entries(2);
+  type("draft");
+  press(Kind::kCtrl, "s");
+  press(Kind::kText, "a");
+  EXPECT_EQ(state_.editor.text(), "draft") << "what was written may be the answer";
+  EXPECT_EQ(press(Kind::kEnter), (Intents{{.kind = Ask::kAnswer, .to = "bob", .text = "draft", .key = "1"}}));
+  type("next");
+  EXPECT_EQ(press(Kind::kEnter), (Intents{{.kind = Ask::kSend, .to = "bob", .text = "next"}}));
+}
+
+TEST_F(Update, AMessageIsEdited) {
+  add_entries(1);
+  state_.entries[0].mine = true;
+  type("draft");
+  press(Kind::kCtrl, "s");
+  press(Kind::kText, "e");
+  EXPECT_EQ(state_.editor.text(), "text");
+  type("s");
+  EXPECT_EQ(press(Kind::kEnter), (Intents{{.kind = Ask::kEdit, .to = "bob", .text = "texts", .key = "0"}}));
+  EXPECT_EQ(state_.editor.text(), "draft") << "what was written before is there again";
+  press(Kind::kCtrl, "s");
+  press(Kind::kText, "e");
+  press(Kind::kEscape);
+  EXPECT_EQ(state_.editor.text(), "draft");
+  EXPECT_EQ(state_.purpose, Purpose::kMessage);
+  press(Kind::kCtrl, "s");
+  press(Kind::kText, "e");
+  show(state_, "ann");
+  show(state_, "bob");
+  EXPECT_EQ(state_.editor.text(), "draft");
+  EXPECT_EQ(state_.purpose, Purpose::kMessage);
+}
+
+TEST_F(Update, AMessageIsDeletedByWhoMeansIt) {
+  add_entries(1);
+  state_.entries[0].mine = true;
+  press(Kind::kCtrl, "s");
+  press(Kind::kText, "d");
+  EXPECT_EQ(press(Kind::kEnter), Intents());
+  press(Kind::kCtrl, "s");
+  press(Kind::kText, "d");
+  EXPECT_EQ(press(Kind::kText, "y"), (Intents{{.kind = Ask::kDelete, .key = "0"}}));
+  EXPECT_EQ(state_.mode, Mode::kChat);
+}
+
+TEST_F(Update, AMessageIsReactedTo) {
+  add_entries(1);
+  press(Kind::kCtrl, "s");
+  press(Kind::kText, "r");
+  press(Kind::kText, "👍");
+  EXPECT_EQ(press(Kind::kEnter), (Intents{{.kind = Ask::kReact, .text = "👍", .key = "0"}}));
+  press(Kind::kCtrl, "s");
+  press(Kind::kText, "r");
+  EXPECT_EQ(press(Kind::kEnter), (Intents{{.kind = Ask::kReact, .text = "", .key = "0"}})) << "taken back";
+}
+
+TEST_F(Update, WhatOthersWroteIsNotOnesOwn) {
+  add_entries(1);
+  for (const char* key : {"e", "d"}) {
+    press(Kind::kCtrl, "s");
+    press(Kind::kText, key);
+    EXPECT_EQ(state_.notice, "only what you wrote");
+  }
+  state_.entries[0].mine = state_.entries[0].is_gone = true;
+  for (const char* key : {"e", "d", "a", "r"}) {
+    press(Kind::kCtrl, "s");
+    press(Kind::kText, key);
+    EXPECT_EQ(state_.mode, Mode::kSelect) << key;
+    press(Kind::kEscape);
+  }
+}
+
+TEST_F(Update, MessagesDisappearAfterATime) {
+  press(Kind::kCtrl, "y");
+  type("1h");
+  EXPECT_EQ(press(Kind::kEnter), (Intents{{.kind = Ask::kTimer, .to = "bob", .text = "1h"}}));
 }
 
 TEST_F(Update, SomeKeysMeanTheSameEverywhere) {

@@ -1,5 +1,7 @@
 #include "client/terminal/screen/entries.h"
 
+#include <algorithm>
+
 #include "client/terminal/item_text.h"
 #include "client/terminal/text.h"
 
@@ -11,8 +13,14 @@ std::string key_of(const HistoryLine& line) {
   return std::to_string(line.arrival);
 }
 
+// Its text as it came, or in words what there is instead of one.
 std::string text_of_line(const HistoryLine& line) {
   return line.shown == Shown::kText ? line.text : shown(line);
+}
+
+std::string quote_of(const Quote& quote) {
+  if (!quote.here) return "a message that is not here";
+  return quote.shown == Shown::kText ? quote.text : "a message that cannot be shown";
 }
 
 std::string mark_of(const HistoryLine& line) {
@@ -32,11 +40,37 @@ Entry entry_of(const HistoryLine& line, const std::string& who) {
   entry.who = line.mine ? "you" : who;
   entry.time_ms = line.time_ms;
   entry.text = text_of_line(line);
+  entry.is_gone = line.shown != Shown::kText;
+  if (line.answers) entry.quote = quote_of(*line.answers);
+  entry.reactions = reactions_text(line.reactions);
+  if (line.edited) entry.mark = "edited";
+  if (line.timer_s != 0)
+    entry.mark += (entry.mark.empty() ? "" : ", ") + ("gone in " + time_text(line.timer_s));
   if (!line.mine) return entry;
-  entry.mark = mark_of(line);
+  if (!entry.mark.empty()) entry.mark += "  ";
+  entry.mark += mark_of(line);
   entry.is_read = line.mark == Mark::kRead;
   entry.is_lost = line.mark == Mark::kRejected || line.mark == Mark::kExpired;
   return entry;
+}
+
+std::string reactions_text(const std::vector<Reaction>& reactions) {
+  std::vector<std::pair<std::string, size_t>> counts;
+  for (const Reaction& reaction : reactions) {
+    const auto same = std::ranges::find(counts, reaction.emoji, &std::pair<std::string, size_t>::first);
+    if (same == counts.end()) {
+      counts.emplace_back(reaction.emoji, 1);
+    } else {
+      ++same->second;
+    }
+  }
+  std::string out;
+  for (const auto& [emoji, count] : counts) {
+    if (!out.empty()) out += "  ";
+    out += emoji;
+    if (count > 1) out.append(" ").append(std::to_string(count));
+  }
+  return out;
 }
 
 Contact contact_of(const Conversation& conversation) {

@@ -17,6 +17,8 @@ inline constexpr HelpLine kHelp[] = {
     {"F2", "choose a conversation"},
     {"Ctrl-T", "begin a conversation"},
     {"Ctrl-F", "search all conversations"},
+    {"Ctrl-S", "choose a message; then a: answer, e: edit, d: delete for everyone, r: react"},
+    {"Ctrl-Y", "let messages of this conversation disappear"},
     {"PgUp  PgDn", "scroll; Esc goes to the end"},
     {"Up  Down", "what was written before"},
     {"Ctrl-A  Ctrl-E", "begin and end of the line, as Home and End"},
@@ -37,6 +39,14 @@ inline std::string_view hint(Mode mode) {
       return " a handle or a user id  Enter: open  Esc: back";
     case Mode::kFind:
       return " Enter: search  Esc: back";
+    case Mode::kSelect:
+      return " Up, Down: choose  a: answer  e: edit  d: delete  r: react  Esc: back";
+    case Mode::kReact:
+      return " an emoji; nothing takes yours back  Enter: react  Esc: back";
+    case Mode::kDelete:
+      return " delete this message for everyone?  y: yes  any other key: no";
+    case Mode::kTimer:
+      return " how long after they are read: 30s, 5m, 1h, 7d, off  Enter: so be it  Esc: back";
     case Mode::kHits:
       return " Up, Down: choose  Enter: go there  Esc: back";
     case Mode::kHelp:

@@ -18,6 +18,24 @@ std::string with_number(std::string_view before, uint64_t number, std::string_vi
   return std::string(before).append(std::to_string(number)).append(after);
 }
 
+// Before the line one writes in.
+std::string label_of(const State& state) {
+  switch (state.mode) {
+    case Mode::kNew:
+      return "to: ";
+    case Mode::kFind:
+      return "find: ";
+    case Mode::kReact:
+      return "react: ";
+    case Mode::kTimer:
+      return "disappear after: ";
+    default:
+      return state.purpose == Purpose::kEdit     ? "edit: "
+             : state.purpose == Purpose::kAnswer ? "answer: "
+                                                 : "> ";
+  }
+}
+
 // A rectangle of the screen.
 struct Pane {
   int row = 0, column = 0, rows = 0, columns = 0;
@@ -138,7 +156,8 @@ class Layout {
     if (state_.mode == Mode::kHits) return draw_hits(pane);
     const Contact* open = nullptr;
     for (const Contact& each : state_.contacts) open = each.to == state_.open ? &each : open;
-    const bool asks = state_.mode == Mode::kNew || state_.mode == Mode::kFind;
+    const bool asks = state_.mode == Mode::kNew || state_.mode == Mode::kFind ||
+                      state_.mode == Mode::kReact || state_.mode == Mode::kTimer;
     if (open == nullptr && !asks) {
       put({pane.row + 1, pane.column}, "Enter opens a conversation, Ctrl-T begins one.", Style::kFaint,
           pane.columns);
@@ -168,9 +187,7 @@ class Layout {
 
   // Returns how many rows it takes.
   int draw_editor(Pane pane, bool asks) {
-    const std::string label = state_.mode == Mode::kNew    ? "to: "
-                              : state_.mode == Mode::kFind ? "find: "
-                                                           : "> ";
+    const std::string label = label_of(state_);
     const Editor& editor = asks ? state_.prompt : state_.editor;
     const int label_columns = width_of(label);
     const int columns = pane.columns - label_columns - 1;  // one is left for the cursor

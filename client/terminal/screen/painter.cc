@@ -32,11 +32,8 @@ void Painter::paint_row(int row, const Grid& grid, std::string& out) {
   while (begin < end && cells[begin] == before[begin]) ++begin;
   if (begin == end) return;
   while (cells[end - 1] == before[end - 1]) --end;
-  if (all_exact(cells) && all_exact(before)) {
-    // Half a cell cannot be written, nor be left of what was there.
-    while (begin > 0 && (cells[begin].text.empty() || before[begin].text.empty())) --begin;
-    while (end < cells.size() && (cells[end].text.empty() || before[end].text.empty())) ++end;
-  } else {
+  // Of a wide cell both halves differ or none, so none is written by halves.
+  if (!all_exact(cells) || !all_exact(before)) {
     begin = 0;  // nobody knows what stands where
     end = cells.size();
   }

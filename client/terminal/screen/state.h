@@ -31,7 +31,10 @@ struct Entry {
   std::string who;
   uint64_t time_ms = 0;
   std::string text;
-  std::string mark;  // behind the text: ticks, or why it was not delivered
+  std::string quote;      // of what it answers; empty: nothing
+  std::string reactions;  // to it
+  std::string mark;       // behind the text: that it was edited, ticks, why it was not delivered
+  bool is_gone = false;   // deleted, or cannot be shown: `text` says so
   bool is_read = false;
   bool is_lost = false;  // rejected, expired
 };
@@ -58,7 +61,18 @@ enum class Mode : uint8_t {
   kFind,  // asking what to look for
   kHits,  // choosing among what was found
   kHelp,
-  kLogin,  // asking for a server and a token
+  kLogin,   // asking for a server and a token
+  kSelect,  // choosing a message of the conversation: state.selected
+  kReact,   // asking for an emoji
+  kDelete,  // asking whether it is meant so
+  kTimer,   // asking for a time
+};
+
+// What the line one writes in is for.
+enum class Purpose : uint8_t {
+  kMessage,
+  kAnswer,  // to the message state.about
+  kEdit,    // of it
 };
 
 struct Login {
@@ -82,15 +96,19 @@ struct State {
   std::string open;               // Contact::to; empty: none
   std::vector<Entry> entries;     // of that conversation, oldest first
   bool all_loaded = false;        // there is nothing before them
+  bool end_loaded = true;         // … and after them
   std::optional<Anchor> bottom;   // the lowest row shown; none: the last, whatever comes
   std::string first_new;          // key of the first that was unread when the conversation was opened
   std::string marked;             // key of what was searched for
+  std::string selected;           // key of the message that something is to be done with
+  Purpose purpose = Purpose::kMessage;
+  std::string about;  // key
   std::vector<Hit> hits;
   std::string sought;
   size_t help_row = 0;  // the first that is shown
 
   Editor editor;                              // the message
-  Editor prompt;                              // kNew, kFind
+  Editor prompt;                              // kNew, kFind, kReact, kTimer
   std::map<std::string, std::string> drafts;  // of the other conversations
   Login login;
   uint64_t now_ms = 0;  // by the wall clock

@@ -45,13 +45,23 @@ class Builder {
   }
   void add_entry(const Entry& entry) {
     const int text_columns = width_ - text_at() - 1;
-    const Style style = entry.key == state_.marked ? Style::kMatch : Style::kPlain;
+    const bool selected = entry.key == state_.selected && state_.mode >= Mode::kSelect;
+    const Style style = selected                                                  ? Style::kSelected
+                        : entry.key == state_.marked || entry.key == state_.about ? Style::kMatch
+                        : entry.is_gone                                           ? Style::kFaint
+                                                                                  : Style::kPlain;
     TranscriptRow* row = &add_row(entry);
     row->pieces.push_back({0, hour_text(entry.time_ms), Style::kFaint});
     row->pieces.push_back(
         {kNameAt, shortened(harmless(entry.who), name_columns_), entry.mine ? Style::kMine : Style::kPeer});
     bool first = true;
     int end = 0;
+    if (!entry.quote.empty()) {
+      std::string quote = "▏";
+      quote += shortened(harmless(entry.quote), text_columns - 1);
+      row->pieces.push_back({text_at(), quote, Style::kFaint});
+      first = false;
+    }
     for (const std::string& line : harmless_lines(entry.text)) {
       for (const std::string_view part : wrapped(line, text_columns)) {
         if (!first) row = &add_row(entry);
@@ -60,13 +70,21 @@ class Builder {
         end = width_of(part);
       }
     }
+    add_mark(entry, *row, end, text_columns);
+    if (!entry.reactions.empty()) {
+      add_row(entry).pieces.push_back(
+          {text_at(), shortened(harmless(entry.reactions), text_columns), Style::kFaint});
+    }
+  }
+  // Behind the last row of the text, which ends at `end`, or in one of its own.
+  void add_mark(const Entry& entry, TranscriptRow& last, int end, int text_columns) {
     if (entry.mark.empty()) return;
     const bool fits = end + 2 + width_of(entry.mark) <= text_columns;
-    if (!fits) row = &add_row(entry);
-    row->pieces.push_back({text_at() + (fits ? end + 2 : 0), entry.mark,
-                           entry.is_lost   ? Style::kError
-                           : entry.is_read ? Style::kRead
-                                           : Style::kFaint});
+    TranscriptRow& row = fits ? last : add_row(entry);
+    row.pieces.push_back({text_at() + (fits ? end + 2 : 0), entry.mark,
+                          entry.is_lost   ? Style::kError
+                          : entry.is_read ? Style::kRead
+                                          : Style::kFaint});
   }
 
   const State& state_;

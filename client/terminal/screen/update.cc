@@ -41,7 +41,9 @@ Intents scroll(State& state, const View& view, bool up) {
   const size_t top_page = std::min(static_cast<size_t>(view.page), view.rows.size()) - 1;
   const size_t to =
       up ? std::max(view.bottom - std::min(view.bottom, step), top_page) : std::min(view.bottom + step, last);
-  state.bottom = to == last ? std::nullopt : std::optional(view.rows[to].at);
+  const bool at_end = to == last && state.end_loaded;
+  state.bottom = at_end ? std::nullopt : std::optional(view.rows[to].at);
+  if (!up && to == last && !state.end_loaded) return {{.kind = Ask::kNewer}};
   if (up && to == top_page && !state.all_loaded) return {{.kind = Ask::kOlder}};
   return {};
 }
@@ -83,26 +85,125 @@ std::optional<Intents> on_way_key(State& state, const Key& key) {
   }
 }
 
+// --- one message -------------------------------------------------------------------------------------------
+
+size_t index_of(const State& state, const std::string& key) {
+  size_t at = 0;
+  while (at < state.entries.size() && state.entries[at].key != key) ++at;
+  return at;
+}
+
+// Of what is shown lowest. REQUIRES: there are entries.
+size_t entry_at_bottom(const State& state, const View& view) {
+  const size_t last = state.entries.size() - 1;
+  return view.rows.empty() ? last : std::min(index_of(state, view.rows[view.bottom].at.key), last);
+}
+
+// Selects it, and shows all of it if there is room.
+void select(State& state, size_t index, const View& view) {
+  state.mode = Mode::kSelect;
+  state.selected = state.entries[index].key;
+  const auto is_of_it = [&](const TranscriptRow& row) { return row.at.key == state.selected; };
+  const auto first = std::ranges::find_if(view.rows, is_of_it);
+  if (first == view.rows.end()) return;
+  const auto begin = static_cast<size_t>(first - view.rows.begin());
+  size_t end = begin;
+  while (end + 1 < view.rows.size() && is_of_it(view.rows[end + 1])) ++end;
+  const auto page = static_cast<size_t>(view.page);
+  size_t bottom = std::max(view.bottom, end);
+  if (begin + page <= bottom) bottom = begin + page - 1;
+  const bool at_end = bottom + 1 == view.rows.size() && state.end_loaded;
+  state.bottom = at_end ? std::nullopt : std::optional(view.rows[bottom].at);
+}
+
+// What one wrote before one began to answer or to edit is there again.
+void write_message(State& state) {
+  if (state.purpose == Purpose::kEdit) state.editor.set(state.drafts[state.open]);
+  state.purpose = Purpose::kMessage;
+  state.about.clear();
+}
+
+Intents send(State& state) {
+  Intent intent{.kind = Ask::kSend, .to = state.open, .text = state.editor.take(), .key = state.about};
+  if (state.purpose == Purpose::kAnswer) intent.kind = Ask::kAnswer;
+  if (state.purpose == Purpose::kEdit) intent.kind = Ask::kEdit;
+  write_message(state);
+  state.bottom.reset();
+  return {intent};
+}
+
+Intents on_select_key(State& state, const Key& key, const View& view) {
+  const size_t at = index_of(state, state.selected);
+  const bool there = at < state.entries.size();
+  if (key.kind == Kind::kUp && there && at > 0) {
+    select(state, at - 1, view);
+    return at - 1 == 0 && !state.all_loaded ? Intents{{.kind = Ask::kOlder}} : Intents{};
+  }
+  if (key.kind == Kind::kDown && at + 1 < state.entries.size()) {
+    select(state, at + 1, view);
+    return at + 2 == state.entries.size() && !state.end_loaded ? Intents{{.kind = Ask::kNewer}} : Intents{};
+  }
+  if (key.kind == Kind::kEscape || !there) state.mode = Mode::kChat;
+  if (key.kind != Kind::kText || !there) return {};
+  const Entry& entry = state.entries[at];
+  const bool editable = entry.mine && !entry.is_gone;
+  if (key.text == "a" && !entry.is_gone) {
+    state.mode = Mode::kChat;
+    state.purpose = Purpose::kAnswer;
+    state.about = entry.key;
+  } else if (key.text == "e" && editable) {
+    state.mode = Mode::kChat;
+    state.drafts[state.open] = state.editor.text();
+    state.purpose = Purpose::kEdit;
+    state.about = entry.key;
+    state.editor.set(entry.text);
+  } else if (key.text == "d" && editable) {
+    state.mode = Mode::kDelete;
+  } else if (key.text == "r" && !entry.is_gone) {
+    ask(state, Mode::kReact);
+  } else if (key.text == "e" || key.text == "d") {
+    state.notice = entry.is_gone ? "it is gone" : "only what you wrote";
+  }
+  return {};
+}
+
+Intents on_delete_key(State& state, const Key& key) {
+  state.mode = Mode::kChat;
+  if (key.kind != Kind::kText || key.text != "y") return {};
+  return {{.kind = Ask::kDelete, .key = state.selected}};
+}
+
 Intents on_chat_key(State& state, const Key& key, const View& view) {
   if (auto way = on_way_key(state, key)) return *way;
   switch (key.kind) {
     case Kind::kEnter:
       if (state.editor.empty()) return {};
-      state.bottom.reset();
-      return {{.kind = Ask::kSend, .to = state.open, .text = state.editor.take()}};
+      return send(state);
     case Kind::kPageUp:
       return scroll(state, view, true);
     case Kind::kPageDown:
       return scroll(state, view, false);
     case Kind::kEscape:
+      if (state.purpose != Purpose::kMessage) {
+        write_message(state);
+        return {};
+      }
       state.bottom.reset();
       state.marked.clear();
-      return {};
+      return state.end_loaded ? Intents{} : Intents{{.kind = Ask::kLatest}};
     case Kind::kF2:
       state.mode = Mode::kList;
       state.picked = index_of_open(state);
       return {};
     case Kind::kCtrl:
+      if (key.text == "s") {
+        if (!state.entries.empty()) select(state, entry_at_bottom(state, view), view);
+        return {};
+      }
+      if (key.text == "y") {
+        ask(state, Mode::kTimer);
+        return {};
+      }
       if (key.text == "d" && state.editor.empty()) return {{.kind = Ask::kQuit}};
       break;
     case Kind::kText:
@@ -163,11 +264,13 @@ Intents on_prompt_key(State& state, const Key& key) {
     write(state.prompt, key);
     return {};
   }
-  const bool finds = state.mode == Mode::kFind;
+  const Mode asked = state.mode;
   leave(state);
-  if (state.prompt.empty()) return {};
   std::string text = state.prompt.text();
-  if (finds) return {{.kind = Ask::kFind, .text = text}};
+  if (asked == Mode::kReact) return {{.kind = Ask::kReact, .text = text, .key = state.selected}};
+  if (text.empty()) return {};
+  if (asked == Mode::kFind) return {{.kind = Ask::kFind, .text = text}};
+  if (asked == Mode::kTimer) return {{.kind = Ask::kTimer, .to = state.open, .text = text}};
   if (text.front() == '@') text.erase(0, 1);
   if (text.empty()) return {};
   return {{.kind = Ask::kOpen, .to = text}};
@@ -248,7 +351,13 @@ std::vector<Intent> on_key(State& state, const Key& key, const View& view) {
       return on_list_key(state, key);
     case Mode::kNew:
     case Mode::kFind:
+    case Mode::kReact:
+    case Mode::kTimer:
       return on_prompt_key(state, key);
+    case Mode::kSelect:
+      return on_select_key(state, key, view);
+    case Mode::kDelete:
+      return on_delete_key(state, key);
     case Mode::kHits:
       return on_hits_key(state, key);
     case Mode::kHelp:
@@ -261,6 +370,7 @@ std::vector<Intent> on_key(State& state, const Key& key, const View& view) {
 
 void show(State& state, const std::string& to) {
   if (state.open != to) {
+    write_message(state);
     if (!state.open.empty()) state.drafts[state.open] = state.editor.text();
     state.editor.set(state.drafts[to]);
     state.entries.clear();

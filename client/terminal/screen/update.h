@@ -13,7 +13,14 @@ struct Intent {
   enum class Kind : uint8_t {
     kOpen,     // show the conversation `to`
     kSend,     // `text`, to the open conversation
-    kOlder,    // load what was before
+    kAnswer,   // the same, as an answer to the message `key`
+    kEdit,     // `text` instead of what the message `key` says
+    kDelete,   // the message `key`, for everyone
+    kReact,    // to the message `key` with `text`; empty: not any more
+    kTimer,    // messages of the open conversation disappear; `text` says when
+    kOlder,    // load what was before what is loaded
+    kNewer,    // … and after it
+    kLatest,   // … and the end
     kFind,     // `text`, everywhere
     kGoTo,     // state.hits[state.picked]
     kLogin,    // with state.login
@@ -23,7 +30,7 @@ struct Intent {
     kQuit,
   };
   Kind kind = Kind::kQuit;
-  std::string to = {}, text = {};
+  std::string to = {}, text = {}, key = {};
   friend bool operator==(const Intent&, const Intent&) = default;
 };
 
