@@ -6,6 +6,8 @@
 #include <span>
 
 #include "client/terminal/command.h"
+#include "client/terminal/screen/grapheme.h"
+#include "client/terminal/screen/help.h"
 
 namespace {
 
@@ -38,6 +40,16 @@ bool any_parsed(std::span<CLI::App* const> commands) {
   return std::ranges::any_of(commands, [](const CLI::App* command) { return command->parsed(); });
 }
 
+std::string keys_text() {
+  std::string out;
+  for (const screen::HelpLine& line : screen::kHelp) {
+    out.append("    ").append(line.keys);
+    for (int column = screen::width_of(line.keys); column < screen::kHelpKeyColumns; ++column) out += ' ';
+    out.append(line.what).append("\n");
+  }
+  return out;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -52,7 +64,9 @@ int main(int argc, char** argv) {
       "expired,\n"
       "5 the server does not let this device in.\n"
       "One process has a profile's connection and sends for the others, which take over when it ends.\n"
-      "Each message is shown once, by perch, chat or listen, whichever has the connection then.");
+      "Each message is shown once, by perch, chat or listen, whichever has the connection then.\n\n"
+      "Keys of the full-screen chat:\n" +
+      keys_text());
   const auto common = [&](CLI::App* command) {
     command->add_option("--profile", flags.profile,
                         "directory of this device's messages, one for each account; made if missing "

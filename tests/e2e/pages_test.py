@@ -48,6 +48,12 @@ def check(_):
         for word in words:
             require(re.search(rf"(?m)^ +(-\w,)?{re.escape(word)}(\s|$)", text), f"{page} says nothing of {word}")
         num += len(words)
+    page = " ".join(rendered("perch.1").split())
+    listed = do(BIN / "perch", "--help").split("Keys of the full-screen chat:\n")[1]
+    for line in filter(str.strip, listed.splitlines()):
+        key = re.match(r"    (.{20})", line)[1].rstrip()
+        require(key and " ".join(key.split()) in page, f"perch.1 says nothing of {key!r}")
+        num += 1
     return f"{num} options, commands and keys are in the manual pages"
 
 

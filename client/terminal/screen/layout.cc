@@ -285,7 +285,7 @@ class Layout {
     const size_t length = login.token.text().size();
     draw_field(row, "Token", length == 0 ? "" : with_number("(", length, " characters)"), login.at_token,
                login.token);
-    put({row + 1, 10}, "paste a log-in token or an invitation", Style::kFaint, size_.columns - 10);
+    put({row + 1, 10}, "paste the log-in token that you were given", Style::kFaint, size_.columns - 10);
     row += 3;
     int at = 0;
     const std::string why = harmless(login.why);
