@@ -42,8 +42,8 @@ SlotMask Core::addressed(User& user, size_t bytes, const Device* sender) {
     if (!user.left_out(device)) mask |= static_cast<SlotMask>(1u << slot);
     if (((begun >> slot) & 1) == 0) continue;
     metrics_.add(Metric::kOverflowed);
-    log_.write(LogLevel::kWarn, "device overflowed: it has a gap from here on",
-               {{"user", user.id}, {"device", device.row.number}});
+    log_.refused(Metric::kOverflowed, "device overflowed: it has a gap from here on",
+                 {{"user", user.id}, {"device", device.row.number}}, LogLevel::kWarn);
   }
   return mask;
 }

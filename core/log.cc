@@ -116,8 +116,9 @@ void Log::write(LogLevel level, std::string_view message, std::initializer_list<
   push(level, message, fields, 0);
 }
 
-void Log::refused(Metric row, std::string_view message, std::initializer_list<LogField> fields) {
-  limited(LogLevel::kInfo, kRefusalsPerSecond, row, message, fields);
+void Log::refused(Metric row, std::string_view message, std::initializer_list<LogField> fields,
+                  LogLevel level) {
+  limited(level, kRefusalsPerSecond, row, message, fields);
 }
 
 void Log::debug(Metric row, std::string_view message, std::initializer_list<LogField> fields) {

@@ -67,7 +67,8 @@ class Log {
   void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
   // Of what a peer can cause as often as it likes: at most kRefusalsPerSecond lines for this row of the
   // metrics, the next then says how many were left out.
-  void refused(Metric row, std::string_view message, std::initializer_list<LogField> fields);
+  void refused(Metric row, std::string_view message, std::initializer_list<LogField> fields,
+               LogLevel level = LogLevel::kInfo);
   // Of what happens all the time, for who looks for something: at most kDebugPerSecond lines, likewise.
   void debug(Metric row, std::string_view message, std::initializer_list<LogField> fields);
   // Is debug() worth its arguments? What is below the level, LogWriter leaves out; this spares making it.

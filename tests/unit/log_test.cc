@@ -96,6 +96,8 @@ TEST_F(LogTest, LimitsRefusalsByReason) {
   refuse(Metric::kErrorTokenInvalid);
   EXPECT_THAT(next(), EndsWith(" user=1 suppressed=95\n"));
   EXPECT_THAT(next(), EndsWith(" user=1\n"));
+  log.refused(Metric::kOverflowed, "device overflowed", {}, LogLevel::kWarn);
+  EXPECT_THAT(next(), HasSubstr("level=warn "));
 }
 
 TEST_F(LogTest, MakesLinesForDebuggingOnlyIfWantedAndNotTooMany) {
