@@ -68,9 +68,10 @@ class BackupReader {
   uint64_t num_blocks_ = 0;
   std::vector<uint8_t> payload_;
   size_t tables_below_ = 0;  // of all names, the journal's first: one more than that of the table being read
-  bool in_journal_ = true;  // the table that is being read
+  bool in_journal_ = true;   // the table that is being read
   Table table_ = 0;
   std::vector<uint8_t> last_key_;
+  bool has_record_ = false;   // of the journal: a first part was seen
   uint32_t chunks_left_ = 0;  // of the message last seen
   uint64_t pair_ = 0, tables_pair_ = 0, tables_format_ = 0;
 };

@@ -144,6 +144,13 @@ TEST_F(WrongStoreTest, RecordsThatNoStartCouldRead) {
   const auto part = pack_key(JournalKey{5, 1});
   pack_chunk(part, pattern(10, 1), value);
   put(sim_journal_, kJournalTable, part, value);
+  EXPECT_EQ(problem(), "");  // what the mover has begun to drop
+  const auto before = pack_key(JournalKey{4, 0});
+  Record other;
+  other.kind = RecordKind::kConfirm;
+  other.who = waiting_of(kBob, {1});
+  pack_record(before, other, {}, value);
+  put(sim_journal_, kJournalTable, before, value);
   EXPECT_THAT(problem(), HasSubstr("in table journal/journal: a part of no message"));
   const auto head = pack_key(JournalKey{5, 0});
   Record record;
