@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <vector>
 
 #include "core/clock.h"
 #include "core/folder.h"
@@ -66,24 +67,26 @@ bool write_all(int file, Bytes bytes) {
 
 // What the server sends is in the folder's file, on the disk. The folder is made once the server has agreed.
 bool copy_store(const Flags& flags, const std::string& folder, uint64_t bytes_about) {
+  std::optional<LongAnswer> answer = LongAnswer::ask(flags, "backup");
+  if (!answer) return false;
   const std::string path = path_in(folder, kStoreFile);
+  if (mkdir(folder.c_str(), 0700) != 0) return complain_of(folder);
+  const int file = open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+  if (file < 0) return complain_of(path);
   Progress progress(bytes_about);
-  int file = -1;
-  bool is_written = true;
-  const auto make = [&] {
-    if (mkdir(folder.c_str(), 0700) != 0) return complain_of(folder);
-    file = open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-    return file >= 0 || complain_of(path);
-  };
-  const bool is_answered = ask_for_parts(flags, "backup", [&](Bytes part) {
-    if (file < 0 && !make()) return is_written = false;
-    progress.add(part.size());
-    return is_written = write_all(file, part) || complain_of(path);
-  });
-  if (file < 0) return false;
-  const bool done = is_answered && is_written && (fsync(file) == 0 || complain_of(path));
+  std::vector<uint8_t> buffer(64 * 1024);
+  bool good = true, at_end = false;
+  while (good && !at_end) {
+    const Result<size_t> got = answer->read(buffer);
+    good = got.ok();
+    if (!good) break;
+    at_end = *got == 0;
+    progress.add(*got);
+    good = write_all(file, Bytes(buffer).first(*got)) || complain_of(path);
+  }
+  good = good && (fsync(file) == 0 || complain_of(path));
   close(file);
-  return done;
+  return good;
 }
 
 // The folder gets its name when all of it is on the disk.

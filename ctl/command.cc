@@ -36,9 +36,6 @@ int complain_ended(const Flags& flags) {
   return complain(kNotDone, fmt::format("--data {}: its server ended before it answered", flags.data_dir));
 }
 
-Bytes bytes_of(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
-std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
 // Of an answer that is a refusal: without the word that says so.
 int complain_refused(std::string_view answer) {
   answer.remove_prefix(kControlError.size());
@@ -64,35 +61,37 @@ std::optional<std::string> ask(const Flags& flags, std::string_view request) {
   return *std::move(answer);
 }
 
-bool ask_for_parts(const Flags& flags, std::string_view request, const std::function<bool(Bytes)>& take) {
+std::optional<LongAnswer> LongAnswer::ask(const Flags& flags, std::string_view request) {
   Result<ControlQuestion> question = ControlQuestion::ask(flags.data_dir, request);
   if (!question) {
     complain(kNotDone, explain(flags, question.error()));
-    return false;
+    return std::nullopt;
   }
-  std::array<uint8_t, 64 * 1024> buffer;
-  std::string start;  // until it is long enough to be known for no refusal
-  bool is_answer = false;
-  for (;;) {
-    const Result<size_t> got = question->read(buffer);
-    if (!got) {
-      complain(kNotDone, explain(flags, got.error()));
-      return false;
-    }
-    Bytes part = Bytes(buffer).first(*got);
-    if (!is_answer && !part.empty()) {
-      start.append(text_of(part));
-      if (start.size() < kControlError.size() || start.starts_with(kControlError)) continue;
-      is_answer = true;
-      part = bytes_of(start);
-    }
-    if (is_answer && part.empty()) return true;
-    if (part.empty()) {
+  LongAnswer answer(flags, std::move(*question));
+  std::string start;
+  while (start.size() < kControlError.size() || start.starts_with(kControlError)) {
+    std::array<uint8_t, 4096> part;
+    const Result<size_t> got = answer.read(part);
+    if (!got) return std::nullopt;
+    if (*got == 0) {
       start.starts_with(kControlError) ? complain_refused(start) : complain_ended(flags);
-      return false;
+      return std::nullopt;
     }
-    if (!take(part)) return false;
+    start.append(part.begin(), part.begin() + static_cast<ptrdiff_t>(*got));
   }
+  answer.start_ = std::move(start);
+  return answer;
+}
+
+Result<size_t> LongAnswer::read(MutableBytes buffer) {
+  if (!start_.empty()) {
+    const size_t size = start_.copy(reinterpret_cast<char*>(buffer.data()), buffer.size());
+    start_.erase(0, size);
+    return size;
+  }
+  Result<size_t> got = question_.read(buffer);
+  if (!got) complain(kNotDone, explain(*flags_, got.error()));
+  return got;
 }
 
 std::optional<Readings> ask_readings(const Flags& flags) {

@@ -2,12 +2,11 @@
 //
 // ON: the main thread of a program of its own, which may wait.
 #pragma once
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "core/types.h"
+#include "core/control_client.h"
 #include "ctl/readings.h"
 
 namespace perch::ctl {
@@ -19,14 +18,18 @@ inline constexpr int kDone = 0, kNotDone = 1, kUsage = 2;
 struct Flags {
   std::string data_dir;
   bool json = false;
-  std::string user;        // id or handle
-  std::string log_level;   // log-level: empty asks
-  bool once = false;       // top
-  double interval_s = 2;   // top: between two readings
-  bool wait = false;       // drain: until the server has ended
-  double wait_s_max = 30;  // … but not longer
-  std::string folder;      // backup, verify, restore: of the backup
-  std::string to;          // restore: the server's folder
+  std::string user;              // id or handle
+  std::string log_level;         // log-level: empty asks
+  bool once = false;             // top
+  double interval_s = 2;         // top: between two readings
+  bool wait = false;             // drain: until the server has ended
+  double wait_s_max = 30;        // … but not longer
+  std::string folder;            // backup, verify, restore: of the backup
+  std::string to;                // restore: the server's folder
+  std::string secret_file;       // token mint
+  std::string kid = "dev";       // … of the secret
+  std::string device_name;       // … empty: a new one
+  double valid_s = 30 * 86'400;  // … seconds
 };
 
 // Each runs to its end and returns the exit status.
@@ -42,12 +45,26 @@ int run_mailbox(const Flags& flags);
 int run_backup(const Flags& flags);
 int run_verify(const Flags& flags);
 int run_restore(const Flags& flags);
+int run_export(const Flags& flags);
+int run_erase(const Flags& flags);
+int run_token_mint(const Flags& flags);
 
 // The answer of the server on flags.data_dir. Nothing: it has been said why, and the status is kNotDone.
 std::optional<std::string> ask(const Flags& flags, std::string_view request);
-// As ask(), for an answer that is long: `take` gets its parts, until it says that it wants no more. False: it
-// has been said why it did not come.
-bool ask_for_parts(const Flags& flags, std::string_view request, const std::function<bool(Bytes)>& take);
+// An answer that is long, as it comes.
+class LongAnswer {
+ public:
+  // Nothing: it has been said why.
+  static std::optional<LongAnswer> ask(const Flags& flags, std::string_view request);
+  // Into the front of the buffer; how much: 0 is the end. An error has been said.
+  Result<size_t> read(MutableBytes buffer);
+
+ private:
+  LongAnswer(const Flags& flags, ControlQuestion question) : flags_(&flags), question_(std::move(question)) {}
+  const Flags* flags_;
+  ControlQuestion question_;
+  std::string start_;  // read before it was known to be no refusal
+};
 // Its metrics, likewise.
 std::optional<Readings> ask_readings(const Flags& flags);
 // Says `text` on the standard error; returns `status`.

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <map>
 #include <vector>
 
 #include "ctl/command.h"
@@ -53,28 +54,59 @@ void declare_users(CLI::App& app, Flags& flags, std::vector<Command>& commands) 
 
 // Backups. Only the first is asked of a server.
 void declare_backups(CLI::App& app, Flags& flags, std::vector<Command>& commands) {
-  CLI::App* backup = app.add_subcommand(
-      "backup",
-      "copy the store of the running server into DIR, which must not be there yet.\nThe server goes on; "
-      "while it "
-      "is read its store uses no room again, and the\nbackup is broken off if that makes it full. DIR "
-      "appears when "
-      "all of it is on the\ndisk and was read back; DIR.partial is what an interrupted backup leaves.");
+  CLI::App* backup = app.add_subcommand("backup", "copy the store of the running server into a new folder");
+  backup->footer(
+      "The server goes on. While it is read its store uses no room again, and the backup is\n"
+      "broken off if that makes it full. DIR appears when all of it is on the disk and was\n"
+      "read back; DIR.partial is what an interrupted backup leaves, until the next one.");
   backup->add_option("DIR", flags.folder, "folder to make")->required();
   commands.push_back({backup, run_backup});
   CLI::App* verify = app.add_subcommand(
       "verify", "read a backup to its end: checksums, counts, and that each record is whole");
   verify->add_option("DIR", flags.folder, "folder that backup made")->required();
   commands.push_back({verify, run_verify, false});
-  CLI::App* restore = app.add_subcommand("restore",
-                                         "make a backup the store of a server that does not run. DATA must "
-                                         "be empty, but\nfor the file `ceiling` of "
-                                         "the server that was there: keep it, it says which\nnumbers were "
-                                         "used. The server that is started on it "
-                                         "tells its clients to send\nagain what the backup lacks.");
+  CLI::App* restore = app.add_subcommand("restore", "make a backup the store of a server that does not run");
+  restore->footer(
+      "DATA must be empty, but for the file `ceiling` of the server that was there: keep it, it\n"
+      "says which numbers were used. The server that is started on DATA tells its clients to\n"
+      "send again what the backup lacks.");
   restore->add_option("DIR", flags.folder, "folder that backup made")->required();
   restore->add_option("--to", flags.to, "folder of the server's store (DATA)")->required();
   commands.push_back({restore, run_restore, false});
+}
+
+// What is kept of a user, and what lets it in.
+void declare_accounts(CLI::App& app, Flags& flags, std::vector<Command>& commands) {
+  CLI::App* out =
+      app.add_subcommand("export", "everything the running server holds of a user, as JSON lines");
+  out->footer("Of one moment. A message is the frame as it was sent, in base64.");
+  out->add_option("USER", flags.user, "user id or handle")->required();
+  commands.push_back({out, run_export});
+  CLI::App* erase =
+      app.add_subcommand("erase", "take everything of a user out of the store of a server that does not run");
+  erase->footer(
+      "The files in --data are written anew without it. Messages from the user that wait for\n"
+      "others are theirs and stay, as do ticks and expiries for who wrote to it; how many is\n"
+      "said. Its tokens let nobody in, unless accounts.auto makes the account anew. Backups\n"
+      "that were made before keep it. After an interruption: erase again.");
+  erase->add_option("USER", flags.user, "user id or handle")->required();
+  commands.push_back({erase, run_erase});
+  CLI::App* token = app.add_subcommand("token", "log-in tokens");
+  token->require_subcommand(1);
+  CLI::App* mint = token->add_subcommand(
+      "mint", "print a log-in token, signed with the server's HS256 secret; no server is asked");
+  mint->add_option("USER", flags.user, "user id or handle")->required();
+  mint->add_option("--secret-file", flags.secret_file,
+                   "file with the secret, as the server's configuration names it")
+      ->required();
+  mint->add_option("--kid", flags.kid, "the key's name there (dev)");
+  mint->add_option("--device", flags.device_name, "name of the device, the same at each renewal (a new one)");
+  mint->add_option("--valid", flags.valid_s, "how long: 90s, 30m, 12h, 30d (30d)")
+      ->transform(CLI::AsNumberWithUnit(
+          std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3'600}, {"d", 86'400}},
+          CLI::AsNumberWithUnit::UNIT_REQUIRED))
+      ->check(CLI::Range(1.0, 1e10));
+  commands.push_back({mint, run_token_mint, false});
 }
 
 }  // namespace
@@ -94,6 +126,7 @@ int main(int argc, char** argv) {
   declare_asking(app, flags, commands);
   declare_users(app, flags, commands);
   declare_backups(app, flags, commands);
+  declare_accounts(app, flags, commands);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

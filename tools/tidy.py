@@ -111,6 +111,7 @@ UNTESTED = {
     "net/connection.h": "data; the files of net/state.h hold the transitions",
     "net/state.h": "Net's own data; tests/unit/net_test.cc and its neighbours see what it does",
     "ctl/backup_folder.h": "tests/e2e/backup_test.py",
+    "ctl/new_store.h": "tests/e2e/backup_test.py",
     "ctl/command.h": "tests/e2e/perchctl_test.py runs every command",
     "ctl/json.h": "tests/e2e/perchctl_test.py reads what it prints",
     "store/kv.h": "an interface",

@@ -74,7 +74,7 @@ class PerchctlTest(unittest.TestCase):
     def test_without_a_server_nothing_is_done(self):
         with tempfile.TemporaryDirectory() as folder:
             for command in ("health", "metrics", "status", "top", "drain", "users", "devices ada", "mailbox ada",
-                            "backup /nowhere/b"):
+                            "backup /nowhere/b", "export ada"):
                 self.refused(1, "no server runs there", "--data", folder, *command.split())
         self.refused(1, "longer than 99 bytes", "--data", "/" + "x" * 100, "health")
 
