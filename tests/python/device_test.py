@@ -162,7 +162,7 @@ class DeviceTest(unittest.TestCase):
         self.log_in()
         self.taken()
         later = bytearray(frame("Pong", nonce=1))
-        table = wire._Table(bytes(later), 4 + int.from_bytes(later[4:8], "little"))
+        table = wire.Table(bytes(later), 4 + int.from_bytes(later[4:8], "little"))
         later[table.field(6, 1)] = 200
         self.feed(frame("Typing", on=True), bytes(later), message(1, 1024, b"a"))
         self.assertEqual(self.count(), [1])

@@ -2,6 +2,8 @@
 
     python3 -m perch_client send   PROFILE SERVER TOKENFILE TO TEXT   waits for a tick, at most --wait seconds
     python3 -m perch_client talk   PROFILE SERVER TOKENFILE TO        sends each line of the standard input
+    python3 -m perch_client about  PROFILE SERVER TOKENFILE TO reply|edit|delete|react|timer|profile [N] [TEXT]
+                                                                      N: 1 is the last message, 2 the one before …
     python3 -m perch_client listen PROFILE SERVER TOKENFILE           prints what comes, until it is ended
 """
 import argparse
@@ -11,7 +13,7 @@ import sqlite3
 import sys
 import threading
 
-from . import Client, Insert, InUse, NotRunning, Refused
+from . import Client, Insert, InUse, NotRunning, Refused, content, conversation
 
 OK, FAILED, USAGE, QUEUED, REFUSED, STOPPED = range(6)
 
@@ -28,7 +30,26 @@ def target(text: str) -> int | str:
 
 
 async def send(client: Client, arguments) -> int:
-    row = client.send(arguments.to, arguments.text)
+    return await wait(client, client.say(arguments.to, arguments.text), arguments)
+
+
+async def about(client: Client, arguments) -> int:
+    text = arguments.text
+    if arguments.what == "timer":
+        return await wait(client, client.set_timer(arguments.to, int(text)), arguments)
+    if arguments.what == "profile":
+        name, _, rest = text.partition(":")
+        return await wait(client, client.set_profile(name, rest), arguments)
+    peer = arguments.to if isinstance(arguments.to, int) else client.storage.user_of(arguments.to)
+    lines = conversation.lines(client.storage, peer)
+    if arguments.number > len(lines):
+        raise LookupError(f"there are {len(lines)} messages")
+    target = lines[-arguments.number].id
+    more = () if arguments.what == "delete" else (text,)
+    return await wait(client, getattr(client, arguments.what)(target, *more), arguments)
+
+
+async def wait(client: Client, row: int, arguments) -> int:
     try:
         async with asyncio.timeout(arguments.wait):
             done = await client.until(row)
@@ -74,13 +95,23 @@ def shown(body: bytes) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in body.decode(errors="replace"))
 
 
+def told(message) -> str:
+    if message.content != content.ITEM:
+        return shown(message.body)
+    try:
+        item = content.decode(message.body)
+    except content.Unreadable:
+        return "[a message that cannot be read]"
+    return f"[{item.kind}] {shown(item.text.encode())}" if item.kind != "text" else shown(item.text.encode())
+
+
 async def run(arguments) -> int:
     with open(arguments.token_file, encoding="ascii") as file:
         token = file.read().strip()
     async with Client(arguments.profile, arguments.server, token) as client:
         def show(message, insert):
             if insert is not Insert.RENUMBERED:
-                print(f"{message.user}: {shown(message.body)}", flush=True)
+                print(f"{message.user}: {told(message)}", flush=True)
                 if message.peer == message.user:
                     client.mark_read(message.peer)
 
@@ -100,7 +131,7 @@ async def run(arguments) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:
-            return await {"send": send, "talk": talk, "listen": listen}[arguments.command](client, arguments)
+            return await {"send": send, "talk": talk, "about": about, "listen": listen}[arguments.command](client, arguments)
         except asyncio.CancelledError:
             return OK
         except NotRunning as stopped:
@@ -111,20 +142,25 @@ async def run(arguments) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="perch_client", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("send", "talk", "listen"):
+    for name in ("send", "talk", "about", "listen"):
         command = commands.add_parser(name)
         command.add_argument("profile", help="folder of the device's database")
         command.add_argument("server", type=address, metavar="HOST:PORT")
         command.add_argument("token_file", help="file with the token")
         if name != "listen":
             command.add_argument("to", type=target, help="user id or handle")
+        if name == "about":
+            command.add_argument("what", choices=("reply", "edit", "delete", "react", "timer", "profile"))
+            command.add_argument("number", type=int, help="of the message, from the last; of a timer or a profile 0")
+            command.add_argument("text", nargs="?", default="", help="a timer in seconds; a profile as NAME:ABOUT")
         if name == "send":
             command.add_argument("text")
+        if name in ("send", "about"):
             command.add_argument("--wait", type=float, default=10, help="seconds to wait for a tick (default 10)")
     arguments = parser.parse_args()
     try:
         return asyncio.run(run(arguments))
-    except (InUse, OSError, ValueError, sqlite3.Error) as error:
+    except (InUse, LookupError, OSError, ValueError, content.Unreadable, sqlite3.Error) as error:
         print(f"perch_client: {error}", file=sys.stderr)
         return FAILED
 

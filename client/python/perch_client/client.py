@@ -11,6 +11,8 @@ itself until it is closed. What must survive a crash is asked of `client.storage
 import asyncio
 import time
 
+from . import content, conversation
+from .content import Item, MessageId
 from .device import (Changed, Device, Held, Offline, Online, ReadElsewhere, Received, Refreshed, State, Stopped, Unreadable)
 from .storage import Kind, Mark, OutboxRow, Storage
 
@@ -54,6 +56,7 @@ class Client:
         self.on_stopped = lambda stopped: None
         self.on_unreadable = lambda unreadable: None
         self.on_read_elsewhere = lambda peer: None
+        self.on_changed = lambda peer: None  # conversation.lines() tells otherwise by now what was told before
 
     async def __aenter__(self):
         self._task = asyncio.create_task(self._run())
@@ -79,6 +82,69 @@ class Client:
         row = self._device.send(to, body.encode() if isinstance(body, str) else body)
         self._wake.set()
         return row
+
+    # ---- what messages contain (PROTOCOL.md §10); each returns its row, and raises content.Unreadable for what nobody could
+    # read and LookupError for a message that is not here
+
+    def say(self, to: int | str, text: str, reply_to: MessageId | None = None) -> int:
+        """A text with the conversation's timer; one's profile first, if it was not sent there yet."""
+        peer = to if isinstance(to, int) else self.storage.user_of(to)
+        timer = conversation.last(self.storage, peer, "timer") if peer else None
+        me = self.storage.identity().user
+        present = conversation.last(self.storage, me, "profile", me) if me else None
+        if present and peer != me and (not peer or conversation.last(self.storage, peer, "profile", me) != present):
+            self._post(to, present)
+        item = Item("text", text, target=reply_to, timer_s=timer.timer_s if timer else 0)
+        return self._post(to, item) if item.timer_s or reply_to else self.send(to, text)
+
+    def reply(self, target: MessageId, text: str) -> int:
+        return self.say(self._peer_of(target), text, target)
+
+    def edit(self, target: MessageId, text: str) -> int:
+        return self._post(self._peer_of(target), Item("edit", text, target=target))
+
+    def delete(self, target: MessageId) -> int:
+        row = self._post(self._peer_of(target), Item("delete", target=target))
+        self.storage.scrub()
+        return row
+
+    def react(self, target: MessageId, emoji: str) -> int:
+        return self._post(self._peer_of(target), Item("reaction", emoji, target=target))
+
+    def set_timer(self, to: int | str, seconds: int) -> int:
+        return self._post(to, Item("timer", timer_s=seconds))
+
+    def set_profile(self, name: str, about: str) -> int:
+        """Raises LookupError before the first login: nobody knows yet who this is."""
+        me = self.storage.identity().user
+        if not me:
+            raise LookupError("this profile has never been online")
+        rows = [self._post(to, Item("profile", name, about)) for to in (me, *self.storage.recipients())]
+        return rows[-1]
+
+    def _post(self, to: int | str, item: Item) -> int:
+        row = self._device.send(to, content.encode(item), content.ITEM)
+        self._tell_changes()
+        self._wake.set()
+        return row
+
+    def _peer_of(self, target: MessageId) -> int:
+        peer = self.storage.peer_of(target)
+        if not peer:
+            raise LookupError(f"{target} is not here")
+        return peer
+
+    def _tell_changes(self) -> None:
+        changed, self.storage.changed = self.storage.changed, set()
+        for peer in changed:
+            self._call(self.on_changed, peer)
+
+    def _tidy(self) -> None:
+        """What has ended goes, and what was removed from the journal too."""
+        self.storage.forget_ended()
+        if self.storage.wants_scrub:
+            self.storage.scrub()
+        self._tell_changes()
 
     def withdraw(self, row: int) -> bool:
         """Takes back a message that was never sent. False: it was, and is fixed."""
@@ -169,7 +235,10 @@ class Client:
         try:
             while not device.wants_close:
                 await self._write(writer, WRITE_S_MAX)
+                self._tidy()
                 timeout = max(0.0, device.next_timer() - time.monotonic())
+                if end := self.storage.next_end():
+                    timeout = min(timeout, max(0.0, end - time.time()))
                 await asyncio.wait((reading, woken), timeout=min(timeout, 3600), return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():
                     data = reading.result()

@@ -8,9 +8,13 @@ import fcntl
 import pathlib
 import secrets
 import sqlite3
+import time
 from typing import NamedTuple
 
-SCHEMA_VERSION = 1
+from . import content
+from .content import Item, MessageId
+
+SCHEMA_VERSION = 2
 
 
 class Mark(enum.IntEnum):
@@ -111,9 +115,29 @@ CREATE TABLE read_marks (
 CREATE TABLE handles (handle TEXT PRIMARY KEY, user INTEGER NOT NULL) STRICT;
 """
 
+# What an item is about, and what becomes of a message; `item` is empty for what is shown as a message.
+_FROM_1_TO_2 = "".join(f"""
+ALTER TABLE {table} ADD COLUMN item TEXT NOT NULL DEFAULT '';
+ALTER TABLE {table} ADD COLUMN target BLOB;
+ALTER TABLE {table} ADD COLUMN timer_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE {table} ADD COLUMN ends_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE {table} ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX {table}_targets ON {table} (target) WHERE target IS NOT NULL;
+CREATE INDEX {table}_ends ON {table} (ends_ms) WHERE ends_ms > 0;
+""" for table in ("outbox", "inbox"))
+
+# Of `gone`.
+DELETED, ENDED = 1, 2
+
 _OUTBOX = "row, kind, to_user, handle, origin, seq, content, body, of_device, of_origin, up_to, open, mark, reason, " \
           "number, time_ms, kind = 0 AND mark = 2 AND EXISTS (SELECT 1 FROM read_marks r, identity i WHERE " \
           "r.reader = to_user AND r.peer = i.user AND r.device = i.device AND r.origin = outbox.origin AND r.up_to >= blob64(seq))"
+
+
+_OUTBOX_COLUMNS = "kind, to_user, handle, origin, seq, content, body, of_device, of_origin, up_to, open, sent, mark, reason, " \
+                  "number, time_ms"
+# Contents that are removed go when the outbox does not owe them any more.
+_DROP_REMOVED = "UPDATE outbox SET body = x'' WHERE gone > 0 AND open = 0 AND mark != 1 AND body != x''"
 
 
 def _blob(value: int) -> bytes:
@@ -126,6 +150,21 @@ def _integer(value: int) -> int:
     return min(value, (1 << 63) - 1)
 
 
+def _id_blob(target: MessageId) -> bytes:
+    return _blob(target.user) + target.device.to_bytes(2, "big") + _blob(target.origin) + _blob(target.seq)
+
+
+def _label(content_: int, body: bytes) -> tuple[str, Item | None]:
+    """Column `item` and what it says; both are nothing for what is shown as a message and has no timer."""
+    if content_ != content.ITEM:
+        return "", None
+    try:
+        item = content.decode(body)
+    except content.Unreadable:
+        return "", None
+    return "" if item.kind in ("text", "newer") else item.kind, item
+
+
 def _number(blob: bytes | None) -> int:
     return int.from_bytes(blob or b"", "big")
 
@@ -134,7 +173,10 @@ class Storage:
     """Raises InUse if another process has the profile. An opening has an origin of its own, so a copied or restored
     database never gives an id again."""
 
-    def __init__(self, folder: str | pathlib.Path):
+    def __init__(self, folder: str | pathlib.Path, wall=time.time):
+        self._wall = wall  # by which timers end
+        self.changed: set[int] = set()  # peers of whose conversation something looks other than before
+        self.wants_scrub = True  # after a process that was killed, who knows what its journal holds
         folder = pathlib.Path(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = open(folder / "lock", "wb")
@@ -147,10 +189,11 @@ class Storage:
         self._db.create_function("blob64", 1, _blob, deterministic=True)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA secure_delete = ON")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
+        if version in (0, 1):
             with self.transaction():
-                for statement in _SCHEMA.split(";"):
+                for statement in ((_SCHEMA if version == 0 else "") + _FROM_1_TO_2).split(";"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif version != SCHEMA_VERSION:
@@ -185,13 +228,20 @@ class Storage:
 
     # ---- outbox ----------------------------------------------------------------------------------------------
 
-    def add_message(self, to: int, handle: str, content: int, body: bytes) -> int:
+    def add_message(self, to: int, handle: str, content_: int, body: bytes) -> int:
         """A row for the user, or for whoever has the handle if that is known already. Returns it."""
         known = self._db.execute("SELECT user FROM handles WHERE handle = ?", (handle,)).fetchone()
         to = known[0] if known else to
+        kind, item = _label(content_, body)
+        target = _id_blob(item.target) if kind and item.target else None
         cursor = self._db.execute(
-            "INSERT INTO outbox VALUES (NULL, 0, ?, ?, NULL, NULL, ?, ?, 0, x'', x'', 1, 0, 0, 0, 0, 0)",
-            (to, handle, content, body))
+            f"INSERT INTO outbox ({_OUTBOX_COLUMNS}, item, target, timer_s) "
+            "VALUES (0, ?, ?, NULL, NULL, ?, ?, 0, x'', x'', 1, 0, 0, 0, 0, 0, ?, ?, ?)",
+            (to, handle, content_, body, kind, target, item.timer_s if item and not kind else 0))
+        if kind == "delete" and item.target.user == self.identity().user:
+            self.remove(item.target, to, DELETED)
+        if kind:
+            self.changed.add(to)
         if to:
             self._name(cursor.lastrowid)
         return cursor.lastrowid
@@ -205,7 +255,8 @@ class Storage:
             self._db.execute("UPDATE outbox SET up_to = max(up_to, ?) WHERE row = ?", (_blob(up_to), unsent[0]))
             return unsent[0]
         cursor = self._db.execute(
-            "INSERT INTO outbox VALUES (NULL, 1, ?, '', NULL, NULL, 0, x'', ?, ?, ?, 1, 0, 0, 0, 0, 0)", (*key, _blob(up_to)))
+            f"INSERT INTO outbox ({_OUTBOX_COLUMNS}) VALUES (1, ?, '', NULL, NULL, 0, x'', ?, ?, ?, 1, 0, 0, 0, 0, 0)",
+            (*key, _blob(up_to)))
         self._name(cursor.lastrowid)
         return cursor.lastrowid
 
@@ -235,6 +286,11 @@ class Storage:
             else:
                 self.reject_unsent(row, 1)
         return rows
+
+    def user_of(self, handle: str) -> int:
+        """0: that was never resolved."""
+        found = self._db.execute("SELECT user FROM handles WHERE handle = ?", (handle,)).fetchone()
+        return found[0] if found else 0
 
     def reject_unsent(self, row: int, reason: int) -> None:
         self._db.execute("UPDATE outbox SET open = 0, mark = ?, reason = ? WHERE row = ?", (Mark.REJECTED, reason, row))
@@ -275,21 +331,40 @@ class Storage:
         """Closes the row. One that is closed already takes the larger number and tick. Returns the row, if it is here."""
         self._raise_after(number)
         tick = Mark.DELIVERED if delivered else Mark.ACCEPTED
-        return self._changed(
+        return self._settled(self._changed(
             "UPDATE outbox SET open = 0, number = max(number, ?), time_ms = CASE WHEN time_ms = 0 THEN ? ELSE time_ms END, "
             "mark = CASE WHEN mark IN (0, 1) OR (mark = 4 AND ? = 2) THEN max(?, min(mark, 2)) ELSE mark END "
-            "WHERE origin = ? AND seq = ? RETURNING row", _integer(number), _integer(time_ms), tick, tick, _blob(origin), _integer(seq))
+            "WHERE origin = ? AND seq = ? RETURNING row", _integer(number), _integer(time_ms), tick, tick, _blob(origin),
+            _integer(seq)))
 
     def on_rejected(self, origin: int, seq: int, number: int, reason: int) -> int | None:
         self._raise_after(number)
-        return self._changed("UPDATE outbox SET open = 0, mark = ?, reason = ?, number = max(number, ?) "
-                             "WHERE origin = ? AND seq = ? AND open = 1 AND mark <= 1 RETURNING row", Mark.REJECTED, reason,
-                             _integer(number), _blob(origin), _integer(seq))
+        return self._settled(self._changed(
+            "UPDATE outbox SET open = 0, mark = ?, reason = ?, number = max(number, ?) WHERE origin = ? AND seq = ? AND "
+            "open = 1 AND mark <= 1 RETURNING row", Mark.REJECTED, reason, _integer(number), _blob(origin), _integer(seq)))
+
+    def _settled(self, row: int | None) -> int | None:
+        """A timer begins with the first result; a remark has its place now, or does not count."""
+        if row is not None:
+            self._db.execute("UPDATE outbox SET ends_ms = ? + timer_s * 1000 WHERE row = ? AND timer_s > 0 AND gone = 0 AND "
+                             "ends_ms = 0", (self._now_ms(), row))
+            to, item = self._db.execute("SELECT to_user, item FROM outbox WHERE row = ?", (row,)).fetchone()
+            if item:
+                self.changed.add(to)
+            self._drop_removed()
+        return row
+
+    def _drop_removed(self) -> None:
+        if self._db.execute(_DROP_REMOVED).rowcount:
+            self.wants_scrub = True
 
     def on_receipt(self, peer: int, origin: int, first: int, up_to: int) -> list[int]:
-        return [row for (row,) in self._db.execute(
+        rows = [row for (row,) in self._db.execute(
             "UPDATE outbox INDEXED BY outbox_accepted SET mark = 2 WHERE kind = 0 AND open = 0 AND mark = 1 AND "
-            "to_user = ? AND origin = ? AND seq BETWEEN ? AND ? RETURNING row", (_integer(peer), _blob(origin), _integer(first), _integer(up_to)))]
+            "to_user = ? AND origin = ? AND seq BETWEEN ? AND ? RETURNING row",
+            (_integer(peer), _blob(origin), _integer(first), _integer(up_to)))]
+        self._drop_removed()
+        return rows
 
     def rows_read(self, reader: int, origin: int, above: int, up_to: int) -> list[int]:
         """The delivered rows of this device that a mark of `reader` covers and the one before, `above`, did not."""
@@ -299,8 +374,8 @@ class Storage:
             (_integer(reader), _blob(origin), _integer(above), _integer(up_to)))]
 
     def on_expired(self, origin: int, seq: int) -> int | None:
-        return self._changed("UPDATE outbox SET mark = ? WHERE kind = 0 AND origin = ? AND seq = ? AND mark <= 1 "
-                             "RETURNING row", Mark.EXPIRED, _blob(origin), _integer(seq))
+        return self._settled(self._changed("UPDATE outbox SET mark = ? WHERE kind = 0 AND origin = ? AND seq = ? AND "
+                                           "mark <= 1 RETURNING row", Mark.EXPIRED, _blob(origin), _integer(seq)))
 
     def reopen(self) -> int:
         """The server came back from a backup: what it accepted and nobody has goes out again. Of the reads only the
@@ -324,7 +399,8 @@ class Storage:
         key = (_integer(message.user), message.device, _blob(message.origin), _blob(message.seq))
         peer, number = _integer(message.peer), _integer(message.number)
         known = self._db.execute("SELECT arrival, number FROM inbox WHERE user = ? AND device = ? AND origin = ? AND seq = ? "
-                                 "AND content = ? AND body = ?", (*key, message.content, message.body)).fetchone()
+                                 "AND (gone > 0 OR (content = ? AND body = ?))",
+                                 (*key, message.content, message.body)).fetchone()
         if known:
             if known[1] >= number:
                 return Insert.KNOWN, known[0]
@@ -332,10 +408,25 @@ class Storage:
             return Insert.RENUMBERED, known[0]
         variant = self._db.execute("SELECT coalesce(max(variant) + 1, 0) FROM inbox WHERE user = ? AND device = ? AND "
                                    "origin = ? AND seq = ?", key).fetchone()[0]
+        kind, item = _label(message.content, message.body)
+        me = self.identity().user
+        own = MessageId(key[0], message.device, message.origin, message.seq)
+        target = item.target if kind and item.target else None
+        gone = self._gone(target or own, peer)
+        timer_s = item.timer_s if item and not kind else 0
         arrival = self._db.execute(
-            "INSERT INTO inbox VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*key, variant, peer, number, _integer(message.time_ms), message.content, message.body)).lastrowid
-        if key[0] == peer:
+            "INSERT INTO inbox (user, device, origin, seq, variant, peer, number, time_ms, content, body, item, target, "
+            "timer_s, ends_ms, gone) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*key, variant, peer, number, _integer(message.time_ms), message.content, b"" if gone else message.body, kind,
+             target and _id_blob(target), timer_s,
+             self._now_ms() + timer_s * 1000 if timer_s and key[0] == me and not gone else 0, gone)).lastrowid
+        if kind == "delete" and target.user == key[0]:
+            self.remove(target, peer, DELETED)
+        if kind:
+            self.changed.add(peer)
+        if gone:
+            return Insert.KNOWN, arrival  # nothing of it is to be told
+        if key[0] == peer and not kind:
             self._db.execute(
                 "INSERT INTO unread SELECT ?, ?, ?, ? WHERE ? > coalesce((SELECT up_to FROM read_marks, identity WHERE "
                 "reader = identity.user AND peer = ? AND read_marks.device = ? AND origin = ?), x'') "
@@ -351,6 +442,9 @@ class Storage:
         if before and _number(before[0]) >= up_to:
             return None
         self._db.execute("INSERT OR REPLACE INTO read_marks VALUES (?, ?, ?, ?, ?)", (*key, _blob(up_to)))
+        if key[0] == self.identity().user:  # a timer begins when its message is read
+            self._db.execute("UPDATE inbox SET ends_ms = ? + timer_s * 1000 WHERE user = ? AND device = ? AND origin = ? AND "
+                             "seq <= ? AND timer_s > 0 AND ends_ms = 0 AND gone = 0", (self._now_ms(), *key[1:], _blob(up_to)))
         self._db.execute("DELETE FROM unread WHERE peer = ? AND device = ? AND origin = ? AND up_to <= ? AND "
                          "? = (SELECT user FROM identity)", (*key[1:], _blob(up_to), key[0]))
         return _number(before[0]) if before else 0
@@ -367,13 +461,106 @@ class Storage:
 
     def inbox(self, after_arrival: int = 0) -> list[InboxRow]:
         """What has come, in the order in which it came."""
-        return self._inbox("WHERE arrival > ? ORDER BY arrival", after_arrival)
+        return self._inbox("WHERE arrival > ? AND gone = 0 ORDER BY arrival", after_arrival)
 
     def _inbox(self, where: str, *values) -> list[InboxRow]:
         return [InboxRow(arrival, user, device, _number(origin), _number(seq), *rest)
                 for arrival, user, device, origin, seq, *rest in
                 self._db.execute("SELECT arrival, user, device, origin, seq, peer, number, time_ms, content, body "
                                  f"FROM inbox {where}", values)]
+
+
+    # ---- what messages contain (PROTOCOL.md, 10) --------------------------------------------------------------
+
+    def _now_ms(self) -> int:
+        return int(self._wall() * 1000)
+
+    def _own(self, target: MessageId) -> bool:
+        me = self.identity()
+        return (target.user, target.device) == (me.user, me.device)
+
+    def _gone(self, target: MessageId, peer: int) -> int:
+        """What became of that message, or would at once if it came now."""
+        found = self._db.execute("SELECT gone FROM inbox WHERE user = ? AND device = ? AND origin = ? AND seq = ? AND peer = ?",
+                                 (_integer(target.user), target.device, _blob(target.origin), _blob(target.seq), peer)).fetchone()
+        if not found and self._own(target):
+            found = self._db.execute("SELECT gone FROM outbox WHERE origin = ? AND seq = ? AND to_user = ?",
+                                     (_blob(target.origin), target.seq, peer)).fetchone()
+        if found:
+            return found[0]
+        deleted = self._db.execute("SELECT 1 FROM inbox WHERE target = ? AND item = 'delete' AND user = ? AND peer = ?",
+                                   (_id_blob(target), _integer(target.user), peer)).fetchone()
+        return DELETED if deleted else 0
+
+    def remove(self, target: MessageId, peer: int, gone: int) -> None:
+        """The contents of a message and of what was said about it go, for good."""
+        self._db.execute("UPDATE inbox SET body = x'', ends_ms = 0, gone = ? WHERE user = ? AND device = ? AND origin = ? AND "
+                         "seq = ? AND peer = ? AND item = '' AND gone = 0",
+                         (gone, _integer(target.user), target.device, _blob(target.origin), _blob(target.seq), peer))
+        if self._own(target):
+            self._db.execute("UPDATE outbox SET ends_ms = 0, gone = ? WHERE origin = ? AND seq = ? AND to_user = ? AND kind = 0 "
+                             "AND item = '' AND gone = 0", (gone, _blob(target.origin), target.seq, peer))
+        about = (gone, _id_blob(target), peer)
+        self._db.execute("UPDATE inbox SET body = x'', gone = ? WHERE target = ? AND peer = ? AND item IN ('edit', 'reaction')", about)
+        self._db.execute("UPDATE outbox SET gone = ? WHERE target = ? AND to_user = ? AND item IN ('edit', 'reaction')", about)
+        self._drop_removed()
+        self.changed.add(peer)
+        self.wants_scrub = True
+
+    def forget_ended(self) -> None:
+        """What has ended by now is removed."""
+        now = self._now_ms()
+        me = self.identity()
+        ended = [(MessageId(user, device, _number(origin), _number(seq)), peer) for user, device, origin, seq, peer in
+                 self._db.execute("SELECT user, device, origin, seq, peer FROM inbox INDEXED BY inbox_ends WHERE ends_ms > 0 "
+                                  "AND ends_ms <= ?", (now,))]
+        ended += [(MessageId(me.user, me.device, _number(origin), seq), peer) for origin, seq, peer in
+                  self._db.execute("SELECT origin, seq, to_user FROM outbox INDEXED BY outbox_ends WHERE ends_ms > 0 AND "
+                                   "ends_ms <= ?", (now,))]
+        if ended:
+            with self.transaction():
+                for target, peer in ended:
+                    self.remove(target, peer, ENDED)
+
+    def next_end(self) -> float | None:
+        """When something ends, by the wall clock."""
+        first = [found for table in ("inbox", "outbox") for (found,) in self._db.execute(
+            f"SELECT min(ends_ms) FROM {table} INDEXED BY {table}_ends WHERE ends_ms > 0") if found]
+        return min(first) / 1000 if first else None
+
+    def scrub(self) -> None:
+        """Removed contents are in the journal until it is cut off."""
+        self.wants_scrub = bool(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+
+    def peer_of(self, target: MessageId) -> int:
+        """In whose conversation that message is; 0: it is not here."""
+        found = self._db.execute("SELECT peer FROM inbox WHERE user = ? AND device = ? AND origin = ? AND seq = ? AND item = ''",
+                                 (_integer(target.user), target.device, _blob(target.origin), _blob(target.seq))).fetchone()
+        if not found and self._own(target):
+            found = self._db.execute("SELECT to_user FROM outbox WHERE origin = ? AND seq = ? AND kind = 0 AND item = ''",
+                                     (_blob(target.origin), target.seq)).fetchone()
+        return found[0] if found else 0
+
+    def rows(self, peer: int) -> list[tuple]:
+        """(id or None, place, content, body, item, gone) of that conversation, in its order; own open rows are last, and
+        those that were rejected or have expired are left out."""
+        me = self.identity()
+        came = [(MessageId(user, device, _number(origin), _number(seq)), (number, arrival), *rest)
+                for user, device, origin, seq, number, arrival, *rest in self._db.execute(
+                    "SELECT user, device, origin, seq, number, arrival, content, body, item, gone FROM inbox WHERE peer = ?",
+                    (peer,))]
+        own = [(MessageId(me.user, me.device, _number(origin), seq) if seq else None,
+                (1 << 63, row) if open_ else (number, 0), *rest)
+               for origin, seq, number, row, open_, *rest in self._db.execute(
+                   "SELECT origin, seq, number, row, open, content, body, item, gone FROM outbox WHERE to_user = ? AND kind = 0 "
+                   "AND mark < 3", (peer,))]
+        return sorted(came + own, key=lambda row: row[1])
+
+    def recipients(self) -> list[int]:
+        """To whom else something was sent that is shown as a message."""
+        return [peer for (peer,) in self._db.execute(
+            "SELECT to_user FROM outbox, identity WHERE kind = 0 AND item = '' AND mark != 3 AND to_user NOT IN (0, user) UNION "
+            "SELECT peer FROM inbox, identity i WHERE inbox.user = i.user AND item = '' AND peer != i.user")]
 
 
 class _Transaction:

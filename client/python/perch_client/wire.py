@@ -58,7 +58,7 @@ def _camel(name: str) -> str:
 # ---- frames in ---------------------------------------------------------------------------------------------
 
 
-class _Table:
+class Table:
     """A table whose vtable lies inside the buffer, and its fields at least begin inside the table."""
 
     def __init__(self, data: bytes, at: int):
@@ -110,7 +110,7 @@ def parse(data: bytes) -> SimpleNamespace:
     Raises Broken."""
     if len(data) < FRAME_BYTES_MIN or data[8:12] != IDENTIFIER:
         raise Broken("not a frame of Perch")
-    root = _Table(data, 4 + struct.unpack_from("<I", data, 4)[0])
+    root = Table(data, 4 + struct.unpack_from("<I", data, 4)[0])
     at = root.field(_TYPE_SLOT, 1)
     kind = _KINDS.get(data[at], "") if at else "NONE"
     route = None
@@ -127,14 +127,14 @@ def parse(data: bytes) -> SimpleNamespace:
         raise Broken(str(error), kind, route) from None
 
 
-def _payload(data: bytes, root: _Table, kind: str, route: SimpleNamespace | None) -> SimpleNamespace:
+def _payload(data: bytes, root: Table, kind: str, route: SimpleNamespace | None) -> SimpleNamespace:
     table_class, plain, vectors = _READABLE[kind]
     at = root.target(_PAYLOAD_SLOT)
     if at == 0:
         raise Broken("an empty payload")
     if kind in ("Message", "Read") and route is None:
         raise Broken("no route")
-    checked = _Table(data, at)
+    checked = Table(data, at)
     table = table_class()
     table.Init(data, at)
     out = SimpleNamespace(kind=kind, route=route)
