@@ -1,5 +1,6 @@
 // perch edit, delete, react, reply: say something about a message of a conversation; perch timer: how long
 // messages of one stay.
+#include <algorithm>
 #include <cstdio>
 
 #include "client/terminal/command.h"
@@ -8,6 +9,25 @@
 
 namespace perch::client {
 namespace {
+
+struct Remarks final : Tracker {
+  void on_resolved(std::string_view, UserId) override { answered = true; }
+  bool answered = false;
+};
+
+// Who wrote first is known by number only: whose handle that is, the server says.
+void resolve(Client& client, const Remarks& remarks, const Flags& flags) {
+  const Running signals(client);
+  const uint64_t until = now_ms() + static_cast<uint64_t>(flags.wait_seconds * 1000);
+  while (!remarks.answered && client.connects() && client.stop_reason() == StopReason::kNone &&
+         !interrupted()) {
+    const auto user = client.user_of(flags.to);
+    const uint64_t now = now_ms();
+    if (!user.ok() || *user != 0 || now >= until) return;
+    client.resolve(flags.to);
+    client.poll(std::min<uint64_t>(until - now, 1000));
+  }
+}
 
 Result<RowId> say(Client& client, const Flags& flags, const HistoryLine& line) {
   switch (flags.remark) {
@@ -37,11 +57,15 @@ int remark_failed(Error error, const std::string& message) {
 }
 
 int run_remark(const Flags& flags) {
-  Tracker tracker;
+  Remarks tracker;
   auto opened = Client::open(options_of(flags, true), tracker);
   if (!opened.ok()) return open_failed(flags, opened.error());
   Client& client = **opened;
-  const auto lines = client.history(flags.to, kMessagesBack);
+  auto lines = client.history(flags.to, kMessagesBack);
+  if (lines.ok() && lines->empty()) {
+    resolve(client, tracker, flags);
+    lines = client.history(flags.to, kMessagesBack);
+  }
   if (!lines.ok()) return profile_failed(flags, lines.error());
   const auto line = line_of(client, *lines, flags.message);
   if (!line.ok()) {
