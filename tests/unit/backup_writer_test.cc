@@ -53,6 +53,20 @@ TEST_F(BackupTest, ACutIsWhatAStopWouldLeave) {
   EXPECT_EQ(item_of(kBob, 5), nullptr);
 }
 
+TEST_F(BackupTest, ACutHoldsRowsThatGoAfterIt) {
+  open();
+  const Place place = accept(1, pattern(100, 1));
+  Mover mover(*writer_);
+  move_all(mover);
+  Result<Cut> cut = writer_->cut();
+  ASSERT_TRUE(cut.ok());
+  ASSERT_EQ(confirm(place, 1, waiting_of(kBob, {1, 2})), Status::kDone);
+  ASSERT_EQ(confirm(place, 1, waiting_of(kAnn, {2})), Status::kDone);
+  ASSERT_EQ(num_row_values(), 0u);
+  load(stream_of(*cut));
+  EXPECT_EQ(found_.items.size(), 2u);
+}
+
 TEST_F(BackupTest, ADamagedValueIsNotCopied) {
   fill();
   ASSERT_TRUE(journal_->begin());
