@@ -14,6 +14,7 @@ static bool is_later(const HistoryLine& a, const HistoryLine& b) {
 }
 
 Result<std::vector<Conversation>> SqliteStore::conversations() {
+  const Reading reading(*this);
   std::vector<Conversation> out;
   {
     // From one peer to the next in the indexes: it costs the number of conversations, not of messages.
@@ -90,6 +91,7 @@ static bool contains(std::string_view text, std::string_view part) {
   ".origin AND edit.target_seq=" table ".seq AND edit.target_seq>0 AND edit.item=1))"
 
 Result<std::vector<Found>> SqliteStore::search(std::string_view text, UserId peer, size_t limit) {
+  const Reading reading(*this);
   std::vector<Found> out;
   // The line says what it was sent as; what it is by now costs more, and most lines are what they were.
   const auto take = [&](Found found, bool may_be_edited) {

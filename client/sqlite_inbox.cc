@@ -124,6 +124,7 @@ void place_unnumbered(std::vector<HistoryLine>& lines, std::vector<HistoryLine> 
 }  // namespace
 
 Result<std::vector<HistoryLine>> SqliteStore::history(UserId peer, std::string_view handle, size_t limit) {
+  const Reading reading(*this);
   std::vector<HistoryLine> out, unnumbered;
   {
     Query query(*this,
@@ -194,6 +195,7 @@ void SqliteStore::add_side(UserId peer, Number number, bool after, size_t limit,
 
 Result<std::vector<HistoryLine>> SqliteStore::history_around(UserId peer, Number number, size_t before,
                                                              size_t after) {
+  const Reading reading(*this);
   std::vector<HistoryLine> out, unnumbered;
   if (peer == 0) return out;
   number = std::max<Number>(number, 1);

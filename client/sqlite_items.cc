@@ -261,6 +261,7 @@ std::optional<Found> SqliteStore::find(const MessageId& id) {
 }
 
 Result<Found> SqliteStore::message(const MessageId& id) {
+  const Reading reading(*this);
   std::optional<Found> found = find(id);
   if (found) complete(found->line, found->peer);
   if (failed_ != 0) return error_of(failed_);

@@ -41,12 +41,29 @@ static_assert(ItemKind::kText == ItemKind{0} && ItemKind::kEdit == ItemKind{1} &
 // Column `gone`.
 static_assert(Gone::kNo == Gone{0} && Gone::kDeleted == Gone{1} && Gone::kEnded == Gone{2});
 
+// One read of several queries: the first that fails fails all, so that what the others found is not taken for
+// all there is.
+class SqliteStore::Reading {
+ public:
+  explicit Reading(SqliteStore& store) : store_(store) {
+    if (!store.in_transaction_) store.failed_ = 0;
+    store.reading_ = true;
+  }
+  ~Reading() { store_.reading_ = false; }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+
+ private:
+  SqliteStore& store_;
+};
+
 // Binds its arguments in order, steps, and hands the statement back clean at its end.
 class SqliteStore::Query {
  public:
   template <typename... Args>
   Query(SqliteStore& store, const char* sql, const Args&... args) : store_(store) {
-    if (!store.in_transaction_) store.failed_ = 0;  // a read that failed must not blind the next one
+    // A read that failed must not blind the next one.
+    if (!store.in_transaction_ && !store.reading_) store.failed_ = 0;
     if (store.failed_ != 0) return;
     sqlite3_stmt*& cached = store.statements_[sql];
     if (cached == nullptr) {

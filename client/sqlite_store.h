@@ -136,7 +136,8 @@ class SqliteStore final : public Storage {
   Result<std::vector<ReadMark>> unread(UserId peer) override;
 
  private:
-  class Query;  // one use of a prepared statement
+  class Query;    // one use of a prepared statement
+  class Reading;  // several that are one read
 
   SqliteStore() = default;
   Result<void> set_up(int busy_ms);
@@ -177,6 +178,7 @@ class SqliteStore final : public Storage {
   ProfileLock lock_;
   bool owner_ = false;
   bool in_transaction_ = false;
+  bool reading_ = false;
   bool identity_changed_ = false;
   bool welcomed_ = false;  // the present origin got a WELCOME
   bool welcomed_before_ = false;
