@@ -41,6 +41,8 @@ TEST_F(Dates, YesterdayIsNoMatterOfHours) {
   const uint64_t long_day = 1'792'879'200'000;  // 2026-10-25 00:00 there, a day of 25 hours
   EXPECT_EQ(day_text(long_day, long_day + 25 * kHour), "Yesterday");
   EXPECT_EQ(day_text(long_day, long_day + 25 * kHour - 1), "Today");
+  const uint64_t short_day = 1'774'738'800'000;  // 2026-03-29 00:00 there, of 23 hours
+  EXPECT_EQ(day_text(short_day, short_day + 23 * kHour + kMinute), "Yesterday");
 }
 
 TEST_F(Dates, AColumnOfTimesIsNarrow) {
