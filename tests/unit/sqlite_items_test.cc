@@ -191,6 +191,12 @@ TEST_F(SqliteItemsTest, WhoIsNotTheAuthorChangesNothing) {
   came(kEve, 2, 21, deletion(id_of(kBob, 1)));
   came(kEve, 3, 22, reaction(id_of(kBob, 1), "+"));
   EXPECT_EQ(history(), "one") << "of another conversation, too";
+  const MessageId mine = sent({.text = "mine"});
+  came(kBob, 2, 30, edit(mine, "by bob"));
+  came(kBob, 3, 31, deletion(mine));
+  came(kBob, 4, 32, deletion(id_of(kMe, 5)));  // before the copy of it
+  text_came(kMe, 5, 40, "from my other device");
+  EXPECT_EQ(history(), "one | from my other device | mine");
   EXPECT_EQ(history(kEve), "");
 }
 
