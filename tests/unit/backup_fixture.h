@@ -18,6 +18,7 @@ class BackupTest : public StoreTest {
  protected:
   using Stream = std::vector<uint8_t>;
 
+  // The cut is over then: it may not outlive its environments, which load() closes.
   static Stream stream_of(Cut& cut) {
     Stream stream;
     BackupWriter writer([&](Bytes bytes) {
@@ -25,6 +26,7 @@ class BackupTest : public StoreTest {
       return Result<void>();
     });
     written_ = writer.write(cut, 4711);
+    cut = {};
     return stream;
   }
   Stream stream_now() {
