@@ -36,6 +36,7 @@ std::string Capabilities::move(Position to) const {
 }
 
 Result<Capabilities> capabilities_of(const std::string& terminal, bool colour) {
+  if (cur_term != nullptr) del_curterm(cur_term);  // of the last call
   int error = 0;
   if (setupterm(terminal.c_str(), 1, &error) != OK) return Error{Errc::kNotFound};
   Capabilities out;
