@@ -16,8 +16,8 @@ TRIES = 40  # a change of the model moves the seeds of the common ones a little
 KNOWN = {
     "all_devices": 8, "own_copies": 2, "exact_marks": 1, "mark_above": 1, "larger_wins": 1, "queue_order": 0,
     "session_confirm": 53, "receipt_before_tombstone": 24, "go_back_n": 1, "admit_first": 9, "ceiling": 1, "merge": 0,
-    "retain_results": 0, "origin": 6, "accept_covers_all": 0, "confirm_late": 0, "late_done": 20, "receipt_from": 10,
-    "sent_again": 2, "store_predecessors": 4639, "login_attempt": 2567, "register_first": 654,
+    "retain_results": 0, "origin": 6, "accept_covers_all": 0, "confirm_late": 0, "late_done": 94, "receipt_from": 163,
+    "sent_again": 2, "for_nobody": 0, "receipt_alone": 2, "store_predecessors": 4639, "login_attempt": 2567, "register_first": 654,
 }
 
 
