@@ -172,6 +172,11 @@ Result<Claims> claims_of(const Json& payload, uint64_t* nbf_ms) {
     if (!nbf) return malformed();
     *nbf_ms = *nbf;
   }
+  if (payload.contains("iat")) {
+    const auto iat = ms_at(payload, "iat");
+    if (!iat) return malformed();
+    claims.iat_ms = *iat;
+  }
   claims.dev = *dev;
   claims.exp_ms = *exp_ms;
   return claims;
@@ -302,10 +307,11 @@ Result<Claims> TokenKeys::check(std::string_view jwt, uint64_t now_ms) const {
 }
 
 std::string mint_hs256(std::string_view secret, std::string_view kid, std::string_view sub,
-                       std::string_view dev, uint64_t exp_s, std::string_view handle) {
+                       std::string_view dev, uint64_t exp_s, std::string_view handle, uint64_t iat_s) {
   const Json header = {{"alg", "HS256"}, {"typ", "JWT"}, {"kid", std::string(kid)}};
   Json payload = {{"sub", std::string(sub)}, {"dev", std::string(dev)}, {"exp", exp_s}};
   if (!handle.empty()) payload["handle"] = std::string(handle);
+  if (iat_s != 0) payload["iat"] = iat_s;
   // Bytes that are no UTF-8 are replaced rather than thrown about.
   const auto text = [](const Json& json) {
     return encode_base64url(json.dump(-1, ' ', false, Json::error_handler_t::replace));

@@ -26,6 +26,7 @@ struct Claims {
   std::string dev;      // 1 … 64 bytes, the device's name within its user
   std::string handle;   // empty (only beside an id), or 1 … 32 of [a-z0-9_.-], not all of them digits
   uint64_t exp_ms = 0;  // the session ends then; milliseconds since 1970
+  uint64_t iat_ms = 0;  // issued then; 0: it does not say, and counts as older than any other
 };
 
 class TokenKeys {
@@ -78,8 +79,10 @@ class TokenKeys {
 };
 
 // Mints a token, for tests, benchmarks and tools; a server never does. `exp_s`: seconds since 1970; `handle`
-// may be empty. Nothing is looked at: what TokenKeys::check() refuses can be minted.
+// may be empty; `iat_s` 0: it does not say. Nothing is looked at: what TokenKeys::check() refuses can be
+// minted.
 std::string mint_hs256(std::string_view secret, std::string_view kid, std::string_view sub,
-                       std::string_view dev, uint64_t exp_s, std::string_view handle = {});
+                       std::string_view dev, uint64_t exp_s, std::string_view handle = {},
+                       uint64_t iat_s = 0);
 
 }  // namespace perch
