@@ -102,8 +102,10 @@ void Core::start_report(User& user, uint64_t position) {
 // A receipt says "delivered, from seq to seq", so none may cover an earlier message of the same sender that
 // is on no device yet: a device that is newer than that message confirms later ones without ever getting it.
 // Where the run begins that one for this message may cover. Nothing waits for the earlier message: its device
-// may be switched off for ever (DELIVERY.md H18b).
-Seq Core::run_of(const User& user, const MessageId& id) {
+// may be switched off for ever (DELIVERY.md H18b). Of somebody who was ever blocked it is for this message
+// alone: one before it may have been for nobody (DELIVERY.md H31).
+Seq Core::run_of(const User& user, const MessageId& id) const {
+  if (ever_blocked(user.id, id.user)) return id.seq;
   auto at = user.owed.lower_bound(id);
   if (at == user.owed.begin()) return 0;
   const MessageId& before = (--at)->first;

@@ -120,9 +120,10 @@ Result<User*> Core::load_user(UserId id) {
   const auto found = users_.find(id);
   if (found != users_.end()) return found->second.get();
   const Result<store::UserRow> row = read_fresh([&] { return reader_->user(id); });
-  if (row) return &put_user(*row);
-  if (row.error().code != Errc::kNotFound) log_unreadable(id, "", row.error().code);
-  return row.error();
+  Result<void> good = row ? load_blocks(id) : row.error();
+  if (good) return &put_user(*row);
+  if (good.error().code != Errc::kNotFound) log_unreadable(id, "", good.error().code);
+  return good.error();
 }
 
 User* Core::find_user(UserId id) {
@@ -222,8 +223,7 @@ void Core::on_hop(const Hop& hop) {
       return;
     }
     case kHopQuestion:
-      answer(*hop.as<QuestionHop>().question);
-      return post(hop.source, kHopAnswer, hop.as<QuestionHop>());
+      return answer(hop.as<QuestionHop>(), hop.source);
     case kHopStore:
     case kHopAnswer:
     case kHopCut:

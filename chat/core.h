@@ -3,13 +3,14 @@
 // ON: one reactor thread; turn() is called in a loop. Nothing here waits: what needs the disk or another core
 //     is posted and goes on when the answer hop arrives.
 // FILES: core.cc loop and hops · frames.cc · store_ops.cc · recovery.cc · user_row.cc · devices.cc
-//        · login.cc · session.cc · sender.cc taking and results · mailbox.cc lists and hand-over
-//        · confirmations.cc · receipts.cc · expiry.cc · questions.cc
+//        · login.cc · revocation.cc · session.cc · blocks.cc · sender.cc taking and results
+//        · mailbox.cc lists and hand-over · confirmations.cc · receipts.cc · expiry.cc · questions.cc
 #pragma once
 #include <memory>
 #include <optional>
 #include <unordered_map>
 
+#include "chat/blocks.h"
 #include "chat/flight.h"
 #include "chat/login.h"
 #include "chat/question.h"
@@ -133,6 +134,10 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   // ---- devices.cc
   void note_seen(User& user, Device& device);
   bool unseen_for(const Device& device, uint64_t ms) const;
+  struct Takers {
+    SlotMask take = 0, miss = 0;
+  };
+  Takers takers(const User& user, size_t bytes, const Device* sender);
   SlotMask addressed(User& user, size_t bytes, const Device* sender);
   SlotMask begin_gaps(User& user, SlotMask missed);
   void send_back_if_left_out(const User& user, const Device& device);
@@ -149,9 +154,30 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void on_moved(net::ConnId id, bool ok, Socket slot, uint64_t cookie) override;
   void login_here(std::unique_ptr<LoginRequest> login);
 
+  // ---- revocation.cc
+  bool is_revoked(net::ConnId id, UserId user, uint64_t issued_ms);
+  bool revoke(Question& question, CoreId asker);
+  void on_revoked(const store::StoreOp& op);
+  void disconnect(Question& question);
+  size_t turn_out(UserId user, DeviceNo device, const codec::FrameBytes& last_word);
+
+  // ---- blocks.cc
+  enum class BlockChange : uint8_t { kAsked, kNone, kTooMany, kBusy };
+  Result<void> load_blocks(UserId user);
+  bool blocks(UserId user, UserId whom) const;
+  bool ever_blocked(UserId user, UserId whom) const;
+  std::span<const UserId> blocked_by(UserId user) const;
+  void on_block(Bound& at, const wire::Block& ask);
+  void refuse_block(Session& session, uint64_t request);
+  BlockChange change_block(UserId user, UserId whom, bool on, const BlockAsk& asked);
+  void on_block_written(const store::StoreOp& op);
+  void tell_blocks(UserId id, const BlockAsk& asked);
+  void take_for_nobody(const MessageHop& hop, CoreId source);
+
   // ---- session.cc
   void welcome(std::unique_ptr<LoginRequest> login);
   void on_heard(Bound& at);
+  void turn_out(User& user, Device& device, const codec::FrameBytes& last_word);
   void end_session(User& user, Device& device);
   void on_refresh(Bound& at, std::string_view token);
   void on_resolve(Session& session, const wire::Resolve& ask);
@@ -202,7 +228,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void item_confirmed(User& user, uint64_t position, int slot);
   void write_confirm(User& user, uint64_t position, SlotMask slots);
   void start_report(User& user, uint64_t position);
-  static Seq run_of(const User& user, const MessageId& id);
+  Seq run_of(const User& user, const MessageId& id) const;
   static void owes_nothing(User& user, const MessageId& id, uint64_t position);
   static void owes_expired(User& user, const MessageId& id, uint64_t position);
   void drop_if_over(User& user, uint64_t position);
@@ -233,7 +259,10 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   void expired_confirmed(Device& device, const MessageId& id);
 
   // ---- questions.cc
-  void answer(Question& question);
+  void answer(const QuestionHop& hop, CoreId asker);
+  bool answered(Question& question, CoreId asker);
+  bool answer_block(Question& question, CoreId asker);
+  void look_up(Question& question);
   void look_at(User& user, Question& question);
   void look_at(const store::DeviceRow& row, DeviceState& state) const;
 
@@ -253,6 +282,7 @@ class Core final : public net::Handler, public store::RecoveryVisitor {
   FlightTable flights_;
   size_t num_flights_open_ = 0;  // of them: not over
   std::unordered_map<UserId, std::unique_ptr<User>> users_;
+  std::unordered_map<UserId, BlockList> blocks_;                        // of who blocks anybody
   std::vector<Bound> bound_;                                            // by connection index
   std::unordered_map<uint64_t, std::unique_ptr<LoginRequest>> moving_;  // by moving_key(), until on_moved
   std::vector<Completion> completions_;

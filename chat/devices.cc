@@ -17,11 +17,10 @@ bool Core::unseen_for(const Device& device, uint64_t ms) const {
   return !device.session && device.row.seen_ms + ms < served_ms();
 }
 
-// The user's devices that a message of so many bytes is for; not the one that sends it. Where somebody takes
-// it, a device that cannot has a gap from here on, as soon as that is on the disk; until then it is one of
-// them.
-SlotMask Core::addressed(User& user, size_t bytes, const Device* sender) {
-  SlotMask mask = 0, missed = 0;
+// The user's devices that can take a message of so many bytes, and those that cannot; not the one that sends
+// it.
+Core::Takers Core::takers(const User& user, size_t bytes, const Device* sender) {
+  Takers takers;
   for (size_t slot = 0; slot < kSlots; ++slot) {
     const Device* device = user.devices[slot].get();
     // A record that names a device whose row was lost with the server would wait for ever, or for the next
@@ -32,8 +31,15 @@ SlotMask Core::addressed(User& user, size_t bytes, const Device* sender) {
     if (unseen) metrics_.add(Metric::kUnseen);
     const bool full = device->num_waiting >= limits_.mailbox_items_max ||
                       device->bytes_waiting + bytes > limits_.mailbox_bytes_max;
-    (unseen || full ? missed : mask) |= bit;
+    (unseen || full ? takers.miss : takers.take) |= bit;
   }
+  return takers;
+}
+
+// Those that a message is for. Where somebody takes it, a device that cannot has a gap from here on, as soon
+// as that is on the disk; until then it is one of them.
+SlotMask Core::addressed(User& user, size_t bytes, const Device* sender) {
+  auto [mask, missed] = takers(user, bytes, sender);
   if (missed == 0 || (mask == 0 && sender == nullptr)) return mask;
   const SlotMask begun = begin_gaps(user, missed);
   for (size_t slot = 0; slot < kSlots; ++slot) {

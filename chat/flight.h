@@ -20,6 +20,11 @@ struct Party {
   bool listed = false;     // named in the record
   bool settled = false;    // no further word will come
   store::Waiting waiting;  // devices not known to have it
+
+  // It blocks the sender.
+  bool is_nobody() const {
+    return waiting.num == 0 && (state == State::kAdmitted || state == State::kNeedsStore);
+  }
 };
 
 struct Flight {

@@ -2,6 +2,15 @@
 #include "chat/core.h"
 
 namespace perch::chat {
+namespace {
+
+// For later versions: their places in the schema are taken.
+bool is_reserved(wire::Payload payload) {
+  return payload >= wire::Payload::Presence && payload <= wire::Payload::GroupChange;
+}
+
+}  // namespace
+
 Core::Bound* Core::bound(net::ConnId id) {
   if (id.index >= bound_.size()) return nullptr;
   Bound& at = bound_[id.index];
@@ -16,7 +25,7 @@ bool Core::send(Session& session, Bytes bytes) {
 
 static Metric metric_of(wire::ErrorCode code) {
   static_assert(metric_of(Metric::kErrorMalformed, wire::ErrorCode::Malformed, wire::ErrorCode::MAX) ==
-                Metric::kErrorIdle);
+                Metric::kErrorBlockLimit);
   return metric_of(Metric::kErrorMalformed, wire::ErrorCode::Malformed, code);
 }
 
@@ -50,7 +59,7 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
   const wire::Frame& frame = **checked;
   Bound* at = bound(id);
   if (at == nullptr) {
-    if (frame.payload_type() >= wire::Payload::Presence)
+    if (is_reserved(frame.payload_type()))
       return fail(id, wire::ErrorCode::UnknownFrame, "this server does not know this frame yet");
     if (frame.payload_type() != wire::Payload::Hello) return fail(id, wire::ErrorCode::State, "log in first");
     return on_hello(id, frame);
@@ -78,6 +87,8 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
       return on_refresh(*at, frame.payload_as_Refresh()->token()->string_view());
     case wire::Payload::Resolve:
       return on_resolve(session, *frame.payload_as_Resolve());
+    case wire::Payload::Block:
+      return on_block(*at, *frame.payload_as_Block());
     case wire::Payload::Hello:
     case wire::Payload::Welcome:
     case wire::Payload::Refreshed:
@@ -85,6 +96,7 @@ void Core::on_frame(net::ConnId id, MutableBytes bytes) {
     case wire::Payload::Goaway:
     case wire::Payload::Error:
     case wire::Payload::Resolved:
+    case wire::Payload::Blocks:
     case wire::Payload::Outcome:
     case wire::Payload::Rejected:
     case wire::Payload::Hold:

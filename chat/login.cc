@@ -41,6 +41,7 @@ void Core::on_hello(net::ConnId id, const wire::Frame& frame) {
   login->previous_origin = hello.previous_origin();
   login->attempt = hello.attempt();
   login->expires_ms = claims->exp_ms;
+  login->issued_ms = claims->iat_ms;
 
   // The store thread is asked only for what is not there yet: the account, or the handle the token gives it.
   if (claims->user != 0) {
@@ -120,6 +121,7 @@ void Core::login_here(std::unique_ptr<LoginRequest> login) {
                ? fail(login->conn, wire::ErrorCode::NoAccount, "there is no such account")
                : fail(login->conn, wire::ErrorCode::Busy, "this account cannot be read");
   }
+  if (is_revoked(login->conn, login->user, login->issued_ms)) return;
   User* const user = *loaded;
   if (user->handle.empty()) user->handle = login->handle;  // this token has just given it one
   for (auto& device : user->devices) {

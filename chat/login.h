@@ -17,6 +17,7 @@ struct LoginRequest {
   Origin previous_origin = 0;
   uint64_t attempt = 0;
   uint64_t expires_ms = 0;
+  uint64_t issued_ms = 0;
   DeviceNo number = 0;             // 0: it has no device yet
   bool continuity_broken = false;  // to be told
 };

@@ -42,12 +42,14 @@ void Core::on_message(const MessageHop& hop, CoreId source) {
       if (slot >= 0) mask |= static_cast<SlotMask>(1u << slot);
     }
   } else {
-    mask = addressed(*user, frame.size(), nullptr);
+    const bool for_nobody = blocks(hop.user, route.from());
+    mask = for_nobody ? takers(*user, frame.size(), nullptr).take : addressed(*user, frame.size(), nullptr);
     if (mask == 0) {
       const bool known = std::ranges::any_of(
           user->devices, [](const auto& device) { return device != nullptr && device->registered; });
       return reject(known ? wire::RejectReason::MailboxFull : wire::RejectReason::NotFound);
     }
+    if (for_nobody) return take_for_nobody(hop, source);
   }
   if (mask == 0)  // the own devices it was for have been removed since
     return post(source, kHopDone, DoneHop{hop.flight, hop.user, 0});

@@ -52,6 +52,41 @@ Json json_of(const Question& question) {
           {"waiting", json_of(question.waits)}};
 }
 
+std::string answer_to(const Question& question) {
+  switch (question.kind) {
+    case Question::Kind::kLook:
+      return line_of(json_of(question));
+    case Question::Kind::kBlocks:
+    case Question::Kind::kBlock:
+    case Question::Kind::kUnblock:
+      return line_of({{"user", question.user}, {"blocks", question.blocks}});
+    case Question::Kind::kDisconnect:
+      return line_of({{"user", question.user}, {"sessions_ended", question.num_ended}});
+    case Question::Kind::kRevoke:
+      return line_of({{"user", question.user},
+                      {"revoked_before_ms", question.before_ms},
+                      {"sessions_ended", question.num_ended}});
+  }
+  PERCH_CHECK(!"a question of no known kind");
+}
+
+std::optional<Question::Kind> kind_of(std::string_view verb) {
+  if (verb == "user") return Question::Kind::kLook;
+  if (verb == "blocks") return Question::Kind::kBlocks;
+  if (verb == "block") return Question::Kind::kBlock;
+  if (verb == "unblock") return Question::Kind::kUnblock;
+  if (verb == "disconnect") return Question::Kind::kDisconnect;
+  if (verb == "revoke") return Question::Kind::kRevoke;
+  return std::nullopt;
+}
+
+// The first word, and what is behind the blank after it.
+std::pair<std::string_view, std::string_view> cut(std::string_view text) {
+  const size_t blank = text.find(' ');
+  if (blank == text.npos) return {text, {}};
+  return {text.substr(0, blank), text.substr(blank + 1)};
+}
+
 Json json_of(UserId id, const Result<store::UserRow>& row) {
   if (!row) return {{"user", id}, {"error", name_of(row.error().code)}};
   return {{"user", id}, {"handle", row->handle}, {"devices", row->devices.size()}};
@@ -61,6 +96,7 @@ Json json_of(UserId id, const Result<store::UserRow>& row) {
 
 Operator::Operator(Node node, Clock& clock, MetricsPage& metrics, Log& log)
     : node_(std::move(node)),
+      clock_(clock),
       log_(log),
       control_(clock, metrics,
                [this](Control::Asker asker, std::string_view request) { return answer(asker, request); }) {}
@@ -82,9 +118,7 @@ void Operator::serve(int timeout_ms) {
 }
 
 Operator::Reply Operator::answer(Control::Asker asker, std::string_view request) {
-  const size_t space = request.find(' ');
-  const std::string_view verb = request.substr(0, space);
-  const std::string_view rest = space == request.npos ? std::string_view() : request.substr(space + 1);
+  const auto [verb, rest] = cut(request);
   if (request == "health") return fmt::format("{}\n", node_.health());
   if (request == "metrics") return node_.metrics();
   if (request == "drain") {
@@ -92,10 +126,12 @@ Operator::Reply Operator::answer(Control::Asker asker, std::string_view request)
     return "draining\n";
   }
   if (verb == "log-level") return log_level(asker, rest);
-  if (verb != "users" && verb != "user" && request != "backup") return "";
+  if (verb != "users" && verb != "revoked" && request != "backup" && !kind_of(verb)) return "";
   if (mesh_ == nullptr) return refuse(asker, "the server is still starting; ask again when health says ok");
   if (request == "backup") return back_up(asker);
-  return verb == "users" ? users(asker, rest) : user(asker, rest);
+  if (verb == "users") return users(asker, rest);
+  if (verb == "revoked") return revoked(asker, rest);
+  return about_user(asker, verb, rest);
 }
 
 Operator::Reply Operator::refuse(Control::Asker asker, std::string_view why) {
@@ -124,21 +160,73 @@ Operator::Reply Operator::users(Control::Asker asker, std::string_view from) {
   return lines.empty() ? "\n" : lines;
 }
 
-Result<UserId> Operator::find(std::string_view who) {
-  if (const std::optional<uint64_t> id = number_of(who)) return *id;
-  return reader_->handle(who);
+Operator::Reply Operator::revoked(Control::Asker asker, std::string_view from) {
+  const std::optional<uint64_t> first = number_of(from);
+  if (!first) return refuse(asker, "revoked wants the id to begin with");
+  std::string lines;
+  size_t num = 0;
+  const Result<void> read = reader_->revocations(*first, [&](UserId id, uint64_t before_ms) {
+    const bool is_over = num++ == kUsersPerAnswer;
+    lines += line_of(is_over ? Json{{"next", id}} : Json{{"user", id}, {"revoked_before_ms", before_ms}});
+    return !is_over;
+  });
+  if (!read)
+    return refuse(asker, fmt::format("the revocations cannot be read: {}", name_of(read.error().code)));
+  return lines.empty() ? "\n" : lines;
 }
 
-Operator::Reply Operator::user(Control::Asker asker, std::string_view who) {
-  const Result<UserId> id = find(who);
-  if (!id && id.error().code == Errc::kNotFound) return refuse(asker, fmt::format("no user {}", who));
-  if (!id) return refuse(asker, fmt::format("this handle cannot be read: {}", name_of(id.error().code)));
+// Nothing: `asker` has been told.
+std::optional<UserId> Operator::find(Control::Asker asker, std::string_view who) {
+  if (const std::optional<uint64_t> id = number_of(who)) return *id;
+  const Result<UserId> id = reader_->handle(who);
+  if (id) return *id;
+  refuse(asker, id.error().code == Errc::kNotFound
+                    ? fmt::format("no user {}", who)
+                    : fmt::format("this handle cannot be read: {}", name_of(id.error().code)));
+  return std::nullopt;
+}
+
+Operator::Reply Operator::about_user(Control::Asker asker, std::string_view verb, std::string_view words) {
+  const auto [who, rest] = cut(words);
+  const std::optional<UserId> user = find(asker, who);
+  if (!user) return std::nullopt;
   auto question = std::make_unique<Question>();
-  question->user = *id;
-  mesh_->post(home_of(*id, num_cores_), Hop::make(kHopQuestion, QuestionHop{question.get()}));
+  question->kind = *kind_of(verb);
+  question->user = *user;
+  if (question->kind == Question::Kind::kBlock || question->kind == Question::Kind::kUnblock) {
+    const std::optional<UserId> whom = find(asker, rest);
+    if (!whom) return std::nullopt;
+    if (*whom == 0 || *whom == *user) return refuse(asker, "nobody blocks himself");
+    question->whom = *whom;
+  } else if (question->kind == Question::Kind::kDisconnect && !rest.empty()) {
+    const std::optional<uint64_t> device = number_of(rest);
+    if (!device || *device == 0 || *device > UINT16_MAX)
+      return refuse(asker, "a device is named by its number");
+    question->device = static_cast<DeviceNo>(*device);
+  } else if (question->kind == Question::Kind::kRevoke) {
+    // Tokens say in whole seconds when they were issued: those of the present one too.
+    question->before_ms = (clock_.wall_ms() / 1000 + 1) * 1000;
+  }
+  mesh_->post(home_of(*user, num_cores_), Hop::make(kHopQuestion, QuestionHop{question.get()}));
   const Question* const key = question.get();
   asked_.emplace(key, Asked{asker, std::move(question)});
   return std::nullopt;
+}
+
+std::string Operator::why_not(const Question& question, const Error& error) const {
+  switch (error.code) {
+    case Errc::kNotFound:
+      return error.detail == 0 ? fmt::format("no user {}", question.user)
+                               : fmt::format("user {} has no device {}", question.user, error.detail);
+    case Errc::kTooLarge:
+      return fmt::format("user {} blocks {} users, and no more are allowed", question.user, error.detail);
+    case Errc::kBusy:
+      return "changes of this user are under way; ask again";
+    case Errc::kFull:
+      return "the disk has no room for it";
+    default:
+      return fmt::format("user {} cannot be read: {}; put a backup back", question.user, name_of(error.code));
+  }
 }
 
 void Operator::on_hop(const Hop& hop) {
@@ -149,12 +237,8 @@ void Operator::on_hop(const Hop& hop) {
   const Asked asked = std::move(found->second);
   asked_.erase(found);
   const Question& question = *asked.question;
-  if (question.found) return control_.reply(asked.asker, line_of(json_of(question)));
-  const Errc why = question.found.error().code;
-  control_.reply_error(asked.asker, why == Errc::kNotFound
-                                        ? fmt::format("no user {}", question.user)
-                                        : fmt::format("user {} cannot be read: {}; put a backup back",
-                                                      question.user, name_of(why)));
+  if (question.found) return control_.reply(asked.asker, answer_to(question));
+  control_.reply_error(asked.asker, why_not(question, question.found.error()));
 }
 
 }  // namespace perch::chat

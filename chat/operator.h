@@ -8,9 +8,16 @@
 //     users FROM     the registry from user id FROM on, a JSON object a line; the last says {"next": ID} if
 //                    there are more
 //     user WHO       one user, by id or handle: its devices, and what waits; one JSON object
+//     blocks WHO     whom that user blocks
+//     block WHO WHOM, unblock WHO WHOM    changes that, as the user itself can; answered once it is on the
+//                    disk
+//     disconnect WHO [DEVICE]    ends the sessions of the user, or of the device of that number; says how
+//                    many
+//     revoke WHO     tokens of the user issued up to now are good no more; ends its sessions; likewise
+//     revoked FROM   whose tokens are, from user id FROM on, as `users`
 //     backup         the store as it is now, as store/backup_writer.h has it
 //
-// Anything else is answered "error: …". The last three know nothing before the node has started.
+// Anything else is answered "error: …". All but the first three know nothing before the node has started.
 //
 // ON: the main thread. What is on the disk it reads itself; what lives on a core it asks that core, by a hop
 //     (chat/question.h). It has no ring, so a core that sleeps sees the hop when its sleep ends.
@@ -60,15 +67,18 @@ class Operator {
   Reply answer(Control::Asker asker, std::string_view request);
   Reply log_level(Control::Asker asker, std::string_view level);
   Reply users(Control::Asker asker, std::string_view from);
-  Reply user(Control::Asker asker, std::string_view who);
   Reply back_up(Control::Asker asker);
   void begin_backup();
   void look_after_backup();
+  Reply revoked(Control::Asker asker, std::string_view from);
+  Reply about_user(Control::Asker asker, std::string_view verb, std::string_view words);
   Reply refuse(Control::Asker asker, std::string_view why);
-  Result<UserId> find(std::string_view who);
+  std::optional<UserId> find(Control::Asker asker, std::string_view who);
+  std::string why_not(const Question& question, const Error& error) const;
   void on_hop(const Hop& hop);
 
   const Node node_;
+  Clock& clock_;
   Log& log_;
   Control control_;
   MeshEndpoint* mesh_ = nullptr;

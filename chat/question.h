@@ -1,7 +1,8 @@
-// Question: what the operator wants to know of one user, asked of the user's home core by the main thread.
+// Question: what the operator wants to know of one user, or wants done, asked of the user's home core by the
+// main thread.
 //
-// OWNER: the main thread. It travels by pointer in a hop, and between that and the hop back only the core
-//     touches it.
+// OWNER: the main thread. It travels by pointer in a hop, and between that and the hop back, which may come
+//     after a flush, only the core touches it.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -33,13 +34,34 @@ struct DeviceState {
 };
 
 struct Question {
+  enum class Kind : uint8_t {
+    kLook,
+    kBlocks,
+    kBlock,       // the user blocks `whom` …
+    kUnblock,     // … and no more
+    kDisconnect,  // its sessions end, or that of `device`; they may log in again
+    kRevoke,      // tokens issued before `before_ms` are good no more; its sessions end
+  };
+  Kind kind = Kind::kLook;
   UserId user = 0;
+  UserId whom = 0;
+  DeviceNo device = 0;     // 0: all
+  uint64_t before_ms = 0;  // wall clock
 
-  // The answer. kNotFound: there is no such user; those of store::Reader.
+  // The answer. kNotFound: there is no such user; kTooLarge: it blocks as many as it may; kBusy,
+  // kFull: again later; those of store::Reader.
   Result<void> found;
-  std::string handle;
-  Waits waits;  // each message once, however many devices it is for
+  std::string handle;  // kLook
+  Waits waits;         // kLook: each message once, however many devices it is for
   std::vector<DeviceState> devices;
+  std::vector<UserId> blocks;  // kBlocks, kBlock, kUnblock
+  uint64_t num_ended = 0;      // kDisconnect, kRevoke: sessions
+};
+
+// Whom to tell once what was asked is on the disk: the context of a store op of kind kRevoke.
+struct QuestionAsked {
+  Question* question = nullptr;
+  CoreId asker = 0;
 };
 
 }  // namespace perch::chat

@@ -1,13 +1,62 @@
-// The operator's questions about one user (chat/question.h).
+// The operator's questions about one user, and what he wants done (chat/question.h).
 #include <algorithm>
 
 #include "chat/core.h"
 
 namespace perch::chat {
 
+void Core::answer(const QuestionHop& hop, CoreId asker) {
+  if (answered(*hop.question, asker)) post(asker, kHopAnswer, hop);
+}
+
+// False: it will be, once the disk has it.
+bool Core::answered(Question& question, CoreId asker) {
+  switch (question.kind) {
+    case Question::Kind::kLook:
+      look_up(question);
+      return true;
+    case Question::Kind::kBlocks:
+    case Question::Kind::kBlock:
+    case Question::Kind::kUnblock:
+      return answer_block(question, asker);
+    case Question::Kind::kDisconnect:
+      disconnect(question);
+      return true;
+    case Question::Kind::kRevoke:
+      return revoke(question, asker);
+  }
+  PERCH_CHECK(!"a question of no known kind");
+}
+
+bool Core::answer_block(Question& question, CoreId asker) {
+  const Result<User*> user = load_user(question.user);
+  if (!user) {
+    question.found = user.error();
+    return true;
+  }
+  if (question.kind != Question::Kind::kBlocks && question.whom != question.user) {
+    const bool on = question.kind == Question::Kind::kBlock;
+    switch (change_block(question.user, question.whom, on, BlockAsk{{}, 0, &question, asker})) {
+      case BlockChange::kAsked:
+        return false;
+      case BlockChange::kNone:
+        break;
+      case BlockChange::kTooMany:
+        question.found = Error{Errc::kTooLarge, limits_.blocks_max};
+        return true;
+      case BlockChange::kBusy:
+        question.found = Error{Errc::kBusy};
+        return true;
+    }
+  }
+  const auto blocked = blocked_by(question.user);
+  question.blocks.assign(blocked.begin(), blocked.end());
+  return true;
+}
+
 // Who is not in memory has nothing that waits and no session: its row says all, and it is not loaded for
 // that.
-void Core::answer(Question& question) {
+void Core::look_up(Question& question) {
   const auto loaded = users_.find(question.user);
   if (loaded != users_.end()) return look_at(*loaded->second, question);
   const Result<store::UserRow> row = read_fresh([&] { return reader_->user(question.user); });

@@ -260,11 +260,14 @@ void Core::hand_over(Device& device, Flight& flight) {
     if (party.state == Party::State::kDone) continue;
     // The answer of an earlier message's recipient is here: hops of one pair arrive in order. Own devices are
     // known since the message was taken.
-    PERCH_CHECK(party.waiting.num > 0);
+    PERCH_CHECK(party.waiting.num > 0 || party.state != Party::State::kNoAnswer);
+    if (party.is_nobody()) continue;
     party.listed = true;
     op->waiting[op->num_waiting++] = party.waiting;
   }
-  PERCH_CHECK(op->num_waiting > 0);
+  // For nobody at all: its result alone is kept, which the sender must not get any sooner than if somebody
+  // were away (DELIVERY.md H31).
+  if (op->num_waiting == 0) op->kind = OpKind::kResult;
   static_assert(sizeof(FlightRef) == sizeof(void*));
   std::memcpy(&op->context, &flight.ref, sizeof(FlightRef));
   submit(std::move(op));
@@ -281,6 +284,7 @@ void Core::on_accept_flushed(StoreOp& op) {
   flight->place = op.place;
   for (uint8_t i = 0; i < flight->num_parties; ++i) {
     Party& party = flight->parties[i];
+    if (party.is_nobody()) party.settled = true;
     if (!party.listed) continue;
     if (party.state == Party::State::kDone) {
       confirm_record(flight->place, flight->number, party.waiting);

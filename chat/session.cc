@@ -16,17 +16,14 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   // Gone while the login was written, or never adopted. Its index may be another connection's by now, so
   // nothing may be bound to it; and a session that cannot hear replaces none that can.
   if (!net_.writable(login->conn)) return;
+  if (is_revoked(login->conn, login->user, login->issued_ms)) return;  // while it was written
   if (device.session) {
     Session& old = *device.session;
     if (old.origin == login->origin && login->attempt < old.attempt)
       return fail(login->conn, wire::ErrorCode::StaleAttempt, "a newer login of this device is here");
-    const net::ConnId conn = old.conn;
     count_error(wire::ErrorCode::Replaced);
-    if (Bound* at = bound(conn)) *at = Bound{};
-    end_session(*user, device);
-    net_.send(conn, frames_.make(
-                        codec::error(wire::ErrorCode::Replaced, "another login took over", login->origin)));
-    net_.close(conn);
+    turn_out(*user, device,
+             codec::error(wire::ErrorCode::Replaced, "another login took over", login->origin));
   }
   device.session = std::make_unique<Session>();
   Session& session = *device.session;
@@ -66,6 +63,7 @@ void Core::welcome(std::unique_ptr<LoginRequest> login) {
   fields.continuity_broken = login->continuity_broken;
   fields.overflowed = session.told_gap;
   fields.handle = user->handle;
+  fields.blocks_max = limits_.blocks_max;
   if (!send(session, codec::welcome(fields))) {  // it has gone while its login was on the way
     bound_[session.conn.index] = Bound{};
     return end_session(*user, device);
@@ -85,6 +83,15 @@ void Core::on_heard(Bound& at) {
   if (std::exchange(session.told_gap, false)) row.overflowed = row.missed = false;
   if (std::exchange(session.told_broken, false)) row.origin = at.device->heard_origin = session.origin;
   write_user(*at.user);
+}
+
+// Ends the session from here, at once: what its peer still says changes nothing.
+void Core::turn_out(User& user, Device& device, const codec::FrameBytes& last_word) {
+  const net::ConnId conn = device.session->conn;
+  if (Bound* const at = bound(conn)) *at = Bound{};
+  end_session(user, device);
+  net_.send(conn, frames_.make(last_word));
+  net_.close(conn);
 }
 
 // The device's session is over: what it had not confirmed is made safe at once (DELIVERY.md, Forwarding).
@@ -113,6 +120,7 @@ void Core::on_refresh(Bound& at, std::string_view token) {
   const bool same_user = claims->user != 0 ? claims->user == at.user->id : claims->handle == at.user->handle;
   if (!same_user || claims->dev != at.device->row.name)
     return fail(session.conn, wire::ErrorCode::TokenInvalid, "the token is not valid for this session");
+  if (is_revoked(session.conn, at.user->id, claims->iat_ms)) return;
   session.expires_ms = claims->exp_ms;
   arm_session_timer(session);
   send(session, codec::refreshed(session.expires_ms));

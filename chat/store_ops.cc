@@ -67,10 +67,16 @@ void Core::on_store_done(StoreOp* raw) {
       if (User* const user = find_user(op->who.user)) owes_nothing(*user, op->id, 0);
       return;
     }
+    case OpKind::kResult:
+      if (op->context != nullptr) on_accept_flushed(*op);  // of a message that is for nobody
+      return;
+    case OpKind::kBlock:
+      return on_block_written(*op);
+    case OpKind::kRevoke:
+      return on_revoked(*op);
     case OpKind::kConfirm:
     case OpKind::kReceiptAck:
     case OpKind::kExpiredAck:
-    case OpKind::kResult:
       return;
   }
 }

@@ -41,6 +41,8 @@ StoreThread::Line StoreThread::line_of(store::OpKind kind) {
     case store::OpKind::kExpiredAck:
     case store::OpKind::kResult:
     case store::OpKind::kAccount:
+    case store::OpKind::kBlock:
+    case store::OpKind::kRevoke:
     case store::OpKind::kCeiling:
       break;
   }

@@ -60,6 +60,7 @@ FrameBytes welcome(const WelcomeFields& fields) {
   welcome.add_body_bytes_max(fields.body_bytes_max);
   welcome.add_frame_bytes_max(fields.frame_bytes_max);
   welcome.add_ping_ms(fields.ping_ms);
+  welcome.add_blocks_max(fields.blocks_max);
   if (!handle.IsNull()) welcome.add_handle(handle);
   welcome.add_device(fields.device);
   welcome.add_window(fields.window);
@@ -112,6 +113,17 @@ FrameBytes resolved(uint64_t request, std::string_view handle, UserId user) {
   FlatBufferBuilder builder(kSmallFrameBytes);
   const Text text = required(builder, handle);
   return finish(builder, wire::CreateResolved(builder, request, text, user));
+}
+
+FrameBytes block(uint64_t request, UserId user, bool on) {
+  FlatBufferBuilder builder(kSmallFrameBytes);
+  return finish(builder, wire::CreateBlock(builder, request, user, on));
+}
+
+FrameBytes blocks(uint64_t request, std::span<const UserId> users) {
+  FlatBufferBuilder builder(kSmallFrameBytes + users.size_bytes());
+  const auto vector = builder.CreateVector(users.data(), users.size());
+  return finish(builder, wire::CreateBlocks(builder, request, vector));
 }
 
 FrameBytes message(const RouteFields& route, uint8_t content, Bytes body) {

@@ -3,6 +3,7 @@
 // as the bytes that came in. Pure; any thread.
 // REQUIRES: strings within the limits of codec/frame.h; nothing here looks at them, the peer's verify() does.
 #pragma once
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct WelcomeFields {
   uint64_t time_ms = 0, session_expires_ms = 0;
   bool continuity_broken = false, overflowed = false;
   std::string_view handle{};
+  uint32_t blocks_max = 0;
 };
 struct RouteFields {  // what a client sets of a Route
   UserId to = 0;
@@ -48,6 +50,8 @@ FrameBytes error(wire::ErrorCode code, std::string_view text, Origin origin = 0,
                  uint64_t request = 0);
 FrameBytes resolve(uint64_t request, std::string_view handle);
 FrameBytes resolved(uint64_t request, std::string_view handle, UserId user);
+FrameBytes block(uint64_t request, UserId user, bool on);
+FrameBytes blocks(uint64_t request, std::span<const UserId> users);
 FrameBytes message(const RouteFields& route, uint8_t content, Bytes body);
 FrameBytes read(const RouteFields& route, DeviceNo device, Origin origin, Seq up_to);
 FrameBytes outcome(Origin origin, Seq seq, Number number, uint64_t time_ms, wire::Tick tick);

@@ -58,6 +58,8 @@ struct Limits {
                                                 // [perch_errors_sent_total{code="device_limit"}]
   uint64_t device_removable_ms = 30ull * 86'400'000;  // … unless one is unseen for so long: it is removed
                                                       // [perch_devices_removed_total]
+  uint32_t blocks_max = 1000;                         // whom a user blocks or has blocked; over it: ERROR
+                                                      // [perch_errors_sent_total{code="block_limit"}]
   uint32_t mailbox_items_max = 10'000;             // per device; full device: overflowed; all full: REJECTED
                                                    // [perch_devices_overflowed_total]
   uint64_t mailbox_bytes_max = 64u << 20;          // per device

@@ -74,6 +74,7 @@
   X(kErrorSlowReader, kReactor, kCounter, "perch_errors_sent_total", "code=\"slow_reader\"", "")             \
   X(kErrorNotFound, kReactor, kCounter, "perch_errors_sent_total", "code=\"not_found\"", "")                 \
   X(kErrorIdle, kReactor, kCounter, "perch_errors_sent_total", "code=\"idle\"", "")                          \
+  X(kErrorBlockLimit, kReactor, kCounter, "perch_errors_sent_total", "code=\"block_limit\"", "")             \
   /* messages */                                                                                             \
   X(kTaken, kReactor, kCounter, "perch_messages_taken_total", "", "messages and read marks taken")           \
   X(kForwardedLive, kReactor, kCounter, "perch_messages_forwarded_live_total", "",                           \
@@ -95,6 +96,8 @@
   X(kRejectedTooLarge, kReactor, kCounter, "perch_rejected_total", "reason=\"too_large\"", "")               \
   X(kRejectedMailboxFull, kReactor, kCounter, "perch_rejected_total", "reason=\"mailbox_full\"", "")         \
   X(kRejectedNotMember, kReactor, kCounter, "perch_rejected_total", "reason=\"not_member\"", "")             \
+  X(kBlocked, kReactor, kCounter, "perch_messages_blocked_total", "",                                        \
+    "messages to somebody who blocks their sender: kept for nobody")                                         \
   X(kReceipts, kReactor, kCounter, "perch_receipts_total", "", "first confirmations of stored messages")     \
   X(kExpired, kReactor, kCounter, "perch_expired_total", "", "messages that nobody fetched in time")         \
   X(kOverflowed, kReactor, kCounter, "perch_devices_overflowed_total", "",                                   \

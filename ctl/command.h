@@ -19,6 +19,8 @@ struct Flags {
   std::string data_dir;
   bool json = false;
   std::string user;              // id or handle
+  std::string whom;              // block, unblock: likewise
+  std::string device;            // disconnect: its number; empty: all
   std::string log_level;         // log-level: empty asks
   bool once = false;             // top
   double interval_s = 2;         // top: between two readings
@@ -42,6 +44,12 @@ int run_drain(const Flags& flags);
 int run_users(const Flags& flags);
 int run_devices(const Flags& flags);
 int run_mailbox(const Flags& flags);
+int run_blocks(const Flags& flags);
+int run_block(const Flags& flags);
+int run_unblock(const Flags& flags);
+int run_disconnect(const Flags& flags);
+int run_token_revoke(const Flags& flags);
+int run_token_list(const Flags& flags);
 int run_backup(const Flags& flags);
 int run_verify(const Flags& flags);
 int run_restore(const Flags& flags);

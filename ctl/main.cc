@@ -109,6 +109,31 @@ void declare_accounts(CLI::App& app, Flags& flags, std::vector<Command>& command
   commands.push_back({mint, run_token_mint, false});
 }
 
+// What is done to users. REQUIRES: declare_accounts() before.
+void declare_measures(CLI::App& app, Flags& flags, std::vector<Command>& commands) {
+  const auto about_user = [&](CLI::App& under, const char* name, const char* help, auto run) {
+    CLI::App* command = under.add_subcommand(name, help);
+    command->add_option("USER", flags.user, "user id or handle")->required();
+    commands.push_back({command, run});
+    return command;
+  };
+  about_user(app, "blocks", "whom a user blocks", run_blocks);
+  about_user(app, "block", "USER blocks WHOM: nothing of WHOM reaches USER, and nobody is told", run_block)
+      ->add_option("WHOM", flags.whom, "user id or handle")
+      ->required();
+  about_user(app, "unblock", "USER blocks WHOM no more: what comes from now on arrives", run_unblock)
+      ->add_option("WHOM", flags.whom, "user id or handle")
+      ->required();
+  about_user(app, "disconnect", "end a user's sessions, or that of one device; it may log in again",
+             run_disconnect)
+      ->add_option("DEVICE", flags.device, "its number, as `devices` shows it");
+  CLI::App* token = app.get_subcommand("token");
+  about_user(*token, "revoke", "tokens of a user issued up to now are good no more; ends its sessions",
+             run_token_revoke);
+  commands.push_back(
+      {token->add_subcommand("list", "whose tokens are revoked, and up to when"), run_token_list});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -127,6 +152,7 @@ int main(int argc, char** argv) {
   declare_users(app, flags, commands);
   declare_backups(app, flags, commands);
   declare_accounts(app, flags, commands);
+  declare_measures(app, flags, commands);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

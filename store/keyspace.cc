@@ -93,6 +93,12 @@ std::array<uint8_t, 8> pack_key(UserId user) {
   store_big<uint64_t>(bytes.data(), user);
   return bytes;
 }
+std::array<uint8_t, 16> pack_key(BlockKey key) {
+  std::array<uint8_t, 16> bytes;
+  store_big<uint64_t>(bytes.data(), key.user);
+  store_big<uint64_t>(bytes.data() + 8, key.whom);
+  return bytes;
+}
 Result<JournalKey> unpack_journal_key(Bytes bytes) {
   if (bytes.size() != kJournalKeyBytes) return kCorruptValue;
   return JournalKey{load_big<uint64_t>(bytes.data()), load_big<uint16_t>(bytes.data() + 8)};
@@ -105,6 +111,11 @@ Result<RowKey> unpack_row_key(Bytes bytes) {
 
 UserId unpack_user_key(Bytes bytes) {
   return bytes.size() == sizeof(UserId) ? load_big<uint64_t>(bytes.data()) : 0;
+}
+
+Result<BlockKey> unpack_block_key(Bytes bytes) {
+  if (bytes.size() != 16) return kCorruptValue;
+  return BlockKey{load_big<uint64_t>(bytes.data()), load_big<uint64_t>(bytes.data() + 8)};
 }
 
 void pack_record(Bytes key, const Record& record, Bytes part, Value& out) {

@@ -8,6 +8,8 @@
 //             users     user 8                       UserRow
 //             handles   the handle's bytes           user 8
 //             meta      MetaKey 1                    u64
+//             blocks    user 8, whom it blocks 8     u64: 1, or 0: no more
+//             revoked   user 8                       u64: tokens issued before that, in ms since 1970
 //   tables/   mailbox 0 … 15, by user hash
 //                       user 8, number 8, chunk 2    row; as above
 //             meta      MetaKey 1                    u64
@@ -29,8 +31,10 @@ namespace perch::store {
 inline constexpr uint64_t kFormatVersion = 2;
 
 // Tables of journal/. The numbers are indices into the names; on the disk are the names.
-inline constexpr Table kJournalTable = 0, kUsersTable = 1, kHandlesTable = 2, kJournalMetaTable = 3;
-inline constexpr std::array<std::string_view, 4> kJournalTableNames{"journal", "users", "handles", "meta"};
+inline constexpr Table kJournalTable = 0, kUsersTable = 1, kHandlesTable = 2, kJournalMetaTable = 3,
+                       kBlocksTable = 4, kRevokedTable = 5;
+inline constexpr std::array<std::string_view, 6> kJournalTableNames{"journal", "users",  "handles",
+                                                                    "meta",    "blocks", "revoked"};
 // Tables of tables/: mailboxes 0 … kNumMailboxTables-1, then meta. Fixed for ever by the format.
 inline constexpr Table kNumMailboxTables = 16;
 inline constexpr Table kTablesMetaTable = kNumMailboxTables;
@@ -70,9 +74,15 @@ struct RowKey {
 std::array<uint8_t, kJournalKeyBytes> pack_key(JournalKey key);
 std::array<uint8_t, kRowKeyBytes> pack_key(RowKey key);
 std::array<uint8_t, 8> pack_key(UserId user);
+struct BlockKey {
+  UserId user = 0;
+  UserId whom = 0;
+};
+std::array<uint8_t, 16> pack_key(BlockKey key);
 Result<JournalKey> unpack_journal_key(Bytes bytes);  // ERRORS: kCorrupt
 Result<RowKey> unpack_row_key(Bytes bytes);          // ERRORS: kCorrupt
 UserId unpack_user_key(Bytes bytes);                 // 0: it is none
+Result<BlockKey> unpack_block_key(Bytes bytes);      // ERRORS: kCorrupt
 
 // ---- values
 // LMDB puts a node on overflow pages when key and value have more bytes than this (4096-byte pages: half of
@@ -157,7 +167,7 @@ Result<Bytes> unpack_chunk(Bytes key, Bytes value);  // ERRORS: kCorrupt
 // REQUIRES: the row fits: at most kDevicesMax devices, names up to 64 bytes, handle up to kHandleBytesMax.
 void pack_user(Bytes key, const UserRow& row, Value& out);
 Result<UserRow> unpack_user(Bytes key, Bytes value);       // ERRORS: kCorrupt
-void pack_number(Bytes key, uint64_t number, Value& out);  // meta and handles
+void pack_number(Bytes key, uint64_t number, Value& out);  // meta, handles, blocks, revoked
 Result<uint64_t> unpack_number(Bytes key, Bytes value);    // ERRORS: kCorrupt
 static_assert(kCrcBytes + 2 + 1 + kHandleBytesMax + 1 + kDevicesMax * (2 + 1 + 8 + 8 + 1 + 64) <=
               kValueBytesMax);

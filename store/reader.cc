@@ -41,6 +41,32 @@ class KvReader final : public Reader {
       return visit(unpack_user_key(key), unpack_user(key, value));
     });
   }
+  Result<void> blocks(UserId user, const std::function<bool(UserId, bool)>& visit) override {
+    Result<void> good;
+    const auto read = journal_->scan(kBlocksTable, pack_key(BlockKey{user, 0}), [&](Bytes key, Bytes value) {
+      const Result<BlockKey> found = unpack_block_key(key);
+      if (found && found->user != user) return false;
+      const Result<uint64_t> number = unpack_number(key, value);
+      if (!found || !number) good = Error{Errc::kCorrupt};
+      return good.ok() && visit(found->whom, *number != 0);
+    });
+    return read ? good : read;
+  }
+  Result<uint64_t> revoked_before(UserId user) override {
+    const auto key = pack_key(user);
+    auto value = journal_->get(kRevokedTable, key);
+    if (!value) return value.error();
+    return unpack_number(key, *value);
+  }
+  Result<void> revocations(UserId from, const std::function<bool(UserId, uint64_t)>& visit) override {
+    Result<void> good;
+    const auto read = journal_->scan(kRevokedTable, pack_key(from), [&](Bytes key, Bytes value) {
+      const Result<uint64_t> before_ms = unpack_number(key, value);
+      if (!before_ms) good = before_ms.error();
+      return before_ms && visit(unpack_user_key(key), *before_ms);
+    });
+    return read ? good : read;
+  }
   void release() override {
     journal_->release();
     tables_->release();

@@ -88,6 +88,8 @@ enum class OpKind : uint8_t {
   kResult,      // journal: a mark for `id` with `number` and `delivered`, of a message that has no record
   kUser,        // registry: write `user_row` (devices, overflow, last seen)
   kAccount,  // registry: find or (if `create`) make the user of `handle` or of `user_row.id`; fills user_row
+  kBlock,    // registry: `user` blocks `whom`, or, if not `create`, has done so
+  kRevoke,   // registry: tokens of `user` issued before `before_ms` are good no more
   kCeiling,  // raise the ceiling by `amount`; fills `ceiling` with the new one
 };
 
@@ -131,6 +133,10 @@ struct StoreOp {
   UserRow user_row;
   std::string handle;
   bool create = false;
+  // kBlock (with `create`), kRevoke
+  UserId user = 0;
+  UserId whom = 0;
+  uint64_t before_ms = 0;  // wall clock
   // kCeiling
   uint64_t amount = 0;
   uint64_t ceiling = 0;
@@ -189,6 +195,15 @@ class Reader {
   // is kCorrupt. ERRORS: kSystem, kCorrupt.
   virtual Result<void> users(UserId from,
                              const std::function<bool(UserId id, const Result<UserRow>& row)>& visit) = 0;
+  // Whom the user blocks, or, if not `now`, did before, in order of id, until `visit` returns false. ERRORS:
+  // kSystem, kCorrupt.
+  virtual Result<void> blocks(UserId user, const std::function<bool(UserId whom, bool now)>& visit) = 0;
+  // Tokens of the user issued before that (wall clock) are revoked. ERRORS: kNotFound: none is; kCorrupt,
+  // kSystem.
+  virtual Result<uint64_t> revoked_before(UserId user) = 0;
+  // Of all users from `from` on, in order of id, until `visit` returns false. ERRORS: kSystem, kCorrupt.
+  virtual Result<void> revocations(UserId from,
+                                   const std::function<bool(UserId user, uint64_t before_ms)>& visit) = 0;
   // Lets go of the pages that the reads since the last call have pinned; the next read sees the newest
   // commit. Once a loop turn.
   virtual void release() = 0;

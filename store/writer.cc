@@ -195,6 +195,10 @@ Result<void> Writer::write_one(StoreOp& op, Outcome& outcome, Staged& staged) {
       return write_user(op.user_row);
     case OpKind::kAccount:
       return write_account(op, outcome);
+    case OpKind::kBlock:
+      return write_block(op);
+    case OpKind::kRevoke:
+      return write_revocation(op);
     case OpKind::kCeiling:
       staged.ceiling += op.amount;
       op.ceiling = staged.ceiling;

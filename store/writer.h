@@ -105,6 +105,8 @@ class Writer {
   Result<void> write_account(StoreOp& op, Outcome& outcome);
   Result<void> write_user(UserRow& row);
   Result<UserRow> read_user(UserId id);
+  Result<void> write_block(const StoreOp& op);
+  Result<void> write_revocation(const StoreOp& op);
   bool in_journal(const StoreOp& op);
   bool in_tables(const StoreOp& op);
   bool is_row_only(const StoreOp& op);

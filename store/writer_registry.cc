@@ -1,4 +1,6 @@
-// Writer: users, their devices and their handles.
+// Writer: users, their devices and their handles, whom they block, which of their tokens are revoked.
+#include <algorithm>
+
 #include "store/writer.h"
 
 namespace perch::store {
@@ -31,6 +33,28 @@ Result<UserRow> Writer::read_user(UserId id) {
   auto value = journal_.get(kUsersTable, key);
   if (!value) return value.error();
   return unpack_user(key, *value);
+}
+
+Result<void> Writer::write_block(const StoreOp& op) {
+  const auto key = pack_key(BlockKey{op.user, op.whom});
+  Value value;
+  pack_number(key, op.create ? 1 : 0, value);
+  return journal_.put(kBlocksTable, key, value.bytes());
+}
+
+// Of two revocations the later counts, whatever a clock that was set back says.
+Result<void> Writer::write_revocation(const StoreOp& op) {
+  const auto key = pack_key(op.user);
+  uint64_t before_ms = op.before_ms;
+  auto stored = journal_.get(kRevokedTable, key);
+  if (!stored && stored.error().code != Errc::kNotFound) return stored.error();
+  if (stored) {
+    // One that cannot be read is replaced: it refuses every login.
+    if (const auto known = unpack_number(key, *stored); known) before_ms = std::max(before_ms, *known);
+  }
+  Value value;
+  pack_number(key, before_ms, value);
+  return journal_.put(kRevokedTable, key, value.bytes());
 }
 
 // What cannot be read is one user's trouble: nothing is written over it.

@@ -21,6 +21,7 @@ CONFIGURED = {
     "rate of a device": ["delivery.rate_burst", "delivery.rate_per_second"],
     "devices of a user": ["delivery.devices_max", "delivery.device_removable_ms"],
     "device without a session": ["delivery.device_unseen_ms"],
+    "whom a user blocks": ["delivery.blocks_max"],
     "mailbox of a device": ["delivery.mailbox_items_max", "delivery.mailbox_bytes_max"],
     "waiting message": ["delivery.expiry_ms"],
     "connect to Hello": ["connections.login_ms_max"],
@@ -34,6 +35,7 @@ FIXED = {
     "smallest frame": ["codec/frame.h kFrameBytesMin"],
     "token / agent / handle": ["tls/token.h kTokenBytesMax", "codec/frame.h kAgentBytesMax",
                                "codec/frame.h kHandleBytesMax", "codec/frame.h kTextBytesMax"],
+    "changes of a user's blocks": ["chat/blocks.h kBlockWritesMax"],
     "device numbers of a user": [],  # what DeviceNo counts: devices_test
     "nesting": ["codec/frame.cc kDepthMax", "codec/frame.cc kTablesMax"],
 }

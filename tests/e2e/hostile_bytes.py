@@ -99,16 +99,17 @@ MALFORMED_ANYWHERE = {
 CLIENT_FRAMES = {
     "Message": message(BOB, 1), "Read": frame("Read", route=dict(to=BOB, origin=7, seq=1), up_to=1),
     "Confirm": frame("Confirm", count=0), "Ping": frame("Ping", nonce=1), "Refresh": frame("Refresh", token=token(EVE)),
-    "Resolve": frame("Resolve", handle="ada"),
+    "Resolve": frame("Resolve", handle="ada"), "Block": frame("Block", request=1, user=ADA),
 }
 SERVER_FRAMES = {
     "Welcome": frame("Welcome", version=1), "Refreshed": frame("Refreshed"), "Pong": frame("Pong", nonce=1),
     "Goaway": frame("Goaway", jitter_ms=1), "Error": frame("Error", code=1), "Resolved": frame("Resolved", handle="ada"),
     "Outcome": frame("Outcome", origin=7, seq=1), "Rejected": frame("Rejected", seq=1), "Hold": frame("Hold", seq=1),
     "Receipt": frame("Receipt", peer=BOB), "Expired": frame("Expired", peer=BOB),
+    "Blocks": frame("Blocks", users=[BOB]),
 }
 UNKNOWN_FRAMES = {name: frame(name) for name in ("Presence", "Typing", "CallSignal", "KeyBundle", "GroupChange")}
-UNKNOWN_FRAMES |= {f"payload {number}": frame("Ping", nonce=1, payload_type=number) for number in (24, 99, 255)}
+UNKNOWN_FRAMES |= {f"payload {number}": frame("Ping", nonce=1, payload_type=number) for number in (99, 255)}
 BAD_TOKENS = {
     "empty": "", "one part": "a", "two parts": "a.b", "four parts": token(EVE) + ".a", "three dots": "...",
     "no base64": "!.!.!", "padding": token(EVE) + "=", "signature cut": token(EVE)[:-2],
@@ -136,7 +137,7 @@ BAD_TOKENS = {
     "dev empty": jwt(HS256, claims(dev="")), "dev 65 bytes": jwt(HS256, claims(dev="d" * 65)),
     "dev with control characters": jwt(HS256, claims(dev="d\x1b[2J")),
     "exp a string": jwt(HS256, claims(exp="tomorrow")), "exp below 0": jwt(HS256, claims(exp=-1)),
-    "exp out of range": jwt(HS256, claims(exp=2**63)),
+    "exp out of range": jwt(HS256, claims(exp=2**63)), "iat a string": jwt(HS256, claims(iat="now")),
     "not valid yet": jwt(HS256, claims(nbf=int(time.time()) + 3600)),
     "handle in capitals": jwt(HS256, claims(handle="ADA")), "handle 33 bytes": jwt(HS256, claims(handle="h" * 33)),
     "over 3 KiB": jwt(HS256, claims(x="x" * 2300)),

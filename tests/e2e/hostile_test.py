@@ -19,6 +19,7 @@ import unittest
 import wire
 from hostile_bytes import (ADA, BAD_TOKENS, BOB, CLIENT_FRAMES, EVE, HS256, MALFORMED_ANYWHERE,
                            SERVER_FRAMES, UNKNOWN_FRAMES, claims, without)
+from hostile_people import People
 from wire import frame, hello, jwt, message, sized, token
 
 
@@ -669,7 +670,7 @@ class Draining(unittest.TestCase):
 # What a server of version 1 never says, and why.
 NEVER_SAID = {
     "ErrorCode": {"None_": "no error"},
-    "Payload": {"NONE": "no payload"} | dict.fromkeys(("Hello", "Refresh", "Resolve", "Confirm", "Ping"), "a client's")
+    "Payload": {"NONE": "no payload"} | dict.fromkeys(("Hello", "Refresh", "Resolve", "Confirm", "Ping", "Block"), "a client's")
     | dict.fromkeys(("Presence", "Typing", "CallSignal", "KeyBundle", "GroupChange"), "reserved"),
     "RejectReason": {}, "HoldReason": {}, "Tick": {},
 }

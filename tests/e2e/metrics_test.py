@@ -299,6 +299,16 @@ class Metrics(unittest.TestCase):
         watched.sees({'perch_connections_closed_total{reason="send_stall"}': 1, "perch_sessions": 1,
                       "perch_store_messages_split_total": 250})
 
+    def test_blocks(self):
+        watched = Watched(self, delivery__blocks_max=1)
+        ada, bob = watched.login(ADA), watched.login(BOB)
+        for request, whom in enumerate((ADA, 999), 1):
+            bob.send(wire.frame("Block", request=request, user=whom))
+            self.assertEqual(bob.receive().kind, ("Blocks", "Error")[request - 1])
+        ada.message(BOB)
+        ada.until("Outcome")
+        watched.sees({'perch_errors_sent_total{code="block_limit"}': 1, "perch_messages_blocked_total": 1})
+
     def test_device_removed(self):
         watched = Watched(self, delivery__devices_max=2, delivery__device_removable_ms=1_000)
         for dev in ("first", "second"):

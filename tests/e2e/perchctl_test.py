@@ -30,10 +30,10 @@ def until(condition, what: str, seconds: float = 10):
 
 
 class PerchctlTest(unittest.TestCase):
-    def start(self, *flags: str, log=subprocess.DEVNULL) -> wire.Perchd:
-        server = wire.Perchd("--accounts-auto", *flags, log=log)
+    def start(self, *flags: str, data: pathlib.Path | None = None, log=subprocess.DEVNULL) -> wire.Perchd:
+        server = wire.Perchd("--accounts-auto", *flags, data=data, log=log)
         self.addCleanup(server.stop)
-        self.data = server.folder / "data"
+        self.data = data or server.folder / "data"
         return server
 
     def login(self, server: wire.Perchd, *args, **fields) -> wire.Device:
@@ -74,6 +74,7 @@ class PerchctlTest(unittest.TestCase):
     def test_without_a_server_nothing_is_done(self):
         with tempfile.TemporaryDirectory() as folder:
             for command in ("health", "metrics", "status", "top", "drain", "users", "devices ada", "mailbox ada",
+                            "blocks ada", "block ada eve", "disconnect ada", "token revoke ada", "token list",
                             "backup /nowhere/b", "export ada"):
                 self.refused(1, "no server runs there", "--data", folder, *command.split())
         self.refused(1, "longer than 99 bytes", "--data", "/" + "x" * 100, "health")
@@ -241,6 +242,63 @@ class PerchctlTest(unittest.TestCase):
             for secret in ("nobody", wire.SECRET.decode(), ada.split(".")[1], ada.split(".")[2]):
                 self.assertNotIn(secret, said)
             self.assertEqual(logs().count("level=debug"), said.count("level=debug"))
+
+    # ---- what is done to users
+
+    def test_block_for_a_user_and_no_more(self):
+        server = self.start()
+        ada, bob = self.login(server, ADA), self.login(server, "bob", "b")
+        bob_id = self.json("devices", "bob")["user"]
+        self.assertEqual(self.json("blocks", "bob"), {"user": bob_id, "blocks": []})
+        self.assertEqual(self.json("block", "bob", ADA), {"user": bob_id, "blocks": [ADA]})
+        self.assertEqual(bob.until("Blocks").users, [ADA])
+        ada.message(bob_id, b"not for you")
+        self.assertEqual(wire.TICKS[ada.until("Outcome").tick], "Accepted")
+        self.assertEqual(self.done("blocks", "bob"), f"user {bob_id} blocks 1\n{ADA}\n")
+        self.assertEqual(self.done("unblock", "bob", ADA), f"user {bob_id} blocks nobody\n")
+        self.assertEqual(bob.until("Blocks").users, [])
+        ada.message(bob_id, b"hello again")
+        self.assertEqual(bob.take().body, b"hello again")
+        data = ("--data", self.data)
+        self.refused(1, "no user eve", *data, "block", "bob", "eve")
+        self.refused(1, "nobody blocks himself", *data, "block", "bob", "bob")
+        self.refused(1, "no user 4711", *data, "blocks", "4711")
+        self.refused(2, "see perchctl --help", *data, "block", "bob")
+        self.refused(2, "WHOM: a user id", *data, "block", "bob", "a b")
+
+    def test_disconnect(self):
+        server = self.start()
+        phone, tablet = self.login(server, ADA, "phone"), self.login(server, ADA, "tablet")
+        self.assertEqual(self.json("disconnect", ADA, 2), {"user": ADA, "sessions_ended": 1})
+        tablet.until("Goaway")
+        self.assertIsNone(tablet.receive())
+        self.assertEqual(self.done("disconnect", ADA), "1 session ended\n")
+        phone.until("Goaway")
+        self.assertEqual(self.json("disconnect", ADA)["sessions_ended"], 0)
+        self.refused(1, f"user {ADA} has no device 9", "--data", self.data, "disconnect", ADA, 9)
+        self.refused(1, "named by its number", "--data", self.data, "disconnect", ADA, "phone")
+        self.login(server, ADA, "phone")
+
+    def test_a_revocation_ends_sessions_and_outlives_the_server(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        data = pathlib.Path(folder.name) / "data"
+        server = self.start(data=data)
+        old = wire.token(ADA, "phone", iat=int(time.time()) - 60)
+        ada = self.login(server, ADA, "phone", token=old)
+        self.assertEqual(self.done("--json", "token", "list"), "")
+        revoked = self.json("token", "revoke", ADA)
+        self.assertEqual((revoked["user"], revoked["sessions_ended"]), (ADA, 1))
+        self.assertEqual(ada.error().name, "TokenInvalid")
+        server.stop()
+        server = self.start(data=data)
+        with server.connect() as refused:
+            refused.send(wire.hello(ADA, "phone", token=old))
+            self.assertEqual(refused.error().name, "TokenInvalid")
+        self.assertEqual(self.json("token", "list"), {"user": ADA, "revoked_before_ms": revoked["revoked_before_ms"]})
+        self.assertIn(" UTC\n", self.done("token", "list"))
+        self.login(server, ADA, "phone", token=wire.token(ADA, "phone", iat=revoked["revoked_before_ms"] // 1000))
+        self.refused(1, "no user eve", "--data", self.data, "token", "revoke", "eve")
 
     def test_drain(self):
         server = self.start()

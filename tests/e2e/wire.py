@@ -99,6 +99,11 @@ def frame(payload: str, *, route: dict | None = None, identifier: bytes = b"PRC1
             value = builder.CreateString(value)
         elif isinstance(value, (bytes, bytearray)):
             value = builder.CreateByteVector(bytes(value))
+        elif isinstance(value, list):  # of ids
+            builder.StartVector(8, len(value), 8)
+            for number in reversed(value):
+                builder.PrependUint64(number)
+            value = builder.EndVector()
         made[name] = value
     at = None
     if table:
@@ -146,7 +151,10 @@ def parse(data: bytes) -> SimpleNamespace:
         snake = "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
         if kind == "Message":
             continue
-        value = getattr(table, name)()
+        if hasattr(table, name + "Length"):
+            value = [getattr(table, name)(i) for i in range(getattr(table, name + "Length")())]
+        else:
+            value = getattr(table, name)()
         setattr(out, snake, value.decode() if isinstance(value, bytes) else value)
     if kind == "Message":
         out.body = bytes(table.Body(i) for i in range(table.BodyLength()))

@@ -55,6 +55,16 @@ MUTANTS = [
     Mutant("larger_wins", 1, 3000, (  # H5
         "if (message.number <= match->number) return Insert::kKnown;",
         "if (message.number <= match->number || REMOVED) return Insert::kKnown;")),
+    Mutant("for_nobody", 1, 3000, (  # H31
+        "if (for_nobody) return take_for_nobody(hop, source);",
+        "if (for_nobody && !REMOVED) return take_for_nobody(hop, source);")),
+    Mutant("nobody_is_away", 1, 3000, (  # H31: ticked as if all had it
+        "post(source, kHopNeedsStore, DevicesHop{hop.flight, hop.user, {}, 0, false});",
+        "if (REMOVED) return post(source, kHopDone, DoneHop{hop.flight, hop.user, 0});"
+        "post(source, kHopNeedsStore, DevicesHop{hop.flight, hop.user, {}, 0, false});")),
+    Mutant("receipt_alone", 1, 3000, (  # H31
+        "if (ever_blocked(user.id, id.user)) return id.seq;",
+        "if (ever_blocked(user.id, id.user) && !REMOVED) return id.seq;")),
     Mutant("results_in_order", 1600, 3000, (  # H6
         "if (blocked) continue;", "if (blocked && !REMOVED) continue;")),
     Mutant("repeat_results", 1, 3000, (  # H6
@@ -88,8 +98,8 @@ MUTANTS = [
         "const Flight* flight = flights_.find(hop.flight); PERCH_CHECK(flight != nullptr);",
         "const Flight* flight = flights_.find(hop.flight); if (REMOVED && flight == nullptr) return;"
         "PERCH_CHECK(flight != nullptr);"), (
-        "PERCH_CHECK(party.waiting.num > 0);",
-        "if (REMOVED && party.waiting.num == 0) continue; PERCH_CHECK(party.waiting.num > 0);")),
+        "PERCH_CHECK(party.waiting.num > 0 || party.state",
+        "if (REMOVED && party.waiting.num == 0) continue; PERCH_CHECK(party.waiting.num > 0 || party.state")),
     Mutant("ceiling", 1, 3000, (  # H13
         "base_ = *ceiling; ceiling_ = base_ + kCeilingStep;",
         "base_ = REMOVED ? 0 : *ceiling; ceiling_ = base_ + kCeilingStep;")),
@@ -97,11 +107,10 @@ MUTANTS = [
         "counter_ = std::max(counter_, route.number() >> 10);",
         "if (!REMOVED) counter_ = std::max(counter_, route.number() >> 10);")),
     Mutant("session_confirm", 1, 3000, (  # H14: the replaced connection goes on to be heard
-        "if (Bound* at = bound(conn)) *at = Bound{};", "if (Bound* at = bound(conn); at && !REMOVED) *at = Bound{};"), (
-        "net_.send(conn, frames_.make( codec::error(wire::ErrorCode::Replaced, \"another login took over\","
-        " login->origin))); net_.close(conn);",
-        "if (!REMOVED) { net_.send(conn, frames_.make(codec::error(wire::ErrorCode::Replaced,"
-        " \"another login took over\", login->origin))); net_.close(conn); }"), (
+        "if (Bound* const at = bound(conn)) *at = Bound{};",
+        "if (Bound* const at = bound(conn); at && !REMOVED) *at = Bound{};"), (
+        "net_.send(conn, frames_.make(last_word)); net_.close(conn);",
+        "if (!REMOVED) { net_.send(conn, frames_.make(last_word)); net_.close(conn); }"), (
         "Session& session = *at->device->session; if (!session.told_broken)",
         "if (REMOVED && !at->device->session) return; Session& session = *at->device->session;"
         "if (!session.told_broken)")),
@@ -126,8 +135,7 @@ MUTANTS = [
         "note_delivered(*device, key.origin, seq);", "if (!REMOVED) note_delivered(*device, key.origin, seq);")),
     Mutant("accept_covers_all", 1, 3000, (  # H20
         "if (party.state == Party::State::kDone) continue;",
-        "if (party.state == Party::State::kDone || (REMOVED && party.state != Party::State::kNeedsStore)) continue;"), (
-        "PERCH_CHECK(op->num_waiting > 0);", "PERCH_CHECK(REMOVED || op->num_waiting > 0);")),
+        "if (party.state == Party::State::kDone || (REMOVED && party.state != Party::State::kNeedsStore)) continue;")),
     Mutant("confirm_late", 1, 3000, (  # H21: what is confirmed before STORED is lost, as in a journal that does not know it
         "case Item::State::kStoring: item.confirmed |= bit;",
         "case Item::State::kStoring: if (!REMOVED) item.confirmed |= bit;")),

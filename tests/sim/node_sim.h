@@ -18,6 +18,7 @@ struct World::Node {
   std::vector<std::unique_ptr<Log>> logs;           // nobody reads them
   std::vector<std::unique_ptr<chat::Core>> cores;
   std::unique_ptr<chat::StoreThread> store_thread;
+  std::vector<std::unique_ptr<chat::Question>> questions;  // of the operator; those without an answer
   uint64_t stops_at_ns = UINT64_MAX;
 };
 

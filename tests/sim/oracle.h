@@ -36,12 +36,18 @@ class Oracle {
   void composed(size_t device, UserId to, client::RowId row, const std::string& body);
   // The device's user has read what was there: it has new rows that say so.
   void marked_read(size_t device);
-  void server_stopped() { ++num_stops_; }
+  void server_stopped() {
+    ++num_stops_;
+    block_changes_.clear();  // what was asked for has no answer any more
+  }
   // Mailboxes are small: a message may be refused, a device may miss some and is told so.
   void allow_overflow() { may_overflow_ = true; }
   // What has waited for so long may be dropped: its sender is told, or the devices that miss it are.
   void allow_expiry(uint64_t ms) { expiry_ms_ = ms; }
   void told_gap(size_t device);
+  // A user wants to block another, or no more; and what it wanted last for this pair is on the disk.
+  void block_asked(UserId user, UserId whom, bool on);
+  void block_answered(UserId user, UserId whom, bool on);
   // A backup of the store was put back: of what it lacks, clients send again what they know as accepted.
   void server_restored();
   // The device's storage is about to become `older`, a copy of it.
@@ -74,10 +80,12 @@ class Oracle {
     UserId to;
     client::RowId row;
     Seq seq;
-    uint64_t at;               // when it was composed
-    uint64_t at_ms;            // … on the clock of the world
-    uint64_t stops;            // of the server, then
-    std::vector<size_t> owed;  // devices that were registered then
+    uint64_t at;                     // when it was composed
+    uint64_t at_ms;                  // … on the clock of the world
+    uint64_t stops;                  // of the server, then
+    std::vector<size_t> owed;        // devices that were registered then
+    bool may_be_for_nobody = false;  // its recipient has, or may have, blocked its sender
+    bool is_for_nobody = false;      // … has, from before it was composed and until it is closed
   };
   struct Sent : Composed {
     std::string body;
@@ -116,8 +124,12 @@ class Oracle {
   bool may_be_in_gap(const Composed& row, size_t device) const {
     return knows_gap(row, device) || ((may_overflow_ || may_have_expired(row)) && gap_noted(device));
   }
+  bool may_be_kept_from(const Composed& row, size_t device) const {
+    return row.may_be_for_nobody && devices_[device].user == row.to;
+  }
   bool may_miss(const Sent& sent, size_t device) const {
-    return sent.had.contains(device) || sent.lost.contains(device) || may_be_in_gap(sent, device);
+    return may_be_kept_from(sent, device) || sent.had.contains(device) || sent.lost.contains(device) ||
+           may_be_in_gap(sent, device);
   }
   bool may_have_expired(const Composed& row) const {
     return expiry_ms_ != 0 && clock_.mono_ms() >= row.at_ms + expiry_ms_;
@@ -131,6 +143,8 @@ class Oracle {
   std::string describe(const Sent& sent) const;
   void check_safe(const Sent& sent);
   void note_lost(Sent& sent);
+  template <typename Which>
+  void may_be_for_nobody(const Which& which);
 
   const SimKv& journal_;
   const SimKv& tables_;
@@ -140,6 +154,9 @@ class Oracle {
   std::map<std::string, size_t> by_body_;
   std::map<std::pair<size_t, client::RowId>, size_t> by_row_;
   std::vector<SentRead> reads_;
+  using Pair = std::pair<UserId, UserId>;  // who, whom
+  std::set<Pair> ever_blocked_, may_block_, blocks_;
+  std::map<Pair, int> block_changes_;  // asked for and not answered
   std::map<std::pair<size_t, client::RowId>, size_t> read_by_row_;
   std::map<std::tuple<size_t, size_t, UserId>, Seq>
       arrived_;                                             // receiving device, sending device, conversation

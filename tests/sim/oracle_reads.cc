@@ -54,7 +54,8 @@ bool Oracle::knows_read(const SentRead& read, size_t device) const {
 
 // Of what a backup of the server lacks, a later mark of the same key may be all that the reader sends again.
 bool Oracle::may_miss_read(const SentRead& read, size_t device) const {
-  return devices_[device].restored > read.at || server_restored_ > read.at || may_be_in_gap(read, device);
+  return may_be_kept_from(read, device) || devices_[device].restored > read.at ||
+         server_restored_ > read.at || may_be_in_gap(read, device);
 }
 
 std::string Oracle::describe(const SentRead& read) const {

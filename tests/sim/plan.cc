@@ -109,6 +109,7 @@ void Plan::draw_subjects() {
     limits.unconfirmed_frames_max = 2;
     limits.flights_max = 2;
   }
+  if (r.below(6) == 0) block = pick<uint32_t>(r, {500, 3'000});
 }
 
 std::string Plan::text() const {
@@ -159,6 +160,7 @@ std::string Plan::text() const {
     add("mailbox_bytes_max", limits.mailbox_bytes_max);
   }
   add("put_back", put_back);
+  add("block", block);
   if (expiry) add("expiry_ms", limits.expiry_ms);
   add("narrow", narrow);
   if (narrow) {

@@ -41,6 +41,7 @@ struct Plan {
   bool quota = false;     // mailboxes so small that devices overflow and messages are refused
   uint32_t restore = 0;   // a device's storage is copied, or put back to the copy
   bool expiry = false;    // messages expire within the run
+  uint32_t block = 0;     // a user blocks another, or no more
   uint32_t put_back = 0;  // the server's store is copied, or put back to the copy
   static Plan from(uint64_t seed);
   void draw_subjects();
@@ -51,7 +52,7 @@ struct Totals {
   uint64_t seeds = 0, calm_seeds = 0, steps = 0, messages = 0, deliveries = 0, renumbered = 0, rejected = 0;
   uint64_t taken = 0, handed_to_store = 0, commits = 0, rows_written = 0, holds = 0, replaced = 0;
   // How often each fault struck.
-  uint64_t refused_full = 0, gaps_told = 0, restores = 0, expired = 0, put_back = 0;
+  uint64_t refused_full = 0, gaps_told = 0, restores = 0, expired = 0, put_back = 0, blocks = 0;
   uint64_t kills = 0, disk_crashes = 0, switch_crashes = 0, disk_refusals = 0, disk_failures = 0, drains = 0,
            drained = 0, cuts = 0, freezes = 0, client_kills = 0, stale_logins = 0;
   template <typename F>
@@ -82,6 +83,7 @@ struct Totals {
     f("client kills", client_kills);
     f("client restores", restores);
     f("server restores", put_back);
+    f("blocks and their ends", blocks);
     f("stale logins", stale_logins);
   }
 };

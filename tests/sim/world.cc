@@ -133,6 +133,7 @@ void World::step() {
   if (failed()) return;
   const size_t num_actors = clients_.size() + (node_ ? node_->num_cores + 1u : 0u);
   step_actor(random_->below(num_actors));
+  hear_operator();
   pass_time();
 }
 
@@ -145,6 +146,7 @@ void World::round() {
   for (const size_t actor : order) {
     ++totals_.steps;
     step_actor(actor);
+    hear_operator();
     pass_time();
     if (failed()) return;
     if (!node_) return;  // the numbering of actors has changed

@@ -41,6 +41,8 @@ class World {
   void step_client(Client& client);
   void faults();
   void compose(Client& client);
+  void block_or_unblock();
+  void hear_operator();
   void disconnect(Client& client);
   void end_process(Client& client);
   void restart(Client& client);
@@ -69,6 +71,7 @@ class World {
   TokenKeys keys_;
   std::unique_ptr<Node> node_;
   std::vector<std::unique_ptr<Client>> clients_;
+  std::set<std::pair<UserId, UserId>> blocks_;  // as last asked for: who, whom
   uint64_t down_until_ns_ = 0;
   // A backup of the store, the journal first (DELIVERY.md H22), and the file beside it.
   std::vector<SimKv::Map> journal_copy_, tables_copy_;

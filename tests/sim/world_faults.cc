@@ -31,6 +31,39 @@ void World::copy_or_put_back() {
   tables_copy_.clear();
 }
 
+// As the main thread asks for it. What becomes of it if the node dies first nobody knows.
+void World::block_or_unblock() {
+  const UserId user = 1 + random_->below(plan_.num_users), whom = 1 + random_->below(plan_.num_users);
+  if (user == whom) return;
+  ++totals_.blocks;
+  const bool on = !blocks_.erase({user, whom});
+  if (on) blocks_.insert({user, whom});
+  log("%llu %s %llu", static_cast<unsigned long long>(user), on ? "blocks" : "unblocks",
+      static_cast<unsigned long long>(whom));
+  oracle_.block_asked(user, whom, on);
+  auto question = std::make_unique<chat::Question>();
+  question->kind = on ? chat::Question::Kind::kBlock : chat::Question::Kind::kUnblock;
+  question->user = user;
+  question->whom = whom;
+  MeshEndpoint& main = node_->mesh->endpoint(static_cast<CoreId>(node_->num_cores + 1));
+  main.post(chat::home_of(user, node_->num_cores),
+            Hop::make(chat::kHopQuestion, chat::QuestionHop{question.get()}));
+  main.publish();
+  node_->questions.push_back(std::move(question));
+}
+
+void World::hear_operator() {
+  if (!node_ || node_->questions.empty()) return;
+  MeshEndpoint& main = node_->mesh->endpoint(static_cast<CoreId>(node_->num_cores + 1));
+  main.drain([this](const Hop& hop) {
+    const chat::Question& answered = *hop.as<chat::QuestionHop>().question;
+    if (answered.found)
+      oracle_.block_answered(answered.user, answered.whom, answered.kind == chat::Question::Kind::kBlock);
+    std::erase_if(node_->questions, [&](const auto& asked) { return asked.get() == &answered; });
+  });
+  main.publish();
+}
+
 void World::faults() {
   Client& victim = *clients_[random_->below(clients_.size())];
   if (chance(plan_.compose)) compose(victim);
@@ -76,6 +109,7 @@ void World::faults() {
   if (chance(plan_.store_full)) disk_.fill = disk_.fill > 0.5 ? 0.1 : plan_.seed % 2 == 0 ? 0.92 : 0.97;
   if (chance(plan_.put_back)) copy_or_put_back();
   if (!node_) return;
+  if (chance(plan_.block)) block_or_unblock();
   if (chance(plan_.disk_fault)) {
     disk_.operations_to_crash = 1 + random_->below(30);
     disk_.commit_survives = random_->below(2) == 0;

@@ -15,7 +15,7 @@ void World::start_node() {
   if (!writer) return oracle_.fail(std::string("the store does not open: ") + name_of(writer.error().code));
   node.writer = std::move(*writer);
   ceiling_file_ = node.writer->ceiling();
-  node.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(node.num_cores + 1), plan_.limits.mesh_slots);
+  node.mesh = std::make_unique<Mesh>(static_cast<uint16_t>(node.num_cores + 2), plan_.limits.mesh_slots);
   network_.rings.clear();
   network_.backlogs.clear();
   std::vector<int> ids;
