@@ -36,7 +36,7 @@ int run_token_mint(const Flags& flags) {
                                  : flags.device_name;
   const uint64_t now_s = system_clock().wall_ms() / 1000;
   const uint64_t expires_s = now_s + static_cast<uint64_t>(flags.valid_s);
-  const std::string token = mint_hs256(secret, flags.kid, flags.user, device, expires_s);
+  const std::string token = mint_hs256(secret, flags.kid, flags.user, device, expires_s, {}, now_s);
   // Whatever was given, what comes out is a token that a server takes.
   if (!keys.check(token, system_clock().wall_ms()))
     return complain(kUsage,
