@@ -28,14 +28,15 @@ static int queue(struct bridge* bridge, const char* line, size_t len) {
   return error == PERCH_OK;
 }
 
-// Rows get their results one by one; what was rejected or has expired is lost.
+// Rows get their results one by one; what was rejected or has expired is lost, and so is, for all the bridge can
+// say, a row whose state cannot be read.
 static int waits(struct bridge* bridge) {
   while (bridge->first != 0 && bridge->first <= bridge->last) {
     perch_row row = {.size = sizeof(row)};
-    if (perch_status(bridge->client, bridge->first, &row) == PERCH_OK) {
-      if (row.open) return 1;
-      if (row.mark == PERCH_REJECTED || row.mark == PERCH_EXPIRED) bridge->lost = 1;
-    }
+    const perch_error error = perch_status(bridge->client, bridge->first, &row);
+    if (error == PERCH_BUSY || (error == PERCH_OK && row.open)) return 1;
+    if (error != PERCH_OK) fprintf(stderr, "bridge: no state of a line: %s\n", perch_error_name(error));
+    if (error != PERCH_OK || row.mark == PERCH_REJECTED || row.mark == PERCH_EXPIRED) bridge->lost = 1;
     bridge->first++;
   }
   return 0;

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -128,6 +129,7 @@ def bots_answer(server, folder, programs):
 def bridge_passes(server, folder, program):
     """Every line of a pipe arrives once, in order; an unfinished last one too, and what is longer than a buffer."""
     carol, bridge = Device(server, "carol", "phone", folder), Example(server, "log", "bridge", folder)
+    lost = Example(server, "log", "lost", folder)
     lines = [f"line {number}" for number in range(200)] + ["x" * 65000, "", "the last one, without an end"]
     try:
         carol.listen()
@@ -147,9 +149,19 @@ def bridge_passes(server, folder, program):
         status = bridge.process.wait(timeout=60)
         bridge.process = None
         require(status == 1, f"the bridge ended with status {status} although its line was rejected")
+        # What it no longer knows the fate of it does not call delivered.
+        lost.start_example(program, ".", "127.0.0.1:1", "carol")
+        lost.process.stdin.write("line\n")
+        lost.process.stdin.close()
+        wait_until(lambda: len(lost.outbox()) == 1, 10, f"nothing is queued: {lost.told()}")
+        with sqlite3.connect(lost.profile / "profile.db") as profile:
+            profile.execute("DELETE FROM outbox")
+        status = lost.process.wait(timeout=60)
+        lost.process = None
+        require(status == 1 and "no state of a line: not found" in lost.told(), f"status {status}: {lost.told()}")
     finally:
-        carol.leave()
-        bridge.leave()
+        for device in (carol, bridge, lost):
+            device.leave()
 
 
 def chat_talks(server, folder, program):
