@@ -20,9 +20,10 @@
 namespace perch::client {
 namespace {
 
-constexpr uint64_t kConnectMsMax = 10'000;  // per address
-constexpr uint64_t kLookMs = 100;           // how often other processes' rows are looked for
-constexpr size_t kReadBytes = 256 * 1024;   // one receive, one commit
+constexpr uint64_t kConnectMsMax = 10'000;          // per address
+constexpr uint64_t kLookMs = 100;                   // how often other processes' rows are looked for
+constexpr UserId kUserMax = (UserId{1} << 63) - 1;  // PROTOCOL.md, 3
+constexpr size_t kReadBytes = 256 * 1024;           // one receive, one commit
 
 // "host:port" or "[v6]:port".
 bool split_address(std::string_view address, std::string& host, std::string& port) {
@@ -88,9 +89,10 @@ Client::Target Client::target_of(std::string_view to) {
   Target target;
   if (!to.empty() && to.front() == '@') to.remove_prefix(1);
   const auto parsed = std::from_chars(to.data(), to.data() + to.size(), target.user);
-  if (parsed.ec == std::errc() && parsed.ptr == to.data() + to.size()) return target;
+  const bool number = parsed.ec != std::errc::invalid_argument && parsed.ptr == to.data() + to.size();
+  if (number && parsed.ec == std::errc() && target.user <= kUserMax) return target;
   target.user = 0;
-  target.handle = to;
+  if (!number) target.handle = to;  // a number over the limit names nobody: no handle is all digits
   return target;
 }
 
@@ -211,7 +213,8 @@ const Identity& Client::identity() const { return store_->identity(); }
 // --- the loop ----------------------------------------------------------------------------------------------
 
 bool Client::poll(uint64_t timeout_ms, int also_fd) {
-  const uint64_t until = now_ms() + timeout_ms;
+  const uint64_t now = now_ms();
+  const uint64_t until = timeout_ms > UINT64_MAX - now ? UINT64_MAX : now + timeout_ms;
   prepare();
   const Ready ready = wait(std::min(until, next_wake_ms()), also_fd);
   serve(ready.connection);
@@ -253,7 +256,8 @@ Client::Ready Client::wait(uint64_t until, int also_fd) {
     uint64_t count = 0;
     stopped_ = ::read(wake_fd_, &count, sizeof(count)) == sizeof(count) || stopped_;
   }
-  return {.connection = fds[2].revents, .also = (fds[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0};
+  return {.connection = fds[2].revents,
+          .also = (fds[1].revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) != 0};
 }
 
 void Client::serve(short events) {

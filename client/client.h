@@ -149,7 +149,8 @@ class PERCH_API Client {
 
   // --- the loop ---
   // One turn: connects when it is time, reads, writes, waits for at most timeout_ms. Returns true when
-  // `also_fd` (a descriptor of the caller's, such as stdin; -1: none) can be read.
+  // `also_fd` (a descriptor of the caller's, such as stdin; -1: none) can be read, has ended or is no open
+  // descriptor: reading it says which.
   bool poll(uint64_t timeout_ms, int also_fd = -1);
   // Turns until stop(), or until the device stopped by itself (stop_reason()).
   void run();

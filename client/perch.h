@@ -251,8 +251,9 @@ PERCH_API perch_error perch_whoami(const perch_client* client, perch_identity* i
 // --- the loop ---
 
 // One turn: connects when it is time, reads, writes, waits for at most timeout_ms. `readable`, if not null,
-// gets 1 if `also_fd` (a descriptor of the caller's, such as 0; -1: none) can be read, else 0. ERRORS:
-// PERCH_INVALID. What happens to the connection or the disk is told by the callbacks.
+// gets 1 if `also_fd` (a descriptor of the caller's, such as 0; -1: none) can be read, has ended or is no
+// open descriptor (reading it says which), else 0. ERRORS: PERCH_INVALID. What happens to the connection or
+// the disk is told by the callbacks.
 PERCH_API perch_error perch_poll(perch_client* client, uint64_t timeout_ms, int also_fd,
                                  int* readable) PERCH_NOEXCEPT;
 // Turns until perch_stop(), or until the device stopped by itself: perch_stopped() says why.

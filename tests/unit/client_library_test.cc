@@ -2,6 +2,7 @@
 #include <fstream>
 #include <thread>
 
+#include "core/clock.h"
 #include "tests/unit/client_fixture.h"
 
 namespace perch::client {
@@ -75,6 +76,42 @@ TEST_F(ClientTest, WhatWaitedGoesOutInOrderAndIsClosedByItsResult) {
   EXPECT_FALSE(client->status(rows[0])->open);
   EXPECT_EQ(client->status(rows[0])->mark, Mark::kDelivered);
   EXPECT_EQ(client->status(rows[1])->mark, Mark::kAccepted);
+}
+
+TEST_F(ClientTest, ANumberThatNobodyCanHaveIsRefused) {
+  const std::string largest = "9223372036854775807";
+  auto owner = open();
+  auto other = open("", "");
+  for (Client* client : {owner.get(), other.get()}) {
+    EXPECT_TRUE(client->send(largest, "hello").ok());
+    for (const char* to : {"0", "@0", "9223372036854775808", "18446744073709551615", "18446744073709551616",
+                           "@99999999999999999999999"}) {
+      const auto row = client->send(to, "hello");
+      EXPECT_TRUE(!row.ok() && row.error().code == Errc::kInvalid) << to << ' ' << client->connects();
+      EXPECT_EQ(*client->user_of(to), 0u) << to;
+    }
+  }
+}
+
+TEST_F(ClientTest, PollWaitsForEverToo) {
+  auto client = open("", "", false);
+  const uint64_t until = system_clock().mono_ms() + 350;
+  int turns = 0;
+  for (; system_clock().mono_ms() < until; ++turns) client->poll(UINT64_MAX);
+  EXPECT_LE(turns, 10) << "it wakes to look for other processes' rows, every 100 ms";
+}
+
+TEST_F(ClientTest, PollTellsOfADescriptorThatIsClosed) {
+  auto client = open("", "", false);
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  EXPECT_FALSE(client->poll(0, ends[0]));
+  EXPECT_EQ(::write(ends[1], "x", 1), 1);
+  EXPECT_TRUE(client->poll(0, ends[0]));
+  ::close(ends[1]);
+  ::close(ends[0]);
+  EXPECT_TRUE(client->poll(0, ends[0]));
+  EXPECT_FALSE(client->poll(0, -1));
 }
 
 TEST_F(ClientTest, StopEndsRunFromAnotherThread) {
