@@ -1,11 +1,36 @@
 #include "client/terminal/text.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <iterator>
+#include <string_view>
 
 #include "client/utf8.h"
 
 namespace perch::client {
+namespace {
+
+// What turns the direction of text (Unicode Bidirectional Algorithm, UAX #9, 2.1 to 2.6): on a terminal that
+// obeys it, a peer could make the rest of a line say something else.
+bool is_bidi_control(std::string_view sequence) {
+  static constexpr std::string_view kControls[] = {"\u061c", "\u200e", "\u200f", "\u202a",
+                                                   "\u202b", "\u202c", "\u202d", "\u202e",
+                                                   "\u2066", "\u2067", "\u2068", "\u2069"};
+  return std::find(std::begin(kControls), std::end(kControls), sequence) != std::end(kControls);
+}
+// U+0080 to U+009F: terminals may take them for escape sequences (ECMA-48, 5.3).
+bool is_c1(std::string_view sequence) {
+  return sequence.size() == 2 && sequence[0] == '\xc2' && static_cast<uint8_t>(sequence[1]) < 0xa0;
+}
+// Of JSON. REQUIRES: a code point below U+10000.
+std::string escaped(unsigned value) {
+  char text[8];
+  std::snprintf(text, sizeof(text), "\\u%04x", value);
+  return text;
+}
+
+}  // namespace
 
 std::string text_of(const std::vector<uint8_t>& body) { return {body.begin(), body.end()}; }
 
@@ -14,11 +39,11 @@ std::string printable(const std::string& text) {
   for (size_t at = 0; at < text.size();) {
     const size_t len = utf8_sequence_len(text, at);
     const uint8_t first = static_cast<uint8_t>(text[at]);
-    const bool c1 = len == 2 && first == 0xc2 && static_cast<uint8_t>(text[at + 1]) < 0xa0;
-    if (len == 0 || (len == 1 && (first < 0x20 || first == 0x7f) && first != '\t') || c1) {
+    const std::string_view sequence = std::string_view(text).substr(at, len);
+    if (len == 0 || (len == 1 && (first < 0x20 || first == 0x7f) && first != '\t') || is_c1(sequence)) {
       out += first == '\n' ? " " : "\xef\xbf\xbd";
-    } else {
-      out.append(text, at, len);
+    } else if (!is_bidi_control(sequence)) {
+      out += sequence;
     }
     at += len == 0 ? 1 : len;
   }
@@ -35,14 +60,17 @@ std::string json_text(const std::string& text) {
   for (size_t at = 0; at < text.size();) {
     const size_t len = utf8_sequence_len(text, at);
     const uint8_t first = static_cast<uint8_t>(text[at]);
+    const std::string_view sequence = std::string_view(text).substr(at, len);
     if (len == 0) {
       out += "\\ufffd";
+    } else if (is_c1(sequence) || is_bidi_control(sequence)) {
+      unsigned value = first & (len == 2 ? 0x1f : 0x0f);
+      for (const char next : sequence.substr(1)) value = value << 6 | (static_cast<uint8_t>(next) & 0x3f);
+      out += escaped(value);
     } else if (len == 1 && (first < 0x20 || first == '"' || first == '\\' || first == 0x7f)) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof(escaped), "\\u%04x", first);
-      out += escaped;
+      out += escaped(first);
     } else {
-      out.append(text, at, len);
+      out += sequence;
     }
     at += len == 0 ? 1 : len;
   }

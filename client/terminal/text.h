@@ -10,12 +10,13 @@ namespace perch::client {
 // The same bytes; printable() or json_text() come after.
 std::string text_of(const std::vector<uint8_t>& body);
 
-// What a peer wrote must not drive the terminal: control characters and broken UTF-8 become U+FFFD, a line
-// break a blank.
+// What a peer wrote must not drive the terminal: control characters and broken UTF-8 become U+FFFD, a
+// line break a blank; what turns the direction of text is left out.
 std::string printable(const std::string& text);
 // A message for people: text made printable; of anything else what it is.
 std::string shown(uint8_t content, const std::vector<uint8_t>& body);
-// A string of JSON, quotes included; broken UTF-8 becomes U+FFFD.
+// A string of JSON, quotes included; broken UTF-8 becomes U+FFFD. What printable() changes is escaped:
+// JSON is read on terminals too.
 std::string json_text(const std::string& text);
 
 // The handle if this profile knows it, printable, else the number.

@@ -57,8 +57,9 @@ class Terminal:
         self.keys("Enter")
 
     def paste(self, text):
+        """A line break goes as "\\r", as terminals send it; bracketed, if the program has asked for it."""
         self.tmux("set-buffer", text)
-        self.tmux("paste-buffer", "-p", "-r")  # bracketed, if the program has asked for it
+        self.tmux("paste-buffer", "-p")
 
     def resize(self, columns, rows):
         self.tmux("resize-window", "-x", columns, "-y", rows)

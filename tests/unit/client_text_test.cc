@@ -11,6 +11,7 @@ namespace {
 TEST(Text, WhatAPeerWroteCannotDriveTheTerminal) {
   EXPECT_EQ(printable("plain, Grüße, 日本, 🙂\ttab"), "plain, Grüße, 日本, 🙂\ttab");
   EXPECT_EQ(printable("two\nlines"), "two lines");
+  EXPECT_EQ(printable("a\u202egpj.exe\u061c\u2066b\u2069\u200f"), "agpj.exeb") << "turns the direction";
   EXPECT_EQ(printable("\x1b[2J\a\r\x7f"), "�[2J���");
   EXPECT_EQ(printable("\xc2\x9b"
                       "31m"),
@@ -43,6 +44,8 @@ TEST(Text, OfWhatIsNoTextItIsSaidWhatItIs) {
 TEST(Text, JsonStringsAreWhole) {
   EXPECT_EQ(json_text("plain 🙂"), "\"plain 🙂\"");
   EXPECT_EQ(json_text("a\"b\\c\nd\x01\x7f"), "\"a\\u0022b\\u005cc\\u000ad\\u0001\\u007f\"");
+  EXPECT_EQ(json_text("\u009b2J \u202ex\u061c\u2069"), "\"\\u009b2J \\u202ex\\u061c\\u2069\"")
+      << "read on a terminal";
   EXPECT_EQ(json_text("\xff"), "\"\\ufffd\"");
   EXPECT_EQ(json_text(""), "\"\"");
 }

@@ -103,6 +103,19 @@ TEST(Editor, WhatIsTypedJoinsWhatIsThere) {
   EXPECT_EQ(editor.cursor(), editor.text().size()) << "not inside of a cluster";
 }
 
+TEST(Editor, WhatIsBeingWrittenOutlivesALookBack) {
+  Editor editor = with("sent");
+  editor.take();
+  editor.insert("draft");
+  press(editor, {Kind::kUp});
+  EXPECT_EQ(editor.text(), "sent");
+  EXPECT_EQ(editor.draft(), "draft");
+  editor.insert("!");
+  EXPECT_EQ(editor.draft(), "sent!") << "changed, it is what is being written";
+  press(editor, {Kind::kUp, Kind::kDown});
+  EXPECT_EQ(editor.text(), "sent!");
+}
+
 TEST(Editor, HasAnEnd) {
   Editor editor;
   editor.insert(std::string(Editor::kBytesMax - 1, 'x'));

@@ -94,6 +94,8 @@ TEST(Grapheme, RowsBreakAtBlanks) {
 
 TEST(Grapheme, TextsOfPeersDriveNothing) {
   EXPECT_EQ(harmless_lines("one\r\ntwo\n"), (std::vector<std::string>{"one", "two", ""}));
+  EXPECT_EQ(harmless_lines("one\rtwo\r\r"), (std::vector<std::string>{"one", "two", "", ""}));
+  EXPECT_EQ(harmless("x\U000e0073\U000e0065\U000e0063"), "x") << "tags hide text but in flags";
   EXPECT_EQ(harmless("\x1b]0;title\x07\x1b[2J"), "�]0;title��[2J");
   EXPECT_EQ(harmless("a\tb"), "a    b");
   EXPECT_EQ(harmless("user\u202egpj.exe"), "usergpj.exe") << "turns the direction";

@@ -146,8 +146,11 @@ bool Editor::move_line(bool up) {
 }
 
 bool Editor::recall(bool older) {
+  if (!is_recalled()) {
+    draft_ = text_;
+    recalled_ = history_.size();
+  }
   if (older ? recalled_ == 0 : recalled_ >= history_.size()) return false;
-  if (recalled_ == history_.size()) draft_ = text_;
   recalled_ += older ? -1 : 1;
   text_ = recalled_ == history_.size() ? draft_ : history_[recalled_];
   cursor_ = text_.size();

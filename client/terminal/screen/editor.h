@@ -17,6 +17,8 @@ class Editor {
   const std::string& text() const { return text_; }
   size_t cursor() const { return cursor_; }  // in bytes, at the beginning of a cluster or the end
   bool empty() const { return text_.empty(); }
+  // What is being written, also while something older is shown in its place.
+  const std::string& draft() const { return is_recalled() ? draft_ : text_; }
 
   // False: the key is not one for writing.
   bool on_key(const Key& key);
@@ -36,6 +38,8 @@ class Editor {
   void erase(size_t begin, size_t end);
   bool move_line(bool up);  // false: there is none
   bool recall(bool older);
+  // Changed, it is a draft like any other.
+  bool is_recalled() const { return recalled_ < history_.size() && text_ == history_[recalled_]; }
 
   std::string text_;
   size_t cursor_ = 0;

@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kCodePointsMax = 16;
 constexpr size_t kTabColumns = 4;
 constexpr int32_t kZeroWidthNonJoiner = 0x200c, kZeroWidthJoiner = 0x200d, kEmojiPresentation = 0xfe0f;
-constexpr int32_t kKeycap = 0x20e3;
+constexpr int32_t kKeycap = 0x20e3, kBlackFlag = 0x1f3f4;
 
 // The code point at `at`; its length is 1 if there is none.
 struct CodePoint {
@@ -47,7 +47,7 @@ bool is_control(int32_t value) {
 // Formatting that shows nothing, such as what turns the direction of text. What joins emoji stays.
 bool is_invisible(int32_t value) {
   return utf8proc_category(value) == UTF8PROC_CATEGORY_CF && utf8proc_charwidth(value) == 0 &&
-         value != kZeroWidthJoiner && value != kZeroWidthNonJoiner && !is_tag(value);
+         value != kZeroWidthJoiner && value != kZeroWidthNonJoiner;
 }
 // One code point that every terminal draws in `width` columns: Latin, and the ideographs and syllables that
 // have been wide for ever.
@@ -145,21 +145,21 @@ std::vector<std::string_view> wrapped(std::string_view text, int width) {
 std::vector<std::string> harmless_lines(std::string_view text) {
   std::vector<std::string> out;
   for (size_t begin = 0; begin <= text.size();) {
-    const size_t newline = std::min(text.find('\n', begin), text.size());
-    std::string_view raw = text.substr(begin, newline - begin);
-    begin = newline + 1;
-    if (raw.ends_with('\r')) raw.remove_suffix(1);
-    const std::string safe = printable(std::string(raw));
+    const size_t end = std::min(text.find_first_of("\r\n", begin), text.size());
+    const std::string safe = printable(std::string(text.substr(begin, end - begin)));
+    begin = end + (text.substr(end).starts_with("\r\n") ? 2 : 1);
     std::string kept;
+    bool region = false;  // the flag of one is a black flag and tags; elsewhere tags hide text
     for (size_t at = 0; at < safe.size();) {
       const CodePoint next = code_point_at(safe, at);
       if (next.value == '\t') {
         kept.append(kTabColumns, ' ');
       } else if (is_control(next.value)) {
         kept += ' ';  // separators of lines and paragraphs
-      } else if (!is_invisible(next.value)) {
+      } else if (is_tag(next.value) ? region : !is_invisible(next.value)) {
         kept.append(safe, at, next.len);
       }
+      region = next.value == kBlackFlag || (region && is_tag(next.value));
       at += next.len;
     }
     std::string& line = out.emplace_back();

@@ -32,8 +32,9 @@ std::string shortened(std::string_view text, int width);
 // loses the blanks it was broken at. REQUIRES: width >= 2.
 std::vector<std::string_view> wrapped(std::string_view text, int width);
 
-// What a peer wrote, line by line, without anything that drives a terminal or turns its text around: controls
-// and broken UTF-8 become U+FFFD, invisible formatting goes, a tab is blanks, and a cluster has an end.
+// What a peer wrote, line by line, without anything that drives a terminal or turns its text around:
+// controls and broken UTF-8 become U+FFFD, invisible formatting goes, a tab is blanks, and a cluster has an
+// end. A line ends with "\n", "\r\n" or "\r", as terminals paste it.
 std::vector<std::string> harmless_lines(std::string_view text);
 // The same in one line.
 std::string harmless(std::string_view text);

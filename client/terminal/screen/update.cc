@@ -371,7 +371,7 @@ std::vector<Intent> on_key(State& state, const Key& key, const View& view) {
 void show(State& state, const std::string& to) {
   if (state.open != to) {
     write_message(state);
-    if (!state.open.empty()) state.drafts[state.open] = state.editor.text();
+    if (!state.open.empty()) state.drafts[state.open] = state.editor.draft();
     state.editor.set(state.drafts[to]);
     state.entries.clear();
   }
