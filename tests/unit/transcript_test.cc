@@ -53,6 +53,16 @@ TEST_F(Transcript, DaysStandBetween) {
                             "── Today ──────────────────────────", "12:00 you  new"}));
 }
 
+TEST_F(Transcript, ALongMessageIsCutUntilItIsSelected) {
+  state_.entries = {entry("1", "eve", std::string(64 * 1024, '\n')),
+                    entry("2", "eve", std::string(9'000, 'x'))};
+  EXPECT_EQ(rows(80).size(), 1 + 51 + 51u);
+  EXPECT_EQ(rows(80)[51], "           … there is more: Ctrl-S shows it");
+  state_.mode = Mode::kSelect;
+  state_.selected = "1";
+  EXPECT_GT(rows(80).size(), 64u * 1024);
+}
+
 TEST_F(Transcript, TextIsWrappedUnderItself) {
   state_.entries = {entry("1", "bob", "one two three four\nfive")};
   EXPECT_EQ(rows(24), (Rows{"── Today ──────────────", "12:00 bob  one two", "           three four",

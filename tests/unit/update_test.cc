@@ -155,6 +155,18 @@ TEST_F(Update, SearchIsAskedForAndChosenFrom) {
   EXPECT_EQ(press(Kind::kEnter), (Intents{{.kind = Ask::kGoTo}}));
 }
 
+TEST_F(Update, AMessageThatIsChosenMayBeLongerThanThePage) {
+  add_entries(1);
+  state_.entries[0].text = std::string(100, '\n');
+  press(Kind::kCtrl, "s");
+  const size_t bottom = layout(state_, {80, 24}).bottom;
+  press(Kind::kPageDown);
+  EXPECT_GT(layout(state_, {80, 24}).bottom, bottom);
+  EXPECT_EQ(state_.mode, Mode::kSelect);
+  press(Kind::kPageUp);
+  EXPECT_EQ(layout(state_, {80, 24}).bottom, bottom);
+}
+
 TEST_F(Update, AMessageIsChosen) {
   add_entries(60);
   press(Kind::kCtrl, "s");

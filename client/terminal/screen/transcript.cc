@@ -10,6 +10,17 @@ namespace {
 
 constexpr int kNameColumnsMax = 12;
 constexpr int kNameAt = 6;  // behind the time
+// Of a message that is not selected. All that is loaded is laid out at every key: without a bound a peer
+// could stall the screen with a few messages of nothing but line breaks.
+constexpr size_t kBytesShownMax = 4096;
+constexpr size_t kRowsShownMax = 50;
+
+// At most `max` bytes, not cut within a sequence.
+std::string_view head_of(std::string_view text, size_t max) {
+  if (text.size() <= max) return text;
+  while (max > 0 && (static_cast<uint8_t>(text[max]) & 0xc0) == 0x80) --max;
+  return text.substr(0, max);
+}
 
 class Builder {
  public:
@@ -62,13 +73,28 @@ class Builder {
       row->pieces.push_back({text_at(), quote, Style::kFaint});
       first = false;
     }
-    for (const std::string& line : harmless_lines(entry.text)) {
+    const std::string_view text = selected ? entry.text : head_of(entry.text, kBytesShownMax);
+    const size_t rows_max = selected ? std::string_view::npos : kRowsShownMax;
+    bool is_cut = text.size() < entry.text.size();
+    size_t num_rows = 0;
+    for (const std::string& line : harmless_lines(text)) {
       for (const std::string_view part : wrapped(line, text_columns)) {
+        if (++num_rows > rows_max) {
+          is_cut = true;
+          break;
+        }
         if (!first) row = &add_row(entry);
         first = false;
         row->pieces.push_back({text_at(), std::string(part), style});
         end = width_of(part);
       }
+      if (num_rows > rows_max) break;
+    }
+    if (is_cut) {
+      row = &add_row(entry);
+      const std::string more = shortened("… there is more: Ctrl-S shows it", text_columns);
+      row->pieces.push_back({text_at(), more, Style::kFaint});
+      end = width_of(more);
     }
     add_mark(entry, *row, end, text_columns);
     if (!entry.reactions.empty()) {

@@ -133,6 +133,8 @@ Intents send(State& state) {
 }
 
 Intents on_select_key(State& state, const Key& key, const View& view) {
+  if (key.kind == Kind::kPageUp || key.kind == Kind::kPageDown)
+    return scroll(state, view, key.kind == Kind::kPageUp);
   const size_t at = index_of(state, state.selected);
   const bool there = at < state.entries.size();
   if (key.kind == Kind::kUp && there && at > 0) {
