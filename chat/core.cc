@@ -43,6 +43,7 @@ void Core::turn(uint64_t sleep_ns_max) {
   const size_t num = ring_.wait(completions_, sleeps ? sleep : 0);
   if (sleeps) mesh_.awake();
   now_.refresh();
+  if (options_.woken) options_.woken();
   metrics_.add(Metric::kTurns);
   metrics_.add(Metric::kRingCompletions, num);
   for (size_t i = 0; i < num; ++i) {

@@ -6,6 +6,7 @@
 //        · login.cc · revocation.cc · session.cc · blocks.cc · sender.cc taking and results
 //        · mailbox.cc lists and hand-over · confirmations.cc · receipts.cc · expiry.cc · questions.cc
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -37,6 +38,9 @@ struct CoreOptions {
   uint64_t ceiling = 0;    // … and must stop until it is raised
   uint64_t served_ms = 0;  // in earlier runs: core/served_time.h
   size_t completions_per_turn = 512;
+  // Every turn calls it behind its wait and before anything that has come is looked at: the moment at which
+  // use_keys() and changed limits hold for all that came after they were there to be taken.
+  std::function<void()> woken = {};
 };
 
 class Core final : public net::Handler, public store::RecoveryVisitor {

@@ -38,8 +38,8 @@ inline RingOptions store_ring() {
   return options;
 }
 
-// What changes while a core runs. The core reads its own copy, which only its own thread changes,
-// between two turns.
+// What changes while a core runs. The core reads its own copy, which only its own thread changes, in a turn
+// behind its wait: what was handed out before a peer said something holds for what it said.
 struct CoreSettings {
   struct Next {
     Limits limits;

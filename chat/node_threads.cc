@@ -46,9 +46,10 @@ void Node::run_core(uint16_t id, std::shared_ptr<Starting> shared) {
   core_options.counter = s.store.writer().base();
   core_options.ceiling = s.store.writer().ceiling();
   core_options.served_ms = s.store.writer().served_ms();
+  CoreSettings& own = *s.settings[id];
+  core_options.woken = [&s, &own, id] { take_new(own, *s.cores[id], *s.logs[id]); };
   MeshEndpoint& mesh = s.mesh->endpoint(id);
   mesh.bind(*s.rings[id]);
-  CoreSettings& own = *s.settings[id];
   s.cores[id] = std::make_unique<Core>(core_options, *s.rings[id], mesh, system_clock(), *s.pages[id],
                                        *s.logs[id], own.limits, *own.keys, s.store.writer().make_reader());
   starting.core_made[id].set_value();
@@ -57,7 +58,6 @@ void Node::run_core(uint16_t id, std::shared_ptr<Starting> shared) {
   for (const int listener : s.listeners.of(id)) core.net().listen(listener);
   bool told = false;
   while (!s.exit_now.load(std::memory_order_relaxed)) {
-    take_new(own, core, *s.logs[id]);
     core.turn(core.draining() ? 1'000'000 : kSleepNsMax);
     if (s.stop_asked.load(std::memory_order_relaxed)) core.drain();
     if (core.store_failed()) s.failed = true;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -160,6 +161,7 @@ class CoreTest : public ::testing::Test {
       options.served_ms = node.writer->served_ms();
       if (numbers_left_ > 0) options.counter = options.ceiling - numbers_left_;
       options.completions_per_turn = completions_per_turn_;
+      options.woken = woken_;
       node.pages.push_back(std::make_unique<MetricsPage>(MetricScope::kReactor, i));
       node.logs.push_back(std::make_unique<Log>(clock_, *node.pages.back()));
       node.cores.push_back(std::make_unique<Core>(options, *node.rings[i], node.mesh->endpoint(i), clock_,
@@ -316,7 +318,8 @@ class CoreTest : public ::testing::Test {
   uint16_t num_cores_ = 2;
   bool accounts_auto_ = true;
   size_t completions_per_turn_ = 512;
-  uint64_t numbers_left_ = 0;  // below the ceiling; 0: as many as the store gives at a start
+  std::function<void()> woken_;  // of every core
+  uint64_t numbers_left_ = 0;    // below the ceiling; 0: as many as the store gives at a start
   Limits limits_;
   RingOptions ring_options_;
   std::unique_ptr<Random> random_ = seeded_random(1);

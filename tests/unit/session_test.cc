@@ -131,6 +131,38 @@ TEST_F(SessionTest, BusySaysWhenToComeAgain) {
   EXPECT_GT(heard.frame().payload_as_Error()->retry_ms(), 0u);
 }
 
+// New keys come while the core sleeps, and what wakes it is signed by one of them, or by one that is no more.
+TEST_F(SessionTest, KeysThatWereThereFirstJudgeWhatWakesTheCore) {
+  TokenKeys fresh;
+  const std::string_view secret = "another secret of the same operator, as long";
+  ASSERT_TRUE(fresh.add_hs256("fresh", secret).ok());
+  const sim::Link* link = nullptr;
+  woken_ = [&] {
+    if (link == nullptr || !link->to_server.bytes.empty()) return;  // until the wait that brings the HELLO
+    for (auto& core : node_->cores) core->use_keys(fresh);
+  };
+  start();
+  for (const bool good : {true, false}) {
+    for (auto& core : node_->cores) core->use_keys(keys_);
+    Peer ann = connect();
+    run();
+    codec::HelloFields hello;
+    const std::string text = good ? mint_hs256(secret, "fresh", "1", "a", 4'000'000'000) : token(kAnn, "a");
+    hello.token = text;
+    hello.origin = 77;
+    hello.attempt = good ? 1 : 2;
+    ann.say(codec::hello(hello));
+    link = &ann.link();
+    run();
+    link = nullptr;
+    if (good) {
+      ann.take(wire::Payload::Welcome);
+    } else {
+      ann.expect_error(wire::ErrorCode::TokenInvalid);
+    }
+  }
+}
+
 TEST_F(SessionTest, OfTwoLoginsOfOneOpeningTheNewerAttemptLives) {
   start();
   Peer second = say_hello(token(kAnn, "a"), 77, 2);
