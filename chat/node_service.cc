@@ -31,16 +31,17 @@ void Node::State::serve() {
 void Node::State::reload_if_wanted() {
   std::optional<Reload> reload = wishes.reload(running);
   if (!reload) return;
-  if (!reload->problem.empty())
-    return main_log().write(LogLevel::kError, "reload refused, nothing has changed",
-                            {{"why", reload->problem}});
+  if (!reload->problem.empty()) {
+    main_log().write(LogLevel::kError, "reload refused, nothing has changed", {{"why", reload->problem}});
+    return supervision.reload_refused(reload->problem);
+  }
   supervision.reloading();
   for (const std::string& warning : reload->warnings)
     main_log().write(LogLevel::kWarn, "reload", {{"warning", warning}});
   const std::string changes = changes_text(running, reload->config);
   running = std::move(reload->config);
   running_keys = std::make_shared<const TokenKeys>(std::move(reload->keys));
-  hand_out();
+  hand_out();  // from here on it holds for whatever comes: CoreSettings
   main_log().write(LogLevel::kInfo, "reloaded", {{"changed", changes}});
   supervision.reloaded();
 }

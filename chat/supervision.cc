@@ -8,6 +8,7 @@ namespace perch::chat {
 namespace {
 
 constexpr uint64_t kLookMs = 1'000;
+constexpr size_t kStatusBytesMax = 1'024;  // systemd throws away a datagram over 4096 bytes
 
 // What `systemctl status` shows.
 std::string_view status_of(Health health) {
@@ -28,6 +29,17 @@ std::string_view status_of(Health health) {
   return "";
 }
 
+// What a file says may be in it: a line end would begin another assignment, and systemd throws away what is
+// cut within a character.
+std::string status_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  if (text.size() <= kStatusBytesMax) return text;
+  size_t end = kStatusBytesMax;
+  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;
+  text.resize(end);
+  return text;
+}
+
 }  // namespace
 
 uint64_t Supervision::look_every_ms() const {
@@ -42,6 +54,15 @@ void Supervision::started(std::span<const std::unique_ptr<MetricsPage>> pages) {
 
 void Supervision::reloading() {
   manager_.tell(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", clock_.mono_ns() / 1000));
+}
+
+void Supervision::reloaded() {
+  manager_.tell("READY=1");
+  told_.reset();
+}
+
+void Supervision::reload_refused(std::string_view why) {
+  manager_.tell(fmt::format("STATUS={}", status_line(fmt::format("reload refused: {}", why))));
 }
 
 void Supervision::serve(Health health) {

@@ -5,7 +5,9 @@
 // ON: the main thread. Waits for nothing.
 #pragma once
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "chat/health.h"
@@ -27,7 +29,9 @@ class Supervision {
   void started(std::span<const std::unique_ptr<MetricsPage>> pages);
   // While new settings are handed out.
   void reloading();
-  void reloaded() { manager_.tell("READY=1"); }
+  void reloaded();
+  // Shown as the status until the health changes, or a reload is not refused. `why`: one line.
+  void reload_refused(std::string_view why);
   // Many times a second.
   void serve(Health health);
   // For how long a thread has stood still; 0: none does, or they do not run yet.

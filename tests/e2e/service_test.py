@@ -102,6 +102,26 @@ class Notify(Case):
         self.assertEqual((line, process.wait(20)), ("", 2))
         self.assertNotIn("READY=1", manager.forget())
 
+    def test_reload(self):
+        manager = Manager(str(self.folder / "notify"))
+        self.addCleanup(manager.socket.close)
+        file = self.folder / "perchd.toml"
+        file.write_text("[log]\nlevel = 'info'\n")
+        process, _ = self.perchd("--config", str(file), NOTIFY_SOCKET=str(self.folder / "notify"))
+        manager.until("STATUS=serves")
+        process.send_signal(signal.SIGHUP)
+        manager.until("RELOADING=1")
+        manager.until("READY=1")
+        manager.until("STATUS=serves")
+        file.write_text("[log]\nlevel = 'loud'\n")
+        process.send_signal(signal.SIGHUP)
+        lines = []
+        while not any(line.startswith("STATUS=") for line in lines):
+            lines = manager.socket.recv(4096).decode().splitlines()
+        self.assertIn(f"STATUS=reload refused: {file}:2: log.level: loud", "\n".join(lines))
+        self.assertNotIn("RELOADING=1", manager.forget())
+        self.assertEqual(self.stop(process), 0)
+
     def test_watchdog(self):
         stuck = self.folder / "stuck"
         manager = Manager(str(self.folder / "notify"))

@@ -15,6 +15,7 @@
 namespace perch::chat {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 class SupervisionTest : public ::testing::Test {
@@ -73,6 +74,32 @@ TEST_F(SupervisionTest, TellsOfAReload) {
   EXPECT_EQ(heard(), "RELOADING=1\nMONOTONIC_USEC=1000000000\n");
   supervision_.reloaded();
   EXPECT_EQ(heard(), "READY=1\n");
+}
+
+TEST_F(SupervisionTest, TellsOfARefusedReloadUntilThereIsMoreToTell) {
+  ASSERT_EQ(supervision_.open(), "");
+  EXPECT_EQ(second(2), "STATUS=serves\n");
+  supervision_.reload_refused("perchd.toml:3: log.level: a\nREADY=1");
+  EXPECT_EQ(heard(), "STATUS=reload refused: perchd.toml:3: log.level: a READY=1\n");
+  EXPECT_EQ(second(2), "") << "it stands";
+  supervision_.reloaded();
+  EXPECT_EQ(second(2), "READY=1\nSTATUS=serves\n");
+  supervision_.reload_refused("again");
+  EXPECT_EQ(heard(), "STATUS=reload refused: again\n");
+  EXPECT_EQ(second(2, Health::kFull), "STATUS=the disk is full: messages are held\n");
+}
+
+TEST_F(SupervisionTest, ALongReasonIsCutBetweenTwoCharacters) {
+  ASSERT_EQ(supervision_.open(), "");
+  for (const char* pad : {"", "x"}) {
+    std::string why = pad;
+    for (int i = 0; i < 5'000; ++i) why += "\u00fc";
+    supervision_.reload_refused(why);
+    const std::string said = heard();
+    EXPECT_LE(said.size(), 1'100u);
+    EXPECT_GE(said.size(), 1'000u);
+    EXPECT_THAT(said, EndsWith("\u00fc\n"));
+  }
 }
 
 TEST_F(SupervisionTest, FeedsTheWatchdogWhileAllGoOn) {
