@@ -60,7 +60,7 @@ Result<std::vector<Conversation>> SqliteStore::conversations() {
     {
       Query came(*this,
                  "SELECT " PERCH_LINE_COLUMNS
-                 " FROM inbox INDEXED BY inbox_order WHERE peer=?1 AND ?1<>0 AND item=0 AND gone<2 "
+                 " FROM inbox INDEXED BY inbox_order WHERE peer=?1 AND ?1>0 AND item=0 AND gone<2 "
                  "ORDER BY number DESC, arrival DESC LIMIT 1",
                  each.peer);
       if (came.step()) {
@@ -86,9 +86,9 @@ static bool contains(std::string_view text, std::string_view part) {
 #define PERCH_MAY_BE_EDITED(table)                                                                \
   "(EXISTS (SELECT 1 FROM inbox AS edit INDEXED BY inbox_remarks WHERE edit.target_origin=" table \
   ".origin AND edit.target_seq=" table                                                            \
-  ".seq AND edit.target_seq>0 AND edit.item=1) OR EXISTS (SELECT 1 "                              \
+  ".seq AND edit.target_seq<>0 AND edit.item=1) OR EXISTS (SELECT 1 "                              \
   "FROM outbox AS edit INDEXED BY outbox_remarks WHERE edit.target_origin=" table                 \
-  ".origin AND edit.target_seq=" table ".seq AND edit.target_seq>0 AND edit.item=1))"
+  ".origin AND edit.target_seq=" table ".seq AND edit.target_seq<>0 AND edit.item=1))"
 
 Result<std::vector<Found>> SqliteStore::search(std::string_view text, UserId peer, size_t limit) {
   const Reading reading(*this);

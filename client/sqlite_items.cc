@@ -91,7 +91,7 @@ Gone SqliteStore::gone_of(const MessageId& target, UserId peer) {
   Query came(
       *this,
       "SELECT 1 FROM inbox INDEXED BY inbox_remarks WHERE target_origin=?1 AND target_seq=?2 AND "
-      "target_seq>0 AND target_user=?3 AND target_device=?4 AND item=2 AND user=?3 AND peer=?5 LIMIT 1",
+      "target_seq<>0 AND target_user=?3 AND target_device=?4 AND item=2 AND user=?3 AND peer=?5 LIMIT 1",
       target.origin, target.seq, target.user, uint64_t{target.device}, peer);
   return came.step() ? Gone::kDeleted : Gone::kNo;
 }
@@ -114,18 +114,18 @@ void SqliteStore::remove(const MessageId& id, UserId peer, Gone gone) {
   }
   // An edit that waits for its id would be sent as it stands in its row: it is not needed any more.
   Query(*this,
-        "DELETE FROM outbox WHERE target_origin=?1 AND target_seq=?2 AND target_seq>0 AND target_user=?3 AND "
-        "target_device=?4 AND to_user=?5 AND item IN (1, 3) AND seq=0",
+        "DELETE FROM outbox WHERE target_origin=?1 AND target_seq=?2 AND target_seq<>0 AND target_user=?3 "
+        "AND target_device=?4 AND to_user=?5 AND item IN (1, 3) AND seq=0",
         id.origin, id.seq, id.user, uint64_t{id.device}, peer)
       .run();
   Query(*this,
         "UPDATE outbox SET body=x'', gone=?6, " PERCH_FRAME_OF_REMOVED
-        " WHERE target_origin=?1 AND target_seq=?2 AND target_seq>0 AND target_user=?3 AND target_device=?4 "
+        " WHERE target_origin=?1 AND target_seq=?2 AND target_seq<>0 AND target_user=?3 AND target_device=?4 "
         "AND to_user=?5 AND item IN (1, 3) AND gone=0",
         id.origin, id.seq, id.user, uint64_t{id.device}, peer, gone)
       .run();
   Query(*this,
-        "UPDATE inbox SET body=x'', gone=?6 WHERE target_origin=?1 AND target_seq=?2 AND target_seq>0 AND "
+        "UPDATE inbox SET body=x'', gone=?6 WHERE target_origin=?1 AND target_seq=?2 AND target_seq<>0 AND "
         "target_user=?3 AND target_device=?4 AND peer=?5 AND item IN (1, 3) AND gone=0",
         id.origin, id.seq, id.user, uint64_t{id.device}, peer, gone)
       .run();
@@ -189,7 +189,7 @@ std::vector<Remark> SqliteStore::remarks(const MessageId& id, UserId peer) {
   };
   Query came(*this,
              "SELECT item, user, number, arrival, body FROM inbox INDEXED BY inbox_remarks WHERE "
-             "target_origin=? AND target_seq=? AND target_seq>0 AND target_user=? AND target_device=? AND "
+             "target_origin=? AND target_seq=? AND target_seq<>0 AND target_user=? AND target_device=? AND "
              "peer=? AND item IN (1, 3) AND gone=0",
              id.origin, id.seq, id.user, uint64_t{id.device}, peer);
   while (came.step()) {
@@ -199,7 +199,7 @@ std::vector<Remark> SqliteStore::remarks(const MessageId& id, UserId peer) {
   Query own(
       *this,
       "SELECT item, open, number, row, body FROM outbox INDEXED BY outbox_remarks WHERE target_origin=? "
-      "AND target_seq=? AND target_seq>0 AND target_user=? AND target_device=? AND to_user=? AND "
+      "AND target_seq=? AND target_seq<>0 AND target_user=? AND target_device=? AND to_user=? AND "
       "item IN (1, 3) AND gone=0 AND mark<4",
       id.origin, id.seq, id.user, uint64_t{id.device}, peer);
   while (own.step()) {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr UserId kMe = 5, kPeer = 7;
 constexpr DeviceNo kMine = 1, kOther = 2;
-constexpr Origin kPeerOrigin = 99, kOtherOrigin = 98;
+constexpr Origin kPeerOrigin = 99, kOtherOrigin = 98, kThirdOrigin = 97;
 
 size_t num_steps = 0;
 
@@ -28,7 +28,7 @@ int watch(sqlite3* db, char**, const sqlite3_api_routines*) {
 }
 
 // In which everybody has read everything, and then one message more went each way: from here, from another
-// device of this user, and from the peer.
+// device of this user, and from the peer, who says something about ours.
 class Dialogue {
  public:
   explicit Dialogue(Seq length) {
@@ -56,6 +56,16 @@ class Dialogue {
       in.number = last_;
       store_->insert_message(in);
     }
+    InboxMessage reaction;
+    reaction.id = {kPeer, 2, kThirdOrigin, last_};
+    reaction.peer = kPeer;
+    reaction.number = last_;
+    reaction.content = kContentItem;
+    reaction.body = encode_item({.kind = ItemKind::kReaction,
+                                 .text = "+",
+                                 .target = {kMe, kMine, store_->identity().origin, last_}})
+                        .value();
+    store_->insert_message(reaction);
   }
   void deliver() {
     delivered_ = store_->rows_delivered(kPeer, store_->identity().origin, 1, last_).size();
