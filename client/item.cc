@@ -159,6 +159,9 @@ Result<Item> decode_item(Bytes body) {
   if (!content::VerifyItemBuffer(verifier)) return Error{Errc::kInvalid};
   const content::Item& root = *content::GetItem(aligned.data());
   if (root.kind_type() == content::Kind::NONE) return Error{Errc::kInvalid};
+  const content::Text* text = root.kind_as_Text();
+  if (text != nullptr && text->reply_to() != nullptr && !names_a_message(id_of(text->reply_to())))
+    return Error{Errc::kInvalid};  // all of it zero is not the same as none
   Item item = read(root);
   if (item.kind == ItemKind::kUnknown || item.kind == ItemKind::kSilent) return item;
   if (!check_item(item).ok()) return Error{Errc::kInvalid};

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -69,6 +71,19 @@ TEST(ItemTest, IsReadFromAnyAddress) {
     ASSERT_TRUE(back.ok());
     EXPECT_EQ(*back, kItems[1]);
   }
+}
+
+TEST(ItemTest, AnAnswerToNoMessageIsUnreadable) {
+  std::vector<uint8_t> body = encoded(kItems[1]);
+  // Its fields, wherever the struct has them: nothing else in this body is the like of them.
+  for (const uint64_t field : {kTarget.user, kTarget.origin, kTarget.seq, uint64_t{kTarget.device}}) {
+    uint8_t bytes[8];
+    std::memcpy(bytes, &field, sizeof(bytes));
+    const auto at = std::search(body.begin(), body.end(), bytes, bytes + sizeof(bytes));
+    ASSERT_NE(at, body.end());
+    std::fill_n(at, sizeof(bytes), uint8_t{0});
+  }
+  EXPECT_FALSE(decode_item(body).ok());
 }
 
 struct Refused {
