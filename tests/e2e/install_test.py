@@ -21,7 +21,7 @@ COMPONENTS = {  # files that must be there
     "library": set(),
     "dev": set(),
 }
-HEADERS = {"api.h", "check.h", "client.h", "events.h", "identity.h", "message.h", "perch.h", "result.h", "row.h", "types.h"}
+HEADERS = {"api.h", "check.h", "client.h", "events.h", "identity.h", "item.h", "message.h", "perch.h", "result.h", "row.h", "types.h"}
 MAY_NEED = r"lib(sqlite3|stdc\+\+|gcc_s|m|c)\.so\.\d+|ld-linux.*"
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror"]
 

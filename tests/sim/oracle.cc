@@ -57,7 +57,9 @@ void Oracle::restoring(size_t device, const client::MemoryStore& older) {
       if (sent.to_send_again) note_lost(sent);
     } else {
       sent.rewound = true;
-      sent.closed = !row->second.status.open;
+      // A copy that has not heard of the server's incarnation opens again what was accepted before it.
+      const bool opens = server_restored_ != 0 && row->second.status.mark == Mark::kAccepted;
+      sent.closed = !row->second.status.open && !opens;
     }
   }
   may_be_for_nobody([this](const Pair& pair) { return may_block_.contains(pair); });
