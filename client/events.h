@@ -56,6 +56,7 @@ enum class ErrorCode : uint16_t {
   kSlowReader = 18,      // the mailbox was full while the device was online
   kNotFound = 19,        // no such handle; on_resolved() tells, not on_error()
   kIdle = 20,            // nothing was heard for too long
+  kBlockLimit = 21,      // this user blocks as many as it may
 };
 
 // What a device tells, in the order in which it happened. Every call comes after the commit of what it tells

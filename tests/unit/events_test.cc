@@ -54,7 +54,9 @@ TEST(Events, ErrorCodesAreThoseOfTheSchema) {
       {ErrorCode::kBusy, wire::ErrorCode::Busy},
       {ErrorCode::kSlowReader, wire::ErrorCode::SlowReader},
       {ErrorCode::kNotFound, wire::ErrorCode::NotFound},
-      {ErrorCode::kIdle, wire::ErrorCode::Idle}};
+      {ErrorCode::kIdle, wire::ErrorCode::Idle},
+      {ErrorCode::kBlockLimit, wire::ErrorCode::BlockLimit},
+  };
   expect_same(kPairs, std::size(wire::EnumValuesErrorCode()) - 1);  // without None
 }
 
