@@ -58,7 +58,7 @@ def check_library(installed):
                 do("nm", "--dynamic", "--defined-only", "--demangle", installed.library()).splitlines()}
     in_c = {name for name in exported if name.startswith("perch_")}
     require(in_c == functions and len(in_c) > 20, f"not exported: {functions - in_c}; not in perch.h: {in_c - functions}")
-    public = r"perch::(check_failed|name_of|client::name_of|client::Client::~?\w+(\[abi:cxx11\])?)\("
+    public = r"perch::(check_failed|name_of|client::(name_of|encode_item|decode_item)|client::Client::~?\w+(\[abi:cxx11\])?)\("
     other = {name for name in exported - in_c if not re.match(public, name)}
     require(not other, f"exported, and not public: {other}")
     require(any("client::Client::open(" in name for name in exported), f"the C++ interface is not exported: {exported}")
