@@ -32,4 +32,10 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+std::string_view utf8_head(std::string_view text, size_t max) {
+  if (text.size() <= max) return text;
+  while (max > 0 && (static_cast<uint8_t>(text[max]) & 0xc0) == 0x80) --max;
+  return text.substr(0, max);
+}
+
 }  // namespace perch::client

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "client/terminal/text.h"
+#include "client/utf8.h"
 
 namespace perch::client {
 namespace {
@@ -13,12 +14,10 @@ constexpr size_t kQuotedBytes = 40;
 
 // The beginning of a text, in quotes.
 std::string quoted(const std::string& text) {
-  size_t end = std::min(text.size(), kQuotedBytes);
-  while (end < text.size() && end > 0 && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80)
-    --end;  // not inside a character
+  const std::string_view head = utf8_head(text, kQuotedBytes);
   std::string out = "\"";
-  out += printable(text.substr(0, end));
-  out += end < text.size() ? "…\"" : "\"";
+  out += printable(std::string(head));
+  out += head.size() < text.size() ? "…\"" : "\"";
   return out;
 }
 

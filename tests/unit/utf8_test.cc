@@ -36,5 +36,13 @@ TEST(Utf8Test, TellsTheLengthOfEach) {
   EXPECT_EQ(utf8_sequence_len(text, 2), 0u);  // in the middle of one
 }
 
+TEST(Utf8Test, AHeadEndsBetweenSequences) {
+  EXPECT_EQ(utf8_head("a\u00fcb", 5), "a\u00fcb");
+  EXPECT_EQ(utf8_head("a\u00fcb", 4), "a\u00fcb");
+  EXPECT_EQ(utf8_head("a\u00fcb", 3), "a\u00fc");
+  EXPECT_EQ(utf8_head("a\u00fcb", 2), "a");
+  EXPECT_EQ(utf8_head("\U0001f642", 3), "");
+}
+
 }  // namespace
 }  // namespace perch::client

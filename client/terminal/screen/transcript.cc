@@ -4,6 +4,7 @@
 
 #include "client/terminal/screen/dates.h"
 #include "client/terminal/screen/grapheme.h"
+#include "client/utf8.h"
 
 namespace perch::client::screen {
 namespace {
@@ -14,13 +15,6 @@ constexpr int kNameAt = 6;  // behind the time
 // could stall the screen with a few messages of nothing but line breaks.
 constexpr size_t kBytesShownMax = 4096;
 constexpr size_t kRowsShownMax = 50;
-
-// At most `max` bytes, not cut within a sequence.
-std::string_view head_of(std::string_view text, size_t max) {
-  if (text.size() <= max) return text;
-  while (max > 0 && (static_cast<uint8_t>(text[max]) & 0xc0) == 0x80) --max;
-  return text.substr(0, max);
-}
 
 class Builder {
  public:
@@ -73,7 +67,7 @@ class Builder {
       row->pieces.push_back({text_at(), quote, Style::kFaint});
       first = false;
     }
-    const std::string_view text = selected ? entry.text : head_of(entry.text, kBytesShownMax);
+    const std::string_view text = selected ? entry.text : utf8_head(entry.text, kBytesShownMax);
     const size_t rows_max = selected ? std::string_view::npos : kRowsShownMax;
     bool is_cut = text.size() < entry.text.size();
     size_t num_rows = 0;
