@@ -1,5 +1,11 @@
 #include "ctl/json.h"
 
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "ctl/text.h"
+
 namespace perch::ctl {
 namespace {
 
@@ -13,6 +19,31 @@ const Json* value_at(const Json& object, const char* name) {
 
 int print_json(const Json& json) {
   return print(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+int print_pages(const Flags& flags, std::string_view verb, std::string heading,
+                std::string (*text)(const Json&)) {
+  std::string out;
+  if (!flags.json) out = std::move(heading);
+  for (uint64_t from = 0;;) {
+    const std::optional<std::string> page = ask(flags, fmt::format("{} {}", verb, from));
+    if (!page) return kNotDone;
+    bool more = false;
+    for (const std::string_view line : lines_of(*page)) {
+      const std::optional<Json> row = parse_answer(line);
+      if (!row) return kNotDone;
+      if (row->contains("next")) {
+        from = number_at(*row, "next");
+        more = true;
+      } else if (flags.json) {
+        out.append(line) += '\n';
+      } else {
+        out += text(*row);
+      }
+    }
+    if (const int status = print(out); status != kDone || !more) return status;
+    out.clear();
+  }
 }
 
 std::optional<Json> parse_answer(std::string_view line) {

@@ -13,6 +13,10 @@ namespace perch::ctl {
 using Json = nlohmann::ordered_json;
 
 int print_json(const Json& json);  // as print(); what is no UTF-8 is replaced
+// Asks `verb` page by page, so that a server with millions is not kept by one question. Each row is printed
+// as `text` makes it, below `heading`; with flags.json as it came.
+int print_pages(const Flags& flags, std::string_view verb, std::string heading,
+                std::string (*text)(const Json&));
 // Nothing: it is no JSON object, and that has been said.
 std::optional<Json> parse_answer(std::string_view line);
 uint64_t number_at(const Json& object, const char* name);

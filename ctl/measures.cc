@@ -67,30 +67,13 @@ int run_token_revoke(const Flags& flags) {
   });
 }
 
-// In pages, as `users`.
 int run_token_list(const Flags& flags) {
-  std::string out;
-  if (!flags.json) out = fmt::format("{:<20}{}\n", "USER", "TOKENS REVOKED THAT WERE ISSUED BEFORE");
-  for (uint64_t from = 0;;) {
-    const std::optional<std::string> page = ask(flags, fmt::format("revoked {}", from));
-    if (!page) return kNotDone;
-    bool more = false;
-    for (const std::string_view line : lines_of(*page)) {
-      const std::optional<Json> row = parse_answer(line);
-      if (!row) return kNotDone;
-      if (row->contains("next")) {
-        from = number_at(*row, "next");
-        more = true;
-      } else if (flags.json) {
-        out.append(line) += '\n';
-      } else {
-        fmt::format_to(std::back_inserter(out), "{:<20}{}\n", number_at(*row, "user"),
-                       utc_text(number_at(*row, "revoked_before_ms")));
-      }
-    }
-    if (const int status = print(out); status != kDone || !more) return status;
-    out.clear();
-  }
+  return print_pages(flags, "revoked",
+                     fmt::format("{:<20}{}\n", "USER", "TOKENS REVOKED THAT WERE ISSUED BEFORE"),
+                     [](const Json& row) {
+                       return fmt::format("{:<20}{}\n", number_at(row, "user"),
+                                          utc_text(number_at(row, "revoked_before_ms")));
+                     });
 }
 
 }  // namespace perch::ctl

@@ -33,36 +33,19 @@ std::string waits_text(const Json& waits) {
                      number_at(waits, "sent_unconfirmed"));
 }
 
+std::string user_text(const Json& row) {
+  if (row.contains("error"))
+    return fmt::format("{:<20}cannot be read: {}\n", number_at(row, "user"), text_at(row, "error"));
+  const std::string handle = text_at(row, "handle");
+  return fmt::format("{:<20}{:<34}{:>7}\n", number_at(row, "user"), handle.empty() ? "-" : handle,
+                     number_at(row, "devices"));
+}
+
 }  // namespace
 
-// In pages, so that a server with millions is not kept by one question.
 int run_users(const Flags& flags) {
-  std::string out;
-  if (!flags.json) out = fmt::format("{:<20}{:<34}{:>7}\n", "USER", "HANDLE", "DEVICES");
-  for (uint64_t from = 0;;) {
-    const std::optional<std::string> page = ask(flags, fmt::format("users {}", from));
-    if (!page) return kNotDone;
-    bool more = false;
-    for (const std::string_view line : lines_of(*page)) {
-      const std::optional<Json> row = parse_answer(line);
-      if (!row) return kNotDone;
-      if (row->contains("next")) {
-        from = number_at(*row, "next");
-        more = true;
-      } else if (flags.json) {
-        out.append(line) += '\n';
-      } else if (row->contains("error")) {
-        fmt::format_to(std::back_inserter(out), "{:<20}cannot be read: {}\n", number_at(*row, "user"),
-                       text_at(*row, "error"));
-      } else {
-        const std::string handle = text_at(*row, "handle");
-        fmt::format_to(std::back_inserter(out), "{:<20}{:<34}{:>7}\n", number_at(*row, "user"),
-                       handle.empty() ? "-" : handle, number_at(*row, "devices"));
-      }
-    }
-    if (const int status = print(out); status != kDone || !more) return status;
-    out.clear();
-  }
+  return print_pages(flags, "users", fmt::format("{:<20}{:<34}{:>7}\n", "USER", "HANDLE", "DEVICES"),
+                     user_text);
 }
 
 int run_devices(const Flags& flags) {
