@@ -1,6 +1,5 @@
 #include "client/terminal/item_text.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
